@@ -1,0 +1,1 @@
+"""FHIR R4: writing resources, reading what EHRs send."""

@@ -1,0 +1,1 @@
+"""What Sightline reasons about: frozen dataclasses from the standard library alone."""

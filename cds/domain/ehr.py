@@ -1,0 +1,111 @@
+"""`EhrData`: what is known of a patient, each value with its date and source, and absence in three values (SAFETY section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Generic, Literal, TypeVar
+
+from cds.domain.coding import Coding, Quantity
+from cds.domain.identity import Sex
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A value that some source stated. `source` names the wire and the sender, never the patient."""
+
+    value: T
+    effective: date | None
+    source: str
+    kind: Literal["known"] = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class NotFoundSince:
+    """It was searched for and not found: where, and how far back the search reaches. Not the same as "no"."""
+
+    searched: tuple[str, ...]
+    since: date | None
+    kind: Literal["not-found"] = "not-found"
+
+    def sentence(self, what: str) -> str:
+        """For the reader: "no spirometry found in HL7 data of X since 2026-03-02"."""
+        reach = f" since {self.since.isoformat()}" if self.since else ""
+        return f"no {what} found in {' and '.join(self.searched)}{reach}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody could be asked; the reason says why."""
+
+    reason: str
+    kind: Literal["unknown"] = "unknown"
+
+
+Fact = Known[T] | NotFoundSince | Unknown
+
+
+class SmokingStatus(StrEnum):
+    """What the SNOMED and LOINC answer codes of LOINC 72166-2 are folded into."""
+
+    CURRENT = "current"
+    FORMER = "former"
+    NEVER = "never"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicalItem:
+    """A coded thing of the record (condition, procedure, symptom, report) with its own words."""
+
+    code: Coding
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A coded laboratory value or vital sign."""
+
+    code: Coding
+    quantity: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class EhrData:
+    """Everything that pathways and scores may ask about one patient.
+
+    Demographics are facts like all others. `measurements` maps a name of the value sets in `cds.codes` to the newest valid value.
+    `conditions`, `procedures` and `symptoms` map a value-set name to the newest matching item or to an absence.
+    `pathways` ask by name; a name that no source was asked for is Unknown.
+    """
+
+    birth_date: Fact[date]
+    sex: Fact[Sex]
+    deceased: Fact[bool]
+    smoking_status: Fact[SmokingStatus]
+    pack_years: Fact[Quantity]
+    quit_date: Fact[date]
+    measurements: dict[str, Fact[Measurement]]
+    conditions: dict[str, Fact[ClinicalItem]]
+    procedures: dict[str, Fact[ClinicalItem]]
+    symptoms: dict[str, Fact[ClinicalItem]]
+    assembled_at: datetime | None = None
+
+    def measurement(self, name: str) -> Fact[Measurement]:
+        """The newest value of a value set; Unknown where nothing was asked."""
+        return self.measurements.get(name, Unknown(f"{name} was not asked for"))
+
+    def condition(self, name: str) -> Fact[ClinicalItem]:
+        """The newest condition of a value set; Unknown where nothing was asked."""
+        return self.conditions.get(name, Unknown(f"{name} was not asked for"))
+
+    def procedure(self, name: str) -> Fact[ClinicalItem]:
+        """The newest procedure of a value set; Unknown where nothing was asked."""
+        return self.procedures.get(name, Unknown(f"{name} was not asked for"))
+
+    def symptom(self, name: str) -> Fact[ClinicalItem]:
+        """The newest symptom of a value set; Unknown where nothing was asked."""
+        return self.symptoms.get(name, Unknown(f"{name} was not asked for"))

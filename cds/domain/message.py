@@ -1,0 +1,81 @@
+"""What an HL7 v2 message says, once read: a patient, values of the record, orders. No wire format in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from cds.domain.coding import Coding, Quantity
+from cds.domain.identity import Identifier, Patient
+from cds.domain.order import ServiceRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """One HL7 v2 block as received, with the little that the bounded check read of it."""
+
+    raw: bytes
+    sha256: str
+    sending_application: str
+    sending_facility: str
+    control_id: str
+    message_type: str
+    trigger_event: str
+    version: str
+    processing_id: str
+    character_set: str
+    peer: str
+    received_at: datetime
+
+    @property
+    def sender(self) -> str:
+        """Application and facility, as logs, feeds and sources name a sender."""
+        return f"{self.sending_application}|{self.sending_facility}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMessage:
+    """A message of the log with its place in it. `duplicate` is True where the same bytes had been committed before."""
+
+    id: int
+    message: RawMessage
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordValue:
+    """One statement about a patient: an observation, a condition, a procedure or a symptom.
+
+    `status` is final, preliminary, corrected or entered-in-error. `value` is a number with unit, a code, a date or text.
+    `key` identifies the statement within its sender, so that a correction replaces it.
+    """
+
+    category: Literal["observation", "condition", "procedure", "symptom"]
+    key: str
+    code: Coding
+    value: Quantity | Coding | date | str | None
+    effective: date | None
+    status: str = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """An order as a message states it, and what the message does to it (ORC-1)."""
+
+    order: ServiceRequest
+    control: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageContent:
+    """All that Sightline takes from one message. `test` is MSH-11 T or D: never reaches a production sink."""
+
+    patient: Patient | None
+    orders: tuple[OrderChange, ...] = ()
+    values: tuple[RecordValue, ...] = ()
+    ignored: str = ""
+    warnings: tuple[str, ...] = ()
+    test: bool = False
+    occurred_at: datetime | None = None
+    reporter: Identifier | None = None

@@ -1,0 +1,1 @@
+"""CDS Hooks as dict in, dict out; no web framework in here."""

@@ -1,0 +1,1 @@
+"""One guideline per file: findings and EHR data in, an outcome out. Pure."""

@@ -1,0 +1,151 @@
+"""The seams: what the core needs of the outside, as Protocols. `cds/bootstrap.py` fills them.
+
+Every method may be called again with the same arguments (STYLE rule 6); a port raises `cds.errors` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import date, datetime
+from pathlib import Path
+from typing import Protocol
+
+from cds.domain.ehr import EhrData
+from cds.domain.event import StudyEvent
+from cds.domain.finding import ModelOutcome
+from cds.domain.identity import Identifier, Patient
+from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, VolumeRef
+from cds.domain.message import LoggedMessage, MessageContent, RawMessage
+from cds.domain.report import Report
+
+
+class Clock(Protocol):
+    """Time as an argument: tests move it."""
+
+    def now(self) -> datetime:
+        """The current moment, timezone-aware, UTC."""
+        ...
+
+    def today(self) -> date:
+        """The current day in the site's time zone."""
+        ...
+
+
+class MessageLog(Protocol):
+    """The append-only inbox of HL7 v2. A committed message survives a power loss."""
+
+    def append(self, message: RawMessage) -> Future[LoggedMessage]:
+        """Commit the message with fsync, grouped with its neighbours; the future fails with Unavailable or OutOfResources."""
+        ...
+
+    def after(self, message_id: int, limit: int) -> Sequence[LoggedMessage]:
+        """The next accepted messages in the order of their arrival."""
+        ...
+
+
+class MessageReader(Protocol):
+    """Reads a raw HL7 v2 message into domain values."""
+
+    def __call__(self, message: RawMessage) -> MessageContent:
+        """Raise InvalidMessage where it cannot be read."""
+        ...
+
+
+class InstanceIndex(Protocol):
+    """The index of stored DICOM instances."""
+
+    def add(self, instance: StoredInstance, *, received_at: datetime, consumed: bool, source: str) -> str:
+        """Commit the instance with fsync; answer "new", "duplicate" (same content) or "conflict" (same UID, other content)."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Turns the stored instances of a series into a volume on disk."""
+
+    def volume(self, series: SeriesSummary, scratch: Path) -> VolumeRef:
+        """Decode, order and check the series; raise NotEvaluable with the reason where no volume can be built."""
+        ...
+
+
+class FindingModel(Protocol):
+    """An installed model, as the pipeline sees it."""
+
+    @property
+    def id(self) -> str:
+        """The model's id, as in its manifest."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The model's version, as in its manifest."""
+        ...
+
+    def consumes(self, header: InstanceHeader) -> bool:
+        """True where an instance like this may be part of what the model reads."""
+        ...
+
+    def choose(self, series: Sequence[SeriesSummary]) -> Sequence[SeriesSummary]:
+        """The series worth trying, best first."""
+        ...
+
+    def run(self, volume: VolumeRef, scratch: Path) -> ModelOutcome:
+        """Infer on the device; a refusal is a NotEvaluated, not an exception."""
+        ...
+
+
+class PatientRecord(Protocol):
+    """EHR data of a patient, whatever it came by."""
+
+    def ehr_data(self, patient: Patient) -> EhrData:
+        """Assemble the newest valid values, each with date and source, and absences with how far the search reached."""
+        ...
+
+
+class ReportSink(Protocol):
+    """A destination for reports."""
+
+    @property
+    def name(self) -> str:
+        """The destination's name in the settings."""
+        ...
+
+    def encode(self, report: Report, delivery_id: str) -> bytes:
+        """The bytes to send, the same on every attempt, with an identifier that lets the peer recognise a repeat."""
+        ...
+
+    def send(self, payload: bytes) -> str:
+        """Send and return the acknowledgment in words; Unavailable means try again, PeerRefused means held."""
+        ...
+
+
+class StudyEvents(Protocol):
+    """Where the edges announce that something happened to a study."""
+
+    def announce(self, event: StudyEvent) -> None:
+        """Record the event durably."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Files that belong to a work: volumes and masks. Names come from hashes, never from UIDs."""
+
+    def scratch(self, work_id: str) -> Path:
+        """The work's own folder, made if absent."""
+        ...
+
+    def discard(self, work_id: str) -> None:
+        """Remove the folder; nothing happens if it is gone."""
+        ...
+
+
+class Canceller(Protocol):
+    """Asked between batches: is this work still wanted?"""
+
+    def __call__(self, work_id: str) -> bool:
+        """True where the work was cancelled or superseded."""
+        ...
+
+
+#: Maps a FHIR Patient.identifier to an Identifier by site configuration; None where the system is not configured.
+IdentifierMapping = Callable[[str, str], Identifier | None]

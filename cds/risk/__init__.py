@@ -1,0 +1,1 @@
+"""One published score per file. Pure."""

@@ -1,0 +1,253 @@
+"""Every setting of Sightline in one typed place: environment variables `CDS_…` over an optional TOML file.
+
+`load()` reports every mistake at once, in words. `CDS_CONFIG_FILE` names the file; nested settings are tables there
+and JSON in the environment. Secrets are read from files (`…_FILE`), never from this table's values.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from cds.domain.report import Audience, Gate, Mode
+from cds.errors import ConfigurationError
+
+ROLES = ("web", "worker", "hl7", "dicom")
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"want an IANA time zone such as Europe/Berlin, got {name!r}") from error
+    return name
+
+
+def _ae_title(title: str) -> str:
+    if not 1 <= len(title.strip()) <= 16 or "\\" in title or not title.isascii() or not title.isprintable():
+        raise ValueError("want 1 to 16 ASCII characters without backslash (PS3.5 section 6.2, VR AE)")
+    return title
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsSettings(_Table):
+    """Mutual TLS for one listener: our certificate and key, and the CA that client certificates must come from."""
+
+    certificate_file: Path
+    key_file: Path
+    client_ca_file: Path
+
+
+class MllpDestination(_Table):
+    """A receiver of ORU^R01: where it listens and how it wants to be named."""
+
+    host: str
+    port: Port
+    application: str = "EHR"
+    facility: str = "SITE"
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    tls_ca_file: Path | None = None
+
+
+class Hl7Limits(_Table):
+    """Bounds of the MLLP listener: bytes, seconds, and how many at once."""
+
+    max_frame_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    in_frame_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    total_frame_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    max_connections: Annotated[int, Field(ge=1)] = 256
+
+
+class DicomLimits(_Table):
+    """Bounds of the DICOM listener and decoder."""
+
+    max_associations: Annotated[int, Field(ge=1)] = 16
+    max_pdu_bytes: Annotated[int, Field(ge=4096)] = 131072
+    network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    max_instance_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
+    max_series_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024 * 1024
+    require_called_ae_title: bool = True
+
+
+class ReleaseMatrix(_Table):
+    """What each audience waits for (SAFETY section 4). The defaults are the safe ones."""
+
+    radiologist: Gate = Gate.IMMEDIATE
+    ehr: Gate = Gate.VERIFIED
+    referral: Gate = Gate.VERIFIED
+
+    def gate(self, audience: Audience) -> Gate:
+        """The gate of one audience."""
+        return {Audience.RADIOLOGIST: self.radiologist, Audience.EHR: self.ehr, Audience.REFERRAL: self.referral}[
+            audience
+        ]
+
+
+class Settings(BaseSettings):
+    """See the module. Durations are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="CDS_", extra="forbid", frozen=True, env_nested_delimiter="__")
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+
+    http_host: str = "127.0.0.1"
+    http_port: Port = 8080
+    http_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    http_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    http_token_file: Path | None = None
+    base_url: str = ""
+
+    hl7_host: str = "127.0.0.1"
+    hl7_port: Port = 2575
+    hl7_tls: TlsSettings | None = None
+    hl7_limits: Hl7Limits = Hl7Limits()
+
+    dicom_host: str = "127.0.0.1"
+    dicom_port: Port = 11112
+    dicom_ae_title: AeTitle = "SIGHTLINE"
+    dicom_tls: TlsSettings | None = None
+    dicom_limits: DicomLimits = DicomLimits()
+
+    site_name: str = "Sightline"
+    time_zone: TimeZone = "UTC"
+    #: The authority of identifiers that come without one (PID-3.4, (0010,0021)); unset: such a patient cannot match.
+    assigning_authority: str = ""
+    #: The issuer of accession numbers that come without one; unset: such an order cannot match.
+    accession_issuer: str = ""
+    #: FHIR identifier system → assigning authority, both ways (SAFETY section 1).
+    identifier_systems: dict[str, str] = Field(default_factory=dict)
+    #: Where an order's accession number stands when IPC-1 and OBR-18 are empty.
+    accession_fallback: Literal["none", "ORC-3", "ORC-2"] = "ORC-3"
+
+    quiet_period_s: Annotated[float, Field(ge=0)] = 60.0
+    minimum_free_bytes: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
+    worker_slot: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    model_modes: dict[str, Mode] = Field(default_factory=dict)
+    pathway_modes: dict[str, Mode] = Field(default_factory=dict)
+    release: ReleaseMatrix = ReleaseMatrix()
+    #: Options that a site must set itself, keyed "<pathway>.<option>", e.g. "emphysema.laa_950_percent".
+    site_options: dict[str, str] = Field(default_factory=dict)
+    oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over file."""
+        file = os.environ.get("CDS_CONFIG_FILE")
+        if not file:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))
+
+    @model_validator(mode="after")
+    def _doors_are_closed(self) -> Settings:
+        mistakes = [
+            f"CDS_{name}_HOST is {host!r}, which is not loopback: set {wanted} first, or bind 127.0.0.1"
+            for name, host, proven, wanted in (
+                ("HTTP", self.http_host, self.http_token_file, "CDS_HTTP_TOKEN_FILE"),
+                ("HL7", self.hl7_host, self.hl7_tls, "CDS_HL7_TLS (certificate_file, key_file, client_ca_file)"),
+                ("DICOM", self.dicom_host, self.dicom_tls, "CDS_DICOM_TLS (certificate_file, key_file, client_ca_file)"),
+            )
+            if not is_loopback(host) and proven is None
+        ]
+        ports = [self.http_port, self.hl7_port, self.dicom_port]
+        if len(set(ports)) < len(ports):
+            mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ")
+        if self.database_url and not self.database_url.startswith("postgresql"):
+            mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
+        mistakes += [
+            f"{path} does not exist" for path in self._files() if not path.is_file()
+        ]
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def _files(self) -> list[Path]:
+        files = [self.http_token_file] if self.http_token_file else []
+        for tls in (self.hl7_tls, self.dicom_tls):
+            if tls is not None:
+                files += [tls.certificate_file, tls.key_file, tls.client_ca_file]
+        files += [d.tls_ca_file for d in self.oru_destinations.values() if d.tls_ca_file]
+        return files
+
+    @property
+    def public_url(self) -> str:
+        """The base URL that links and CDS Hooks sources carry, without a trailing slash."""
+        return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
+
+    def model_mode(self, model: str) -> Mode:
+        """A model that nobody switched runs in shadow."""
+        return self.model_modes.get(model, Mode.SHADOW)
+
+    def pathway_mode(self, pathway: str) -> Mode:
+        """A pathway that nobody switched runs in shadow."""
+        return self.pathway_modes.get(pathway, Mode.SHADOW)
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and for every address of 127.0.0.0/8 and ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; raise ConfigurationError with every mistake, each naming its variable."""
+    file = os.environ.get("CDS_CONFIG_FILE")
+    if file and not Path(file).is_file():
+        raise ConfigurationError([f"CDS_CONFIG_FILE: {file} does not exist"])
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        raise ConfigurationError(_mistakes(error)) from None
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
+
+
+def unknown_variables() -> list[str]:
+    """`CDS_…` variables that no setting reads: usually a misspelling."""
+    known = {f"CDS_{name.upper()}" for name in Settings.model_fields} | {"CDS_CONFIG_FILE", "CDS_REFERENCE_DIR"}
+    return sorted(
+        name
+        for name in os.environ
+        if name.startswith("CDS_") and name not in known and name.split("__", 1)[0] not in known
+    )
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    mistakes: list[str] = []
+    for item in error.errors():
+        where = "__".join(str(part) for part in item["loc"]).upper()
+        text = item["msg"].removeprefix("Value error, ")
+        mistakes += [f"CDS_{where}: {line}" if where else line for line in text.splitlines()]
+    return mistakes

@@ -1,0 +1,1 @@
+"""The Flask application: routes, authentication, errors, health."""
