@@ -11,13 +11,13 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
-from cds.domain.ehr import EhrData
 from cds.domain.event import StudyEvent
 from cds.domain.finding import ModelOutcome
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, VolumeRef
-from cds.domain.message import LoggedMessage, MessageContent, RawMessage
+from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordStatements
 from cds.domain.report import Report
+from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
 
 
 class Clock(Protocol):
@@ -95,10 +95,10 @@ class FindingModel(Protocol):
 
 
 class PatientRecord(Protocol):
-    """EHR data of a patient, whatever it came by."""
+    """What the record says of a patient, whatever it came by; `cds.record.assemble` makes EhrData of it."""
 
-    def ehr_data(self, patient: Patient) -> EhrData:
-        """Assemble the newest valid values, each with date and source, and absences with how far the search reached."""
+    def statements(self, patient: Patient) -> RecordStatements:
+        """All statements that Sightline holds, and where and how far back it searched."""
         ...
 
 
@@ -116,6 +116,38 @@ class ReportSink(Protocol):
 
     def send(self, payload: bytes) -> str:
         """Send and return the acknowledgment in words; Unavailable means try again, PeerRefused means held."""
+        ...
+
+
+class ReportStore(Protocol):
+    """Reports as committed: immutable versions, the newest of each study."""
+
+    def latest_of_patient(self, patient: Identifier) -> Sequence[Report]:
+        """The newest report of each matched study of this patient, newest study first; () where the patient is unknown."""
+        ...
+
+    def knows_patient(self, patient: Identifier) -> bool:
+        """True where any wire has ever named this patient."""
+        ...
+
+
+class ResourceStore(Protocol):
+    """The FHIR resources that Sightline emitted: immutable versions."""
+
+    def read(self, resource_type: str, resource_id: str) -> StoredResource:
+        """The current version; raise NotFound."""
+        ...
+
+    def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
+        """One version; raise NotFound."""
+        ...
+
+    def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
+        """All versions, newest first; raise NotFound."""
+        ...
+
+    def search(self, query: ResourceQuery) -> ResourcePage:
+        """Current versions that match, oldest change first, one page."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,6 +21,9 @@ from cds.errors import ConfigurationError
 
 ROLES = ("web", "worker", "hl7", "dicom")
 
+#: PS3.5 section 6.2, VR AE: 1 to 16 printable ASCII characters, no backslash.
+_AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
+
 
 def _time_zone(name: str) -> str:
     try:
@@ -30,7 +34,7 @@ def _time_zone(name: str) -> str:
 
 
 def _ae_title(title: str) -> str:
-    if not 1 <= len(title.strip()) <= 16 or "\\" in title or not title.isascii() or not title.isprintable():
+    if not _AE_TITLE.fullmatch(title) or not title.strip():
         raise ValueError("want 1 to 16 ASCII characters without backslash (PS3.5 section 6.2, VR AE)")
     return title
 
@@ -173,7 +177,12 @@ class Settings(BaseSettings):
             for name, host, proven, wanted in (
                 ("HTTP", self.http_host, self.http_token_file, "CDS_HTTP_TOKEN_FILE"),
                 ("HL7", self.hl7_host, self.hl7_tls, "CDS_HL7_TLS (certificate_file, key_file, client_ca_file)"),
-                ("DICOM", self.dicom_host, self.dicom_tls, "CDS_DICOM_TLS (certificate_file, key_file, client_ca_file)"),
+                (
+                    "DICOM",
+                    self.dicom_host,
+                    self.dicom_tls,
+                    "CDS_DICOM_TLS (certificate_file, key_file, client_ca_file)",
+                ),
             )
             if not is_loopback(host) and proven is None
         ]
@@ -182,9 +191,7 @@ class Settings(BaseSettings):
             mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ")
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
-        mistakes += [
-            f"{path} does not exist" for path in self._files() if not path.is_file()
-        ]
+        mistakes += [f"{path} does not exist" for path in self._files() if not path.is_file()]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self

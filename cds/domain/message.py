@@ -60,6 +60,31 @@ class RecordValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """A value of the record with the wire and sender that stated it ("HL7 LAB|HOSPITAL", "FHIR prefetch")."""
+
+    value: RecordValue
+    source: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A source that was asked, and since when it knows anything; None where it holds the whole record."""
+
+    source: str
+    since: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatements:
+    """Everything said about one patient, and where it was looked for."""
+
+    statements: tuple[Statement, ...] = ()
+    searched: tuple[Searched, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OrderChange:
     """An order as a message states it, and what the message does to it (ORC-1)."""
 

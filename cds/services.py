@@ -1,0 +1,43 @@
+"""What the web application and the workflow are given: ports and callables, nothing concrete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cds.ports import Clock, ResourceStore
+from cds.settings import Settings
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that readiness depends on: its name, whether it works, and why not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may use. `bootstrap` fills it."""
+
+    settings: Settings
+    clock: Clock
+    resources: ResourceStore
+    #: CDS Hooks discovery document.
+    discovery: Callable[[], Json]
+    #: service id, parsed request → response; raises NotFound, InvalidResource, PreconditionFailed.
+    call_service: Callable[[str, Mapping[str, object]], Json]
+    #: FHIR CapabilityStatement for a base URL.
+    capability: Callable[[str], Json]
+    #: FHIR searchset Bundle of a page: (base url, resource type, page, self query, next query or None).
+    searchset: Callable[..., Json]
+    #: OperationOutcome of an error: (issue code, text).
+    outcome: Callable[[str, str], Json]
+    #: What readiness depends on, probed now, within a second.
+    probes: Callable[[], tuple[Probe, ...]]
+    #: The bearer token that HTTP callers must show; None on loopback without authentication.
+    token: str | None = None
