@@ -36,7 +36,7 @@ class MessageLog(Protocol):
     """The append-only inbox of HL7 v2. A committed message survives a power loss."""
 
     def append(self, message: RawMessage) -> Future[LoggedMessage]:
-        """Commit the message with fsync, grouped with its neighbours; the future fails with Unavailable or OutOfResources."""
+        """Commit with fsync, grouped with its neighbours; the future fails with Unavailable or OutOfResources."""
         ...
 
     def after(self, message_id: int, limit: int) -> Sequence[LoggedMessage]:
@@ -56,7 +56,7 @@ class InstanceIndex(Protocol):
     """The index of stored DICOM instances."""
 
     def add(self, instance: StoredInstance, *, received_at: datetime, consumed: bool, source: str) -> str:
-        """Commit the instance with fsync; answer "new", "duplicate" (same content) or "conflict" (same UID, other content)."""
+        """Commit with fsync; "new", "duplicate" (same content) or "conflict" (same UID, other content)."""
         ...
 
 
@@ -123,7 +123,7 @@ class ReportStore(Protocol):
     """Reports as committed: immutable versions, the newest of each study."""
 
     def latest_of_patient(self, patient: Identifier) -> Sequence[Report]:
-        """The newest report of each matched study of this patient, newest study first; () where the patient is unknown."""
+        """The newest report of each matched study of this patient, newest study first; () where there is none."""
         ...
 
     def knows_patient(self, patient: Identifier) -> bool:

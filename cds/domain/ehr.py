@@ -1,4 +1,4 @@
-"""`EhrData`: what is known of a patient, each value with its date and source, and absence in three values (SAFETY section 6)."""
+"""`EhrData`: what is known of a patient, each value with its date and source; absence has three values (SAFETY 6)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Measurement:
 class EhrData:
     """Everything that pathways and scores may ask about one patient.
 
-    Demographics are facts like all others. `measurements` maps a name of the value sets in `cds.codes` to the newest valid value.
+    Demographics are facts like all others. `measurements` maps a value set of `cds.codes` to its newest valid value.
     `conditions`, `procedures` and `symptoms` map a value-set name to the newest matching item or to an absence.
     `pathways` ask by name; a name that no source was asked for is Unknown.
     """

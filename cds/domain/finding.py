@@ -23,7 +23,7 @@ class Presence(StrEnum):
 class Finding:
     """One thing that a model saw or measured in one series.
 
-    `code` says what, `value` how much, `threshold` at what operating point, `confidence` is 0 to 1 where the model has one.
+    `code` says what, `value` how much, `threshold` at what operating point; `confidence` is 0 to 1 where there is one.
     `body_site` and `limits` are shown to the reader; `gates` are the checks that were passed, each as "gate: value".
     """
 

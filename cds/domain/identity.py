@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -41,7 +41,7 @@ class Patient:
     """Demographics of one patient. `id` is Sightline's own random id; None until the store has given one."""
 
     identifiers: tuple[Identifier, ...]
-    name: HumanName = HumanName()
+    name: HumanName = field(default_factory=HumanName)
     birth_date: date | None = None
     sex: Sex = Sex.UNKNOWN
     deceased: bool | None = None

@@ -23,7 +23,7 @@ class InstanceHeader:
     modality: str
     patient_id: str = ""
     issuer_of_patient_id: str = ""
-    patient_name: HumanName = HumanName()
+    patient_name: HumanName = field(default_factory=HumanName)
     patient_birth_date: date | None = None
     patient_sex: Sex = Sex.UNKNOWN
     accession_number: str = ""

@@ -37,6 +37,23 @@ def match(study: Study, candidates: tuple[tuple[ServiceRequest, Patient], ...]) 
 
     `candidates` are the orders that share the accession number value, whatever their issuer, with their patients.
     """
+    order = _candidate(study, candidates)
+    if isinstance(order, Match):
+        return order
+    contradictions = _contradictions(study, *order)
+    if contradictions:
+        return Match(MatchState.HELD, contradictions)
+    return Match(
+        MatchState.MATCHED,
+        ("accession number and issuer agree", "patient identifier and authority agree"),
+        order[0].id,
+        order[1].id,
+    )
+
+
+def _candidate(
+    study: Study, candidates: tuple[tuple[ServiceRequest, Patient], ...]
+) -> tuple[ServiceRequest, Patient] | Match:
     if study.accession is None:
         return Match(MatchState.UNMATCHED, ("the images carry no accession number",))
     same = [(o, p) for o, p in candidates if o.accession == study.accession]
@@ -50,16 +67,7 @@ def match(study: Study, candidates: tuple[tuple[ServiceRequest, Patient], ...]) 
         return Match(MatchState.UNMATCHED, ("the order was cancelled",))
     if len(living) > 1:
         return Match(MatchState.HELD, ("more than one open order has this accession number",))
-    order, patient = living[0]
-    contradictions = _contradictions(study, order, patient)
-    if contradictions:
-        return Match(MatchState.HELD, contradictions)
-    return Match(
-        MatchState.MATCHED,
-        ("accession number and issuer agree", "patient identifier and authority agree"),
-        order.id,
-        patient.id,
-    )
+    return living[0]
 
 
 def _contradictions(study: Study, order: ServiceRequest, patient: Patient) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class LoggedMessage:
 class RecordValue:
     """One statement about a patient: an observation, a condition, a procedure or a symptom.
 
-    `status` is final, preliminary, corrected or entered-in-error. `value` is a number with unit, a code, a date or text.
+    `status` is final, preliminary, corrected or entered-in-error. `value`: a number with unit, a code, a date or text.
     `key` identifies the statement within its sender, so that a correction replaces it.
     """
 
