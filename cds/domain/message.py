@@ -8,7 +8,7 @@ from typing import Literal
 
 from cds.domain.coding import Coding, Quantity
 from cds.domain.identity import Identifier, Patient
-from cds.domain.order import ServiceRequest
+from cds.domain.order import OrderChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A source that was asked, and since when it knows anything; None where it holds the whole record."""
+    """A source that was asked, and since when it knows anything; None where it holds the whole record.
+
+    `covers` names the value sets of `cds.codes` that it was asked for; None where it was asked for all.
+    """
 
     source: str
     since: date | None
+    covers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +86,6 @@ class RecordStatements:
 
     statements: tuple[Statement, ...] = ()
     searched: tuple[Searched, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OrderChange:
-    """An order as a message states it, and what the message does to it (ORC-1)."""
-
-    order: ServiceRequest
-    control: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +100,15 @@ class MessageContent:
     test: bool = False
     occurred_at: datetime | None = None
     reporter: Identifier | None = None
+
+
+__all__ = [
+    "LoggedMessage",
+    "MessageContent",
+    "OrderChange",
+    "RawMessage",
+    "RecordStatements",
+    "RecordValue",
+    "Searched",
+    "Statement",
+]

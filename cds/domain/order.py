@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -51,3 +51,43 @@ class ServiceRequest:
     scheduled_at: datetime | None = None
     changed_at: datetime | None = None
     id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """An order as a message states it, and what the message does to it (ORC-1)."""
+
+    order: ServiceRequest
+    control: str
+
+
+def merge_order(before: ServiceRequest, change: OrderChange) -> tuple[ServiceRequest, str]:
+    """What an order is after a message, and why (SAFETY section 3). Empty fields mean no change.
+
+    A closed order is not revived by a late NW, nor an open one changed by a message older than what is known.
+    """
+    said = change.order
+    if before.status is OrderStatus.REVOKED and said.status is not OrderStatus.REVOKED:
+        return before, "the order was cancelled; a later message does not revive it"
+    if before.changed_at and said.changed_at and said.changed_at < before.changed_at:
+        return before, "the message is older than what is known of the order"
+    closed = said.status is OrderStatus.REVOKED
+    after = replace(
+        before,
+        filler_order_number=said.filler_order_number or before.filler_order_number,
+        placer_order_number=said.placer_order_number or before.placer_order_number,
+        accession=said.accession or before.accession,
+        status=said.status,
+        priority=before.priority if closed else said.priority,
+        procedure=said.procedure or before.procedure,
+        modality=said.modality or before.modality,
+        study_instance_uid=said.study_instance_uid or before.study_instance_uid,
+        reasons=said.reasons or before.reasons,
+        reason_text=said.reason_text or before.reason_text,
+        requester=said.requester or before.requester,
+        requested_at=before.requested_at or said.requested_at,
+        scheduled_at=said.scheduled_at or before.scheduled_at,
+    )
+    if after == before:
+        return before, "the message says nothing new"
+    return replace(after, changed_at=said.changed_at or before.changed_at), "cancelled" if closed else "updated"

@@ -1,0 +1,157 @@
+"""Database engines: three SQLite files in one folder, or one PostgreSQL database (DESIGN section 4).
+
+Reading and writing are apart: a reader never waits for a writer (deferred, query_only), a writer takes the lock at
+BEGIN IMMEDIATE, so that a read-modify-write cannot fail half-way. `durable` engines sync every commit to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
+
+from cds.errors import ConfigurationError, OutOfResources, SightlineError, Unavailable
+
+#: Predecessors can corrupt a WAL database that several processes write and checkpoint (sqlite.org/wal.html).
+OLDEST_SQLITE = (3, 51, 3)
+_BUSY_TIMEOUT_MS = 30_000
+_FULL_DISK = ("database or disk is full", "disk i/o error", "no space left", "file too large")
+
+
+def sqlite_module() -> Any:  # a DB-API module has no type
+    """The DB-API module to use; raise ConfigurationError where every SQLite at hand is too old."""
+    import sqlite3
+
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        dbapi2 = sqlite3
+    if dbapi2.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
+        raise ConfigurationError([f"SQLite {dbapi2.sqlite_version} is too old, want {wanted}: install pysqlite3"])
+    return dbapi2
+
+
+def sqlite_engine(file: Path, *, durable: bool = False, read_only: bool = False) -> sa.Engine:
+    """An engine on one SQLite file in WAL mode."""
+    engine = sa.create_engine(
+        f"sqlite:///{file}", module=sqlite_module(), connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:  # DB-API connection
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def workflow_engine(data_dir: Path, database_url: str) -> sa.Engine:
+    """The durable engine's own database: it opens its transactions itself, so no begin hook."""
+    if database_url:
+        return sa.create_engine(_psycopg(database_url), pool_size=20, pool_pre_ping=True)
+    engine = sa.create_engine(f"sqlite:///{data_dir / 'workflow.sqlite'}", module=sqlite_module())
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:  # DB-API connection
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+def _psycopg(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Two engines on the same tables: one to read, one to write."""
+
+    reader: sa.Engine
+    writer: sa.Engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A snapshot for queries; raise Unavailable where the database cannot be used."""
+        with _translated(), Session(self.reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction, committed at the end; raise OutOfResources on a full disk, else Unavailable."""
+        with _translated(), Session(self.writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def open_app(data_dir: Path, database_url: str, *, durable: bool = False) -> Database:
+    """The application's tables. `durable` is for roles that acknowledge what they commit."""
+    return _open(data_dir / "app.sqlite", database_url, durable=durable)
+
+
+def open_messages(data_dir: Path, database_url: str) -> Database:
+    """The HL7 v2 inbox: always durable, in a file of its own so that no other writer delays an ACK."""
+    return _open(data_dir / "messages.sqlite", database_url, durable=True)
+
+
+def _open(file: Path, database_url: str, *, durable: bool) -> Database:
+    if database_url:
+        engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True)
+        reader = engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+        return Database(reader, engine)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Database(sqlite_engine(file, read_only=True), sqlite_engine(file, durable=durable))
+
+
+def lock(session: Session, *parts: str) -> None:
+    """Serialise writers of one thing until the transaction ends. SQLite's writers are serial already."""
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SightlineError:
+        raise
+    except DBAPIError as error:
+        raise as_unavailable(error) from error
+
+
+def as_unavailable(error: DBAPIError) -> SightlineError:
+    """What a database error means to a sender: no room, or try again. Programming errors stay what they are."""
+    text = str(error.orig).lower()
+    if any(sign in text for sign in _FULL_DISK):
+        return OutOfResources("there is no space left to store this; try again later")
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return Unavailable("the database cannot be used now; try again later")
+    raise error

@@ -1,0 +1,105 @@
+"""Read, vread, history and search over the emitted FHIR resources. Implements `cds.ports.ResourceStore`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
+from cds.errors import InvalidResource, NotFound
+from cds.store.engine import Database
+from cds.store.tables import ResourceIdentifierRow, ResourceRow, UtcDateTime
+
+_COMPARE = {
+    "eq": lambda column, at: column == at,
+    "gt": lambda column, at: column > at,
+    "ge": lambda column, at: column >= at,
+    "lt": lambda column, at: column < at,
+    "le": lambda column, at: column <= at,
+}
+
+
+class SqlResourceStore:
+    """The resource table. Paging is by key, so a page costs the same at the first and at the millionth row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, resource_type: str, resource_id: str) -> StoredResource:
+        """See the port."""
+        return self.history(resource_type, resource_id)[0]
+
+    def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
+        """See the port."""
+        with self._database.reading() as session:
+            row = session.get(ResourceRow, (resource_type, resource_id, version))
+            if row is None:
+                raise NotFound("no such resource version")
+            return _stored(row)
+
+    def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
+        """See the port."""
+        with self._database.reading() as session:
+            rows = session.exec(
+                select(ResourceRow)
+                .where(ResourceRow.type == resource_type, ResourceRow.id == resource_id)
+                .order_by(col(ResourceRow.version).desc())
+            ).all()
+        if not rows:
+            raise NotFound("no such resource")
+        return [_stored(row) for row in rows]
+
+    def search(self, query: ResourceQuery) -> ResourcePage:
+        """See the port."""
+        where = _conditions(query)
+        page = select(ResourceRow).where(*where).order_by(col(ResourceRow.last_updated), col(ResourceRow.id))
+        if query.after:
+            page = page.where(sa.tuple_(col(ResourceRow.last_updated), col(ResourceRow.id)) > _after(query.after))
+        with self._database.reading() as session:
+            total = session.exec(select(sa.func.count()).select_from(ResourceRow).where(*where)).one()
+            rows = session.exec(page.limit(query.count + 1)).all() if query.count else []
+        more = len(rows) > query.count
+        kept = rows[: query.count]
+        return ResourcePage(tuple(map(_stored, kept)), total, _cursor(kept[-1]) if more else None)
+
+
+def _conditions(query: ResourceQuery) -> list[sa.ColumnElement[bool]]:
+    where: list[Any] = [ResourceRow.type == query.type, col(ResourceRow.is_current).is_(True)]
+    if query.patient_id is not None:
+        where.append(ResourceRow.patient_id == query.patient_id)
+    for prefix, at in query.last_updated:
+        where.append(_COMPARE[prefix](col(ResourceRow.last_updated), at))
+    if query.identifier is not None:
+        system, value = query.identifier
+        match = sa.and_(
+            col(ResourceIdentifierRow.type) == ResourceRow.type,
+            col(ResourceIdentifierRow.id) == ResourceRow.id,
+            col(ResourceIdentifierRow.value) == value,
+            sa.true() if system is None else col(ResourceIdentifierRow.system) == system,
+        )
+        where.append(sa.exists().where(match))
+    return where
+
+
+def _cursor(row: ResourceRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.last_updated.isoformat()} {row.id}".encode()).decode().rstrip("=")
+
+
+def _after(cursor: str) -> sa.Tuple:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        at, resource_id = text.split(" ")
+        moment = datetime.fromisoformat(at)
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise InvalidResource("the page cursor is not one that this server gave") from None
+    return sa.tuple_(sa.literal(moment, UtcDateTime()), sa.literal(resource_id))
+
+
+def _stored(row: ResourceRow) -> StoredResource:
+    return StoredResource(row.type, row.id, row.version, row.last_updated, row.body)

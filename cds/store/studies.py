@@ -1,0 +1,207 @@
+"""Instances and studies: what arrived, and the numbers of SAFETY section 2. Implements `cds.ports.InstanceIndex`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from cds.domain.identity import Identifier, Sex
+from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, Study
+from cds.domain.revision import Revision, Work
+from cds.errors import NotFound
+from cds.store import timeline
+from cds.store.engine import Database, lock
+from cds.store.tables import HoldRow, InstanceRow, StudyRow, WorkRow
+from cds.store.values import dump, parse
+
+#: DBOS priorities: 1 is the most urgent, unset would beat them all (reference/engine).
+ROUTINE = 10
+
+
+class StudyStore:
+    """Instances as they come in, and the study they make up. Identifiers without authority get the site's."""
+
+    def __init__(self, database: Database, *, assigning_authority: str, accession_issuer: str) -> None:
+        self._database = database
+        self._authority = assigning_authority
+        self._issuer = accession_issuer
+
+    def add(self, instance: StoredInstance, *, received_at: datetime, consumed: bool, source: str) -> str:
+        """See the port. A consumed instance joins the open image revision, or opens the next one."""
+        header = instance.header
+        with self._database.writing() as session:
+            lock(session, "study", header.study_instance_uid)
+            known = session.get(InstanceRow, header.sop_instance_uid)
+            if known is not None:
+                return self._again(session, known, instance, received_at)
+            study = session.get(StudyRow, header.study_instance_uid) or self._new(session, header, received_at, source)
+            if consumed and not study.revision_open:
+                study.image_revision += 1
+                study.revision_open = True
+                timeline.write(
+                    session, received_at, "receive", "late instance", study_uid=study.uid,
+                    detail=(f"image revision {study.image_revision} opened",),
+                )  # fmt: skip
+            study.instances += 1
+            study.consumed_instances += consumed
+            study.last_instance_at = received_at
+            session.add(study)
+            session.add(_row(instance, study.image_revision, received_at, consumed))
+            return "new"
+
+    def study(self, uid: str) -> Study:
+        """One study; raise NotFound."""
+        with self._database.reading() as session:
+            return _study(_get(session, uid))
+
+    def series(self, uid: str, image_revision: int) -> Sequence[SeriesSummary]:
+        """The series of a study as they stood in an image revision."""
+        with self._database.reading() as session:
+            rows = session.exec(
+                select(InstanceRow)
+                .where(InstanceRow.study_uid == uid, InstanceRow.image_revision <= image_revision)
+                .order_by(col(InstanceRow.received_at), col(InstanceRow.sop_instance_uid))
+            ).all()
+        grouped: dict[str, list[InstanceRow]] = {}
+        for row in rows:
+            grouped.setdefault(row.series_uid, []).append(row)
+        return [_series(members) for members in grouped.values()]
+
+    def close_quiet(self, now: datetime, quiet_period: timedelta) -> Sequence[Work]:
+        """Close the open revisions that heard nothing for the quiet period; each becomes pending work."""
+        with self._database.writing() as session:
+            rows = session.exec(
+                select(StudyRow)
+                .where(col(StudyRow.revision_open).is_(True), StudyRow.last_instance_at <= now - quiet_period)
+                .with_for_update(skip_locked=True)
+            ).all()
+            return [self._close(session, row, now, quiet_period) for row in rows]
+
+    def _close(self, session: Session, row: StudyRow, now: datetime, quiet_period: timedelta) -> Work:
+        row.revision_open = False
+        session.add(row)
+        reason = f"quiet for {quiet_period.total_seconds():g} s with {row.instances} instances"
+        return open_work(session, row, now, reason)
+
+    def _new(self, session: Session, header: InstanceHeader, at: datetime, source: str) -> StudyRow:
+        patient_assigner = header.issuer_of_patient_id or self._authority
+        accession_issuer = header.issuer_of_accession_number or self._issuer
+        row = StudyRow(
+            uid=header.study_instance_uid,
+            public_id=str(uuid.uuid4()),
+            source=source,
+            patient_value=header.patient_id if patient_assigner else "",
+            patient_assigner=patient_assigner,
+            accession_number=header.accession_number if accession_issuer else "",
+            accession_issuer=accession_issuer,
+            birth_date=header.patient_birth_date,
+            sex=header.patient_sex.value,
+            study_date=header.study_date,
+            description=header.study_description,
+            image_revision=1,
+            match_revision=1,
+            analysis_run=1,
+            revision_open=True,
+            first_instance_at=at,
+            last_instance_at=at,
+        )
+        timeline.write(session, at, "receive", "first instance", study_uid=row.uid, detail=(f"by {source}",))
+        return row
+
+    def _again(self, session: Session, known: InstanceRow, instance: StoredInstance, at: datetime) -> str:
+        if known.sha256 == instance.sha256:
+            return "duplicate"
+        key = f"instance-conflict:{known.sop_instance_uid}:{instance.sha256}"
+        if session.get(HoldRow, key) is None:
+            reason = "an instance came again under its UID with other content; the first one is used"
+            session.add(
+                HoldRow(key=key, kind="instance-conflict", reason=reason, study_uid=known.study_uid, created_at=at)
+            )
+            timeline.write(session, at, "receive", "conflict", study_uid=known.study_uid, detail=(reason,))
+        return "conflict"
+
+
+def open_work(session: Session, row: StudyRow, now: datetime, reason: str, priority: int = ROUTINE) -> Work:
+    """Put the study's current revision into the outbox; the same revision twice is one work."""
+    revision = Revision(row.image_revision, row.match_revision, row.analysis_run)
+    work = Work(row.source, row.uid, revision)
+    if session.get(WorkRow, work.id) is None:
+        session.add(
+            WorkRow(
+                id=work.id,
+                source=row.source,
+                study_uid=row.uid,
+                image_revision=revision.image,
+                match_revision=revision.match,
+                analysis_run=revision.analysis,
+                priority=priority,
+                state="pending",
+                reason=reason,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        timeline.write(session, now, "event", "study complete", study_uid=row.uid, work_id=work.id, detail=(reason,))
+    return work
+
+
+def _get(session: Session, uid: str) -> StudyRow:
+    row = session.get(StudyRow, uid)
+    if row is None:
+        raise NotFound("no such study")
+    return row
+
+
+def _study(row: StudyRow) -> Study:
+    return Study(
+        study_instance_uid=row.uid,
+        patient=_identifier(row.patient_value, row.patient_assigner),
+        accession=_identifier(row.accession_number, row.accession_issuer),
+        patient_birth_date=row.birth_date,
+        patient_sex=Sex(row.sex),
+        study_date=row.study_date,
+        description=row.description,
+        modalities=(),
+        public_id=row.public_id,
+        image_revision=row.image_revision,
+        match_revision=row.match_revision,
+        started_at=row.first_instance_at,
+    )
+
+
+def _identifier(value: str, assigner: str) -> Identifier | None:
+    return Identifier(value, assigner) if value and assigner else None
+
+
+def _row(instance: StoredInstance, image_revision: int, at: datetime, consumed: bool) -> InstanceRow:
+    header = instance.header
+    return InstanceRow(
+        sop_instance_uid=header.sop_instance_uid,
+        study_uid=header.study_instance_uid,
+        series_uid=header.series_instance_uid,
+        sha256=instance.sha256,
+        path=instance.path,
+        size=instance.size,
+        consumed=consumed,
+        image_revision=image_revision,
+        header=dump(InstanceHeader, header),
+        received_at=at,
+    )
+
+
+def _series(rows: Sequence[InstanceRow]) -> SeriesSummary:
+    headers = [parse(InstanceHeader, row.header) for row in rows]
+    first = headers[0]
+    return SeriesSummary(
+        series_instance_uid=first.series_instance_uid,
+        study_instance_uid=first.study_instance_uid,
+        modality=first.modality,
+        body_part=first.body_part,
+        series_description=first.series_description,
+        sop_class_uids=tuple(dict.fromkeys(h.sop_class_uid for h in headers)),
+        image_types=tuple(dict.fromkeys(h.image_type for h in headers)),
+        paths=tuple(row.path for row in rows),
+    )

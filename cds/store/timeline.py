@@ -1,0 +1,61 @@
+"""The timeline that every step writes and `cds why` reads. No PHI: reasons and small values only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from cds.domain.report import TimelineEvent
+from cds.store.tables import TimelineRow
+from cds.store.values import dump, parse
+
+_Detail = tuple[str, ...]
+
+
+def write(
+    session: Session,
+    at: datetime,
+    step: str,
+    outcome: str,
+    *,
+    study_uid: str | None = None,
+    order_id: str | None = None,
+    work_id: str | None = None,
+    detail: _Detail = (),
+) -> None:
+    """Add a line, in the transaction of what it tells."""
+    session.add(
+        TimelineRow(
+            at=at,
+            step=step,
+            outcome=outcome,
+            study_uid=study_uid,
+            order_id=order_id,
+            work_id=work_id,
+            detail=dump(_Detail, detail),
+        )
+    )
+
+
+def read(session: Session, *, studies: Collection[str], orders: Collection[str]) -> Sequence[TimelineEvent]:
+    """All lines about these studies and orders, oldest first."""
+    rows = session.exec(
+        select(TimelineRow)
+        .where(sa.or_(col(TimelineRow.study_uid).in_(studies), col(TimelineRow.order_id).in_(orders)))
+        .order_by(col(TimelineRow.at), col(TimelineRow.id))
+    ).all()
+    return [
+        TimelineEvent(
+            at=row.at,
+            step=row.step,
+            outcome=row.outcome,
+            study_instance_uid=row.study_uid,
+            order_id=row.order_id,
+            work_id=row.work_id,
+            detail=parse(_Detail, row.detail),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,23 @@
+"""Domain values as JSON text and back. The kind may be a union, which `type[T]` cannot name: hence Any."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def dump(kind: Any, value: object) -> str:
+    """The JSON of a domain value of the given type."""
+    return _adapter(kind).dump_json(value).decode()
+
+
+def parse(kind: Any, text: str) -> Any:
+    """The domain value of a JSON text; raise pydantic's ValidationError where it is not one."""
+    return _adapter(kind).validate_json(text)

@@ -1,0 +1,231 @@
+"""The only file that knows the durable engine (DBOS) and the timers (APScheduler).
+
+A study is one workflow: its steps are those of `cds.pipeline`, each checkpointed, so that a worker killed in one of
+them goes on there when it is back under the same executor id. Only ids and small values enter the engine's tables, as
+JSON. `APPLICATION_VERSION` is raised by hand, when the order of steps changes: works of another version wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from apscheduler.schedulers.background import BackgroundScheduler
+from dbos import DBOS, DBOSPortableJSONSerializer
+
+from cds import metrics, pipeline
+from cds.domain.report import Delivery
+from cds.domain.revision import Work
+from cds.errors import SightlineError, Unavailable
+from cds.logs import get_logger
+from cds.pipeline import Line
+
+log = get_logger(__name__)
+
+APPLICATION_VERSION = "1"
+STUDIES, DELIVERIES = "studies", "deliveries"
+#: A study whose worker died this often is given to a person.
+MAX_RECOVERY_ATTEMPTS = 3
+_POLL_S = 0.1
+_LONGEST_RETRY_S = 60.0
+_DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+
+Step = Callable[..., Any]
+
+#: The steps of a study by name; tests replace one to see what a crash in it does.
+STEPS: Mapping[str, Step] = {
+    "match": pipeline.match,
+    "retrieve": pipeline.retrieve,
+    "infer": pipeline.infer,
+    "enrich": pipeline.enrich,
+    "decide": pipeline.decide,
+    "report": pipeline.report,
+    "deliver": pipeline.deliver,
+}
+
+
+class StepFailed(SightlineError):
+    """A step broke in a way that nobody foresaw; names the kind and place, never the values."""
+
+
+class Outbox(Protocol):
+    """Works that wait for the engine, and where their ends are kept."""
+
+    def pending(self) -> Sequence[Any]:
+        """Works with `id` and `priority` that the engine does not have yet."""
+        ...
+
+    def mark(self, work_id: str, state: str, now: datetime) -> None:
+        """Move a work to another state."""
+        ...
+
+    def fail(self, work_id: str, reason: str, now: datetime) -> None:
+        """Give a work to a person."""
+        ...
+
+    def unfinished(self) -> Sequence[str]:
+        """Works that the engine has and that did not end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the timers look at."""
+
+    outbox: Outbox
+    pending_deliveries: Callable[[], Sequence[Delivery]]
+    close_quiet: Callable[[datetime, timedelta], Sequence[Work]]
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process: the durable engine and its timers. `start` recovers what its predecessor left."""
+
+    line: Line
+    sources: Sources
+    engine: sa.Engine
+    slot: int
+    steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
+    _timers: BackgroundScheduler = field(default_factory=lambda: BackgroundScheduler(timezone="UTC"))
+    _handed_over: set[str] = field(default_factory=set)
+
+    def start(self) -> None:
+        """Launch the engine under this slot's stable id, then the timers."""
+        DBOS(
+            config={
+                "name": "sightline",
+                "system_database_engine": self.engine,
+                "serializer": DBOSPortableJSONSerializer(),
+                "executor_id": f"w{self.slot}",
+                "application_version": APPLICATION_VERSION,
+                "log_level": "WARNING",
+                "notification_listener_polling_interval_sec": _POLL_S,
+                "use_listen_notify": False,
+            }
+        )
+        self._register()
+        DBOS.launch()
+        DBOS.register_queue(STUDIES, worker_concurrency=2, polling_interval_sec=_POLL_S)
+        DBOS.register_queue(DELIVERIES, partition_concurrency=1, polling_interval_sec=_POLL_S)
+        every = self._timers.add_job
+        every(self._guarded(self._sweep), "interval", seconds=0.5, max_instances=1, coalesce=True)
+        every(self._guarded(self._hand_over), "interval", seconds=0.2, max_instances=1, coalesce=True)
+        every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
+        self._timers.start()
+
+    def drain(self, timeout_s: float) -> None:
+        """Take no more work, give the running steps time to end; what does not is recovered at the next start."""
+        self._timers.shutdown(wait=False)
+        DBOS.destroy(workflow_completion_timeout_sec=int(timeout_s))
+
+    def _register(self) -> None:
+        steps = {
+            name: DBOS.step(
+                name=name, retries_allowed=True, max_attempts=6, interval_seconds=0.5, should_retry=_is_transient
+            )(self._step(name, run))
+            for name, run in self.steps.items()
+        }
+
+        @DBOS.workflow(name="study", max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
+        def study(work_id: str) -> str:
+            return self._study(steps, work_id)
+
+        @DBOS.workflow(name="delivery", max_recovery_attempts=None)
+        def delivery(delivery_id: str) -> str:
+            attempt = 0
+            while (outcome := steps["deliver"](delivery_id)) == "retry":
+                attempt += 1
+                DBOS.sleep(min(2.0**attempt / 2, _LONGEST_RETRY_S))
+            return str(outcome)
+
+    def _study(self, steps: Mapping[str, Step], work_id: str) -> str:
+        try:
+            self.sources.outbox.mark(work_id, "running", self.line.clock.now())
+            matched = steps["match"](work_id)
+            for model_id in steps["retrieve"](work_id):
+                steps["infer"](work_id, model_id)
+            if matched == "matched":
+                steps["enrich"](work_id)
+            steps["decide"](work_id)
+            steps["report"](work_id)
+        except SightlineError as error:
+            self.sources.outbox.fail(work_id, str(error), self.line.clock.now())
+            metrics.WORK.inc(outcome="failed")
+            log.error("study failed", work_id=work_id, error=type(error).__name__)
+            return "failed"
+        self.line.artifacts.discard(work_id)
+        metrics.WORK.inc(outcome="done")
+        return "done"
+
+    def _step(self, name: str, run: Step) -> Step:
+        line = self.line
+
+        def step(*arguments: str) -> Any:
+            with metrics.STEP_SECONDS.time(step=name):
+                try:
+                    return run(line, *arguments)
+                except SightlineError:
+                    raise
+                except Exception as error:
+                    log.error("step failed", step=name, error=type(error).__name__, exc_info=True)
+                    raise StepFailed(f"step {name} broke with {type(error).__name__}; the log has the place") from None
+
+        return step
+
+    def _sweep(self) -> None:
+        for work in self.sources.close_quiet(
+            self.line.clock.now(), timedelta(seconds=self.line.settings.quiet_period_s)
+        ):
+            log.info("study complete", work_id=work.id)
+
+    def _hand_over(self) -> None:
+        """The outbox: a work is enqueued under its own id, so that handing it over twice is one run."""
+        for work in self.sources.outbox.pending():
+            _enqueue("study", STUDIES, work.id, priority=work.priority)
+            self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now())
+        for delivery in self.sources.pending_deliveries():
+            if delivery.id not in self._handed_over:
+                _enqueue(
+                    "delivery", DELIVERIES, delivery.id, priority=delivery.sequence, partition=delivery.destination
+                )
+                self._handed_over.add(delivery.id)
+
+    def _bury_the_dead(self) -> None:
+        """Works that the engine gave up wait for a person."""
+        unfinished = set(self.sources.outbox.unfinished())
+        if not unfinished:
+            return
+        for status in DBOS.list_workflows(status=[_DEAD, "ERROR"], name="study", load_input=False, load_output=False):
+            if status.workflow_id in unfinished:
+                reason = f"the worker died {MAX_RECOVERY_ATTEMPTS + 1} times while it worked on this study"
+                self.sources.outbox.fail(status.workflow_id, reason, self.line.clock.now())
+                metrics.WORK.inc(outcome="failed")
+
+    def _guarded(self, job: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                job()
+            except Unavailable as error:
+                log.warning("a timer waits for the database", error=type(error).__name__)
+
+        return run
+
+
+def _enqueue(workflow: str, queue: str, workflow_id: str, *, priority: int, partition: str | None = None) -> None:
+    options: dict[str, Any] = {
+        "workflow_name": workflow,
+        "queue_name": queue,
+        "workflow_id": workflow_id,
+        "app_version": APPLICATION_VERSION,
+        "priority": priority,
+    }
+    if partition is not None:
+        options["queue_partition_key"] = partition
+    DBOS.enqueue_workflow_with_options(options, workflow_id)  # type: ignore[arg-type]  # a TypedDict built in parts
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, Unavailable)
