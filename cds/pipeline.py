@@ -23,7 +23,7 @@ from cds.domain.matching import Match, MatchState
 from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Audience, Decision, Delivery, Mode, Release, Report
-from cds.domain.resource import NewResource
+from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
 from cds.errors import NotEvaluable, PeerRefused, Unavailable
 from cds.ports import ArtifactStore, Clock, FindingModel, ImageSource, PatientRecord, ReportSink
@@ -129,11 +129,14 @@ class Reports(Protocol):
     def commit(
         self,
         report: Report,
-        resources: Callable[[Report], Sequence[NewResource]],
-        deliveries: Callable[[Report], Sequence[tuple[str, str, bytes]]],
+        encode: Encode,
         now: datetime,
     ) -> Committed:
         """All or nothing, once per work."""
+        ...
+
+    def latest_of_study(self, study_uid: str) -> Report | None:
+        """The newest report of a study."""
         ...
 
 
@@ -174,6 +177,7 @@ class Line:
     sinks: Mapping[str, ReportSink]
     evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
     resources: Callable[[Report], Sequence[NewResource]]
+    withdraw: Callable[[Mapping[str, object], str | None], NewResource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +282,13 @@ def decide(line: Line, work_id: str) -> list[str]:
 
 
 def report(line: Line, work_id: str) -> list[str]:
-    """Step 6: commit the report with its resources and deliveries. Answers the deliveries that wait."""
+    """Step 6: commit the report with its resources and deliveries. Answers the deliveries that wait.
+
+    A held study gets no report; one that was reported before gets a version that nobody sees and that withdraws it.
+    """
     work = line.works.work(work_id)
     found = _match(line, work_id)
-    if found.state is MatchState.HELD:
+    if found.state is MatchState.HELD and line.reports.latest_of_study(work.study_instance_uid) is None:
         line.works.mark(work_id, "held", line.clock.now())
         return []
     patient = _patient(line, work_id)
@@ -297,9 +304,8 @@ def report(line: Line, work_id: str) -> list[str]:
         decision=line.works.step(work_id, "decide", Decision),
         issued=line.clock.now(),
     )
-    committed = line.reports.commit(
-        draft, lambda final: _resources(line, final), lambda final: _deliveries(line, final), line.clock.now()
-    )
+    encode = Encode(lambda final: _resources(line, final), lambda final: _deliveries(line, final), line.withdraw)
+    committed = line.reports.commit(draft, encode, line.clock.now())
     return list(committed.deliveries)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from cds.domain.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,15 @@ class ResourcePage:
     resources: tuple[StoredResource, ...]
     total: int
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """What a report becomes once its version is known: resources, deliveries (id, destination, payload).
+
+    `withdraw` makes the entered-in-error version of a stored body, for a patient id.
+    """
+
+    resources: Callable[[Report], Sequence[NewResource]]
+    deliveries: Callable[[Report], Sequence[tuple[str, str, bytes]]]
+    withdraw: Callable[[Mapping[str, object], str | None], NewResource]

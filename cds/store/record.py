@@ -108,6 +108,8 @@ class RecordStore:
             reason = str(content) if isinstance(content, InvalidMessage) else _SEVERAL
             key = f"message:{logged.id}"
             session.add(HoldRow(key=key, kind=state, reason=reason, message_id=logged.id, created_at=now))
+        elif content.test:
+            state, reason = "ignored", "MSH-11 is T or D: test and training messages change no record"
         elif content.ignored or content.patient is None:
             state, reason = "ignored", content.ignored or "the message names no patient"
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from cds.domain.identity import Identifier
 from cds.domain.report import Report
-from cds.domain.resource import NewResource
+from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Revision
 from cds.store import timeline
 from cds.store.engine import Database, lock
@@ -37,6 +37,11 @@ class Committed:
     superseded: bool = False
 
 
+#: What says by its status that it does not hold any more; what belongs to no one study.
+_WITHDRAWABLE = ("DiagnosticReport", "Observation", "RiskAssessment")
+_SHARED = ("Patient", "Device")
+
+
 class SqlReportStore:
     """Implements `cds.ports.ReportStore`."""
 
@@ -46,13 +51,12 @@ class SqlReportStore:
     def commit(
         self,
         report: Report,
-        resources: Callable[[Report], Sequence[NewResource]],
-        deliveries: Callable[[Report], Sequence[tuple[str, str, bytes]]],
+        encode: Encode,
         now: datetime,
     ) -> Committed:
         """Commit a report as the study's next version, all or nothing; a work commits once.
 
-        `resources` and `deliveries` (id, destination, payload) are made of the report once its version is known.
+        Resources of earlier versions that this one does not renew are withdrawn (entered-in-error).
         """
         with self._database.writing() as session:
             lock(session, "study", report.work.study_instance_uid)
@@ -66,9 +70,8 @@ class SqlReportStore:
             version = last.version + 1 if last else 1
             final = replace(report, version=version, replaces=last.version if last else None)
             session.add(_row(final))
-            for resource in resources(final):
-                _put(session, resource, now)
-            ids = [_deliver(session, report.work.id, delivery, now) for delivery in deliveries(final)]
+            _emit(session, final, encode, now)
+            ids = [_deliver(session, report.work.id, delivery, now) for delivery in encode.deliveries(final)]
             _finish(session, report.work.id, "reported", now)
             detail = (f"version {version}", *final.decision.release.withheld)
             timeline.write(
@@ -138,7 +141,26 @@ def _row(report: Report) -> ReportRow:
     )
 
 
-def _put(session: Session, resource: NewResource, now: datetime) -> None:
+def _emit(session: Session, report: Report, encode: Encode, now: datetime) -> None:
+    study_uid = report.work.study_instance_uid
+    resources = encode.resources(report)
+    renewed = {(resource.type, resource.id) for resource in resources}
+    stale = session.exec(
+        select(ResourceRow).where(
+            ResourceRow.study_uid == study_uid,
+            col(ResourceRow.is_current).is_(True),
+            col(ResourceRow.type).in_(_WITHDRAWABLE),
+        )
+    ).all()
+    for row in stale:
+        if (row.type, row.id) not in renewed:
+            _put(session, encode.withdraw(orjson.loads(row.body), row.patient_id), study_uid, now)
+    for resource in resources:
+        shared = resource.type in _SHARED
+        _put(session, resource, None if shared else study_uid, now)
+
+
+def _put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
     """Add the next version of a resource; one whose content did not change gets none."""
     current = session.exec(
         select(ResourceRow).where(
@@ -159,6 +181,7 @@ def _put(session: Session, resource: NewResource, now: datetime) -> None:
             version=version,
             last_updated=now,
             patient_id=resource.patient_id,
+            study_uid=study_uid,
             is_current=True,
             body=orjson.dumps(_stamped(resource, version, now)),
         )

@@ -239,6 +239,8 @@ class ResourceRow(AppBase, table=True):
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     last_updated: datetime = Field(sa_type=UtcDateTime)
     patient_id: str | None = Field(default=None, index=True)
+    #: The study whose report made it; None for what several studies share (Patient, Device).
+    study_uid: str | None = Field(default=None, index=True)
     is_current: bool
     body: bytes
 

@@ -72,11 +72,8 @@ def _study(session: Session, row: StudyRow) -> StudyTold:
     deliveries = session.exec(
         select(DeliveryRow).where(col(DeliveryRow.work_id).in_(works)).order_by(col(DeliveryRow.created_at))
     ).all()
-    holds = session.exec(
-        select(HoldRow).where(
-            sa.or_(HoldRow.study_uid == row.uid, col(HoldRow.work_id).in_(works)), col(HoldRow.resolved_at).is_(None)
-        )
-    ).all()
+    about = sa.or_(col(HoldRow.study_uid) == row.uid, col(HoldRow.work_id).in_(works))
+    holds = session.exec(select(HoldRow).where(about, col(HoldRow.resolved_at).is_(None))).all()
     return StudyTold(
         study_instance_uid=row.uid,
         public_id=row.public_id,

@@ -132,6 +132,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("last_updated", UtcDateTime(), nullable=False),
         sa.Column("patient_id", sa.String(), nullable=True),
+        sa.Column("study_uid", sa.String(), nullable=True),
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("type", "id", "version"),
@@ -139,6 +140,7 @@ def upgrade() -> None:
     with op.batch_alter_table("resource", schema=None) as batch_op:
         batch_op.create_index("ix_resource_order", ["type", "is_current", "last_updated", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_resource_patient_id"), ["patient_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_resource_study_uid"), ["study_uid"], unique=False)
 
     op.create_table(
         "resource_identifier",
@@ -297,6 +299,7 @@ def downgrade() -> None:
 
     op.drop_table("resource_identifier")
     with op.batch_alter_table("resource", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_resource_study_uid"))
         batch_op.drop_index(batch_op.f("ix_resource_patient_id"))
         batch_op.drop_index("ix_resource_order")
 

@@ -1,0 +1,39 @@
+# The two commands of the README, and what they stand on. Everything sets itself up.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.locked
+
+.PHONY: demo test test-peers setup lint bench clean
+
+demo: setup
+	@$(BIN)/cds demo $(ARGS)
+
+test: setup lint
+	$(BIN)/pytest -m "not peers and not bench" $(ARGS)
+
+test-peers: setup
+	@sh tests/peers/install.sh
+	$(BIN)/pytest -m peers $(ARGS)
+
+bench: setup
+	$(BIN)/pytest -m bench -s $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Sightline needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the locked dependencies (2 GB, most of it PyTorch; some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo build *.egg-info .mypy_cache .ruff_cache

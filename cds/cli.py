@@ -1,0 +1,159 @@
+"""The program `cds`. Commands import what they need when they run, so that `cds --help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cds.errors import ConfigurationError, SightlineError
+from cds.settings import Settings, load
+
+EXIT_FAILED, EXIT_MISCONFIGURED = 1, 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sightline: decision support for medical imaging.")
+db = typer.Typer(no_args_is_help=True, help="The tables.")
+risk = typer.Typer(no_args_is_help=True, help="Published risk scores.")
+models = typer.Typer(no_args_is_help=True, help="Installed models.")
+app.add_typer(db, name="db")
+app.add_typer(risk, name="risk")
+app.add_typer(models, name="models")
+
+
+@app.command()
+def serve() -> None:
+    """Run all roles: web, worker, hl7 and dicom, restarted when they fail."""
+    from cds import bootstrap
+
+    settings = _settings()
+    raise typer.Exit(bootstrap.serve(settings))
+
+
+@app.command()
+def web() -> None:
+    """Run the web role: CDS Hooks, FHIR, health and metrics."""
+    _role("run_web")
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker: the pipeline and the models."""
+    _role("run_worker")
+
+
+@app.command()
+def hl7() -> None:
+    """Run the HL7 v2 role: MLLP in, messages applied in order."""
+    _role("run_hl7")
+
+
+@app.command()
+def dicom() -> None:
+    """Run the DICOM role: C-STORE and C-ECHO."""
+    _role("run_dicom")
+
+
+@app.command()
+def check() -> None:
+    """Say whether everything that is configured can be reached and written; exit code 1 where not."""
+    from cds import bootstrap
+
+    checks = bootstrap.checks(_settings())
+    for one in checks:
+        typer.echo(f"{'ok  ' if one.ok else 'FAIL'}  {one.name}: {one.detail}")
+        if not one.ok and one.how_to_fix:
+            typer.echo(f"      → {one.how_to_fix}")
+    if not all(one.ok for one in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def why(
+    number: Annotated[str, typer.Argument(help="accession number, Study Instance UID or patient identifier")],
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Tell the story of a study: order, match, models, gates, decisions, deliveries, cards, with reasons and times."""
+    from cds import bootstrap
+    from cds.render import why as telling
+
+    settings = _settings()
+    story = bootstrap.why(settings, number)
+    typer.echo(telling.as_json(story) if as_json else telling.as_text(story, settings.time_zone))
+    if not story.found:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def demo(
+    study: Annotated[Path | None, typer.Option(help="a folder of your own DICOM files")] = None,
+    leave: Annotated[bool, typer.Option("--exit", help="end by itself, with 0 only if all happened")] = False,
+) -> None:
+    """Play one patient's story over the real wires and show what comes back."""
+    from cds.demo.play import run
+
+    raise typer.Exit(run(study=study, leave=leave))
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Create the tables, or bring them to the newest revision."""
+    from cds import bootstrap
+
+    bootstrap.upgrade(_settings())
+
+
+@models.command("list")
+def models_list() -> None:
+    """List the installed models with their mode at this site."""
+    from models.registry import load as load_models
+
+    settings = _settings()
+    for manifest in load_models().values():
+        typer.echo(f"{manifest.id} {manifest.version}  {settings.model_mode(manifest.id).value}  {manifest.title}")
+
+
+@risk.command("check")
+def risk_check(vectors: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Run scores against vectors of inputs and expected outputs; exit code 1 on any mismatch."""
+    from cds.risk.check import check as check_vectors
+
+    report = check_vectors(vectors)
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _role(name: str) -> None:
+    from cds import bootstrap
+
+    run: Callable[[Settings], None] = getattr(bootstrap, name)
+    run(_settings())
+
+
+def _settings() -> Settings:
+    from cds.checks import packages
+
+    one_place = packages()
+    if not one_place.ok:
+        raise ConfigurationError([f"{one_place.detail} {one_place.how_to_fix}".strip()])
+    return load()
+
+
+def main() -> None:
+    """Run the program; errors are told in words, never as a traceback of values."""
+    try:
+        app()
+    except ConfigurationError as error:
+        _say("The configuration has mistakes:", *error.mistakes)
+        sys.exit(EXIT_MISCONFIGURED)
+    except SightlineError as error:
+        _say(str(error))
+        sys.exit(EXIT_FAILED)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line, err=True)

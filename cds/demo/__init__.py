@@ -1,0 +1,1 @@
+"""The demo: the EHR, the scanner and the interface engine around one real Sightline."""

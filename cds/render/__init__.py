@@ -1,0 +1,1 @@
+"""What Sightline knows, as text for people."""
