@@ -23,6 +23,7 @@ from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Mode
 from cds.domain.story import Story
 from cds.errors import ConfigurationError, SightlineError
+from cds.hooks import CardsShown, HookContext
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.pipeline import Line
 from cds.services import Probe, Services
@@ -61,6 +62,10 @@ class Stores:
 
 def stores(settings: Settings, *, durable: bool = False) -> Stores:
     """Open the application's tables; raise ConfigurationError where they are not at the newest revision."""
+    if not settings.database_url and not (settings.data_dir / "app.sqlite").exists():
+        raise ConfigurationError(
+            [f"CDS_DATA_DIR: {settings.data_dir} has no tables yet: run cds serve or cds db upgrade"]
+        )
     database = open_app(settings.data_dir, settings.database_url, durable=durable)
     schema.check(database, "app")
     return Stores(
@@ -212,12 +217,11 @@ def services(settings: Settings) -> Services:
 
 def worker(settings: Settings, runtime: Runtime) -> Worker:
     """The worker over its stores, models and sinks."""
-    from models.runtime import InstalledModel
-
     from adapters.dicom.volume import LocalImages
     from adapters.fhir.report import resources, withdrawn
     from adapters.hl7.report import OruSink
     from models.registry import load
+    from models.runtime import InstalledModel
 
     held = stores(settings)
     systems = settings.identifier_systems
@@ -242,6 +246,31 @@ def worker(settings: Settings, runtime: Runtime) -> Worker:
     )
     sources = Sources(held.works, held.deliveries.pending, held.studies.close_quiet)
     return Worker(line, sources, workflow_engine(settings.data_dir, settings.database_url), settings.worker_slot)
+
+
+def _hook_context(settings: Settings, held: Stores) -> HookContext:
+    from adapters.fhir.read import read_patient, read_statements
+
+    clock = SystemClock(settings.time_zone)
+
+    def shown(cards: CardsShown) -> None:
+        if cards.study_instance_uid is not None:
+            outcome = f"{cards.cards} shown by {cards.service}"
+            held.reports.shown(cards.study_instance_uid, clock.now(), outcome, cards.suppressed)
+
+    return HookContext(
+        reports=held.reports,
+        record=held.record,
+        read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
+        read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
+        evaluate=_evaluator(settings),
+        model_is_advisory=lambda model: settings.model_mode(model) is Mode.ADVISORY,
+        clock=clock,
+        public_url=settings.public_url,
+        site_options=settings.site_options,
+        site_name=settings.site_name,
+        on_shown=shown,
+    )
 
 
 def _evaluator(settings: Settings) -> Callable[[Case], tuple[PathwayOutcome, ...]]:

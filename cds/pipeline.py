@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from cds import release
+from cds import metrics, release
 from cds.domain import matching
 from cds.domain.ehr import EhrData
 from cds.domain.finding import Findings, ModelOutcome, NotEvaluated
@@ -322,12 +322,15 @@ def deliver(line: Line, delivery_id: str) -> str:
         acknowledgment = sink.send(delivery.payload)
     except Unavailable as error:
         line.deliveries.attempted(delivery_id, str(error), line.clock.now())
-        return "retry"
+        outcome = "retry"
     except PeerRefused as error:
         line.deliveries.refused(delivery_id, str(error), line.clock.now())
-        return "refused"
-    line.deliveries.sent(delivery_id, acknowledgment, line.clock.now())
-    return "sent"
+        outcome = "refused"
+    else:
+        line.deliveries.sent(delivery_id, acknowledgment, line.clock.now())
+        outcome = "sent"
+    metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
+    return outcome
 
 
 def _active(line: Line) -> list[FindingModel]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import sqlalchemy as sa
 from apscheduler.schedulers.background import BackgroundScheduler
 from dbos import DBOS, DBOSPortableJSONSerializer
 
@@ -86,7 +85,7 @@ class Worker:
 
     line: Line
     sources: Sources
-    engine: sa.Engine
+    engine: Any  # SQLAlchemy's; its home is the store
     slot: int
     steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
     _timers: BackgroundScheduler = field(default_factory=lambda: BackgroundScheduler(timezone="UTC"))

@@ -38,6 +38,7 @@ class Engine:
         asyncio.run_coroutine_threadsafe(self._server.drain(1), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def wait(self, timeout_s: float) -> bytes | None:
         """The next message, None where none comes in time."""

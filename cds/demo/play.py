@@ -107,7 +107,12 @@ def _configure(folder: Path, engine_port: int, cast: Cast) -> Settings:
             "CDS_MODEL_MODES": json.dumps({"ct_lung_density": "advisory"}),
             "CDS_PATHWAY_MODES": json.dumps({"emphysema": "advisory"}),
             "CDS_RELEASE": json.dumps({"ehr": "immediate", "referral": "immediate"}),
-            "CDS_SITE_OPTIONS": json.dumps({"emphysema.laa_950_percent": _DEMO_CUT_OFF}),
+            "CDS_SITE_OPTIONS": json.dumps(
+                {
+                    "emphysema.laa_950_percent": _DEMO_CUT_OFF,
+                    "emphysema.laa_950_origin": "the demo, for demonstration only",
+                }
+            ),
             "CDS_ORU_DESTINATIONS": json.dumps({"ehr": {"host": "127.0.0.1", "port": engine_port}}),
         }
     )

@@ -1,1 +1,1 @@
-"""The Flask application: routes, authentication, errors, health."""
+"""The web application: FHIR, CDS Hooks, health and metrics over HTTP. Flask lives here and nowhere else."""

@@ -1,0 +1,88 @@
+"""DiagnosticReport.conclusion: what was measured, what was not and why, and what is recommended, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adapters.fhir.elements import unit_name
+from cds.domain.coding import Quantity
+from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.matching import MatchState
+from cds.domain.recommendation import Advice, CouldNotTell, Recommendation
+from cds.domain.report import Report
+
+DISCLAIMER = "AI output, preliminary, advisory; not a radiology report."
+
+
+def text(report: Report) -> str:
+    """The whole conclusion, one statement per line."""
+    return "\n".join(_lines(report))
+
+
+def absence(finding: Finding, model: str, version: str) -> str:
+    """SAFETY section 6: a negative names its model and threshold, and excludes nothing."""
+    at = f" at threshold {amount(finding.threshold)}" if finding.threshold else ""
+    return f"not detected by {model} {version}{at}; does not exclude"
+
+
+def amount(value: Quantity) -> str:
+    """A quantity for the reader, six significant digits at most."""
+    unit = unit_name(value.unit)
+    return f"{value.value:g}" if unit in ("", "1") else f"{value.value:g} {unit}"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield DISCLAIMER
+    if report.version > 1:
+        yield f"Version {report.version}, replaces version {report.replaces or report.version - 1}."
+    if report.match.state is not MatchState.MATCHED:
+        yield f"Not attached to a patient: {'; '.join(report.match.reasons)}."
+    for outcome in report.outcomes:
+        yield from _of_model(outcome)
+    for said in report.decision.outcomes:
+        if isinstance(said, Advice):
+            yield from _of_advice(said)
+        elif isinstance(said, CouldNotTell):
+            yield f"Could not be told: {said.title}: {_with(said.reason, said.missing)}."
+
+
+def _of_model(outcome: ModelOutcome) -> Iterator[str]:
+    name = f"{outcome.model} {outcome.version}"
+    if isinstance(outcome, NotEvaluated):
+        yield f"Not evaluated by {name}: {'; '.join(outcome.reasons)}."
+        return
+    for finding in outcome.findings:
+        yield f"{finding.code.display or finding.code.code}: {_said(finding, outcome)}."
+    for limit in outcome.limits:
+        yield f"Limit of {name}: {limit}."
+
+
+def _said(finding: Finding, outcome: Findings) -> str:
+    name = f"{outcome.model} {outcome.version}"
+    value = amount(finding.value) if finding.value else ""
+    if finding.presence is Presence.NOT_EVALUATED:
+        return f"not evaluated by {name}: {finding.reason}"
+    if finding.presence is Presence.NOT_DETECTED:
+        return " ".join(filter(None, (value, absence(finding, outcome.model, outcome.version))))
+    word = "detected" if finding.presence is Presence.PRESENT else "measured"
+    threshold = f", threshold {amount(finding.threshold)}" if finding.threshold else ""
+    return f"{value}, {word} by {name}{threshold}".removeprefix(", ")
+
+
+def _of_advice(advice: Advice) -> Iterator[str]:
+    yield f"{advice.title}: {advice.summary}"
+    for recommendation in advice.recommendations:
+        yield f"Recommendation: {_recommended(recommendation)}"
+    if advice.missing:
+        yield f"Not known for {advice.title}: {', '.join(advice.missing)}."
+
+
+def _recommended(item: Recommendation) -> str:
+    when = [f"not before {item.not_before.isoformat()}"] if item.not_before else []
+    when += [f"by {item.by.isoformat()}"] if item.by else []
+    timing = f" ({', '.join(when)})" if when else ""
+    return f"{item.action}{timing}: {item.reason} Source: {item.source.label}."
+
+
+def _with(reason: str, missing: tuple[str, ...]) -> str:
+    return f"{reason} (missing: {', '.join(missing)})" if missing else reason

@@ -1,0 +1,106 @@
+"""What the resources of one report share: subject, times, labels, and the check before anything leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from fhir.resources.R4B.device import Device
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
+from fhir.resources.R4B.observation import Observation
+from fhir.resources.R4B.patient import Patient as FhirPatient
+from fhir.resources.R4B.provenance import Provenance
+from fhir.resources.R4B.riskassessment import RiskAssessment
+from pydantic import BaseModel, ValidationError
+
+from adapters.fhir import systems
+from adapters.fhir.elements import Element, absent, coding, reference, without_empty
+from cds.domain.identity import Patient
+from cds.domain.ids import resource_id
+from cds.domain.matching import MatchState
+from cds.domain.report import Report
+from cds.domain.resource import NewResource
+from cds.errors import InvalidResource
+
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "Device": Device,
+    "DiagnosticReport": DiagnosticReport,
+    "Observation": Observation,
+    "Patient": FhirPatient,
+    "Provenance": Provenance,
+    "RiskAssessment": RiskAssessment,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One report on its way to FHIR. `by_authority` maps an assigning authority to its identifier system."""
+
+    report: Report
+    by_authority: Mapping[str, str]
+    site_name: str
+
+    @property
+    def patient(self) -> Patient | None:
+        """The subject; None unless the images are matched to an order, whatever their header says."""
+        return self.report.patient if self.report.match.state is MatchState.MATCHED else None
+
+    @property
+    def patient_id(self) -> str | None:
+        """The subject's id; raise ValueError for a patient that the store has not named yet."""
+        if self.patient is None:
+            return None
+        if self.patient.id is None:
+            raise ValueError("a patient wants an id before a report names it")
+        return self.patient.id
+
+    @property
+    def subject(self) -> Element:
+        """A reference to the patient, or an element that says that it is not known."""
+        return reference("Patient", self.patient_id) if self.patient_id else absent()
+
+    @property
+    def effective(self) -> Element:
+        """When the images were made: the moment, else the day, else that it is not known (US Core us-core-10)."""
+        study = self.report.study
+        if study.started_at is not None and study.started_at.tzinfo is not None:
+            return {"effectiveDateTime": study.started_at.isoformat()}
+        if study.study_date is not None:
+            return {"effectiveDateTime": study.study_date.isoformat()}
+        return {"_effectiveDateTime": absent()}
+
+    @property
+    def issued(self) -> str:
+        """When this version was made."""
+        return self.report.issued.isoformat()
+
+    def id_of(self, resource_type: str, key: str = "") -> str:
+        """The id that this study's resource keeps over all versions."""
+        return resource_id(self.report.study, resource_type, key)
+
+    def new(
+        self, body: Mapping[str, object], *, of_patient: bool = True, identifiers: tuple[tuple[str, str], ...] = ()
+    ) -> NewResource:
+        """Check a body and pair it with its index columns."""
+        return new_resource(body, patient_id=self.patient_id if of_patient else None, identifiers=identifiers)
+
+
+def ai_label() -> Element:
+    """`meta` of what an AI asserted."""
+    return {"security": [coding(systems.AI_ASSERTED)]}
+
+
+def new_resource(
+    body: Mapping[str, object], *, patient_id: str | None, identifiers: tuple[tuple[str, str], ...] = ()
+) -> NewResource:
+    """Validate a body against R4; raise InvalidResource with the places that are wrong, never their values."""
+    resource_type = cast("str", body["resourceType"])
+    try:
+        model = _MODELS[resource_type].model_validate(without_empty(body))
+    except ValidationError as error:
+        places = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
+        raise InvalidResource(f"{resource_type} does not conform to R4 at {', '.join(places)}") from None
+    checked = cast("dict[str, object]", json.loads(model.model_dump_json()))
+    return NewResource(resource_type, cast("str", checked["id"]), checked, patient_id, identifiers)

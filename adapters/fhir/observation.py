@@ -1,0 +1,115 @@
+"""Observation: one finding of one model, or its refusal with the reason (SAFETY section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adapters.fhir import conclusion, systems
+from adapters.fhir.device import device_id
+from adapters.fhir.elements import Element, concept, imaging_study, note, quantity, reference
+from adapters.fhir.emission import Emission, ai_label
+from cds.domain.coding import Quantity
+from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.resource import NewResource
+
+_VALUES = {Presence.PRESENT: systems.DETECTED, Presence.NOT_DETECTED: systems.NOT_DETECTED}
+_INTERPRETATIONS = {
+    Presence.PRESENT: systems.INTERPRETED_DETECTED,
+    Presence.NOT_DETECTED: systems.INTERPRETED_NOT_DETECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FindingObservation:
+    """An Observation and the key of the finding it came from; "" for a model's refusal."""
+
+    finding_key: str
+    resource: NewResource
+
+
+def observations(emission: Emission) -> tuple[FindingObservation, ...]:
+    """All Observations of a report, in the order of the models and their findings."""
+    seen: dict[str, int] = {}
+    found = []
+    for outcome in emission.report.outcomes:
+        for finding in _findings(outcome):
+            key = _distinct(f"{outcome.model}/{finding.key}", seen)
+            found.append(FindingObservation(finding.key, emission.new(_body(emission, outcome, finding, key))))
+    return tuple(found)
+
+
+def _findings(outcome: ModelOutcome) -> tuple[Finding, ...]:
+    if isinstance(outcome, Findings):
+        return outcome.findings
+    return (_refusal(outcome),)
+
+
+def _refusal(outcome: NotEvaluated) -> Finding:
+    return Finding(
+        key="",
+        code=systems.AI_ANALYSIS,
+        presence=Presence.NOT_EVALUATED,
+        series_instance_uid=outcome.series_instance_uid,
+        reason="; ".join(outcome.reasons),
+    )
+
+
+def _distinct(key: str, seen: dict[str, int]) -> str:
+    """Ids must not depend on the series chosen, and must still differ where a model answers twice."""
+    seen[key] = seen.get(key, 0) + 1
+    return key if seen[key] == 1 else f"{key}#{seen[key]}"
+
+
+def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, key: str) -> Element:
+    name = f"{outcome.model} {outcome.version}"
+    return {
+        "resourceType": "Observation",
+        "id": emission.id_of("Observation", key),
+        "meta": ai_label(),
+        "status": "preliminary",
+        "category": [concept(systems.IMAGING)],
+        "code": concept(finding.code),
+        "subject": emission.subject,
+        **emission.effective,
+        "issued": emission.issued,
+        "performer": [{"type": "Organization", "display": emission.site_name}],
+        **_value(finding),
+        "interpretation": [concept(_INTERPRETATIONS[finding.presence])] if finding.presence in _INTERPRETATIONS else [],
+        "bodySite": concept(finding.body_site) if finding.body_site else None,
+        "method": {"text": name},
+        "device": reference("Device", device_id(outcome.model, outcome.version), name),
+        "derivedFrom": [imaging_study(emission.report.study)],
+        "component": list(_components(finding)),
+        "note": [note(line) for line in _notes(outcome, finding)],
+    }
+
+
+def _value(finding: Finding) -> Element:
+    if finding.presence is not Presence.NOT_EVALUATED:
+        if finding.value is not None:
+            return {"valueQuantity": quantity(finding.value)}
+        if finding.presence in _VALUES:
+            return {"valueCodeableConcept": concept(_VALUES[finding.presence])}
+    return {"dataAbsentReason": concept(systems.NOT_PERFORMED, text="Not evaluated")}
+
+
+def _components(finding: Finding) -> Iterator[Element]:
+    if finding.threshold is not None:
+        yield {"code": concept(systems.THRESHOLD), "valueQuantity": quantity(finding.threshold)}
+    if finding.confidence is not None:
+        percent = Quantity(round(finding.confidence * 100, 4), "%")
+        yield {"code": concept(systems.CERTAINTY), "valueQuantity": quantity(percent)}
+    if finding.series_instance_uid:
+        yield {"code": concept(systems.SERIES_INSTANCE_UID), "valueString": finding.series_instance_uid}
+
+
+def _notes(outcome: ModelOutcome, finding: Finding) -> Iterator[str]:
+    if finding.presence is Presence.NOT_EVALUATED:
+        yield f"Not evaluated: {finding.reason or 'the model gave no reason'}"
+    if finding.presence is Presence.NOT_DETECTED:
+        yield conclusion.absence(finding, outcome.model, outcome.version).capitalize()
+    for gate in finding.gates:
+        yield f"Checked: {gate}"
+    for limit in outcome.limits if isinstance(outcome, Findings) else ():
+        yield f"Limit: {limit}"

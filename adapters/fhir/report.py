@@ -1,0 +1,110 @@
+"""A report as FHIR R4: DiagnosticReport, Observations, Devices, RiskAssessments, Provenance and Patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adapters.fhir import conclusion, systems
+from adapters.fhir.device import device
+from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference, without_empty
+from adapters.fhir.emission import Emission, ai_label, new_resource
+from adapters.fhir.observation import observations
+from adapters.fhir.provenance import provenance
+from adapters.fhir.risk import risk_assessments
+from cds.domain.identity import Patient
+from cds.domain.report import Report
+from cds.domain.resource import NewResource
+
+#: What may be entered-in-error, and is where its report was withdrawn (R4 diagnostic-report- and observation-status).
+_WITHDRAWABLE = frozenset({"DiagnosticReport", "Observation", "RiskAssessment"})
+
+
+def resources(report: Report, *, identifier_systems: Mapping[str, str], site_name: str) -> list[NewResource]:
+    """Everything that one version of a report says in FHIR, each resource checked against R4.
+
+    Ids stay the same over the versions of a study, so that the store numbers them. `identifier_systems` maps system
+    to assigning authority. Without a matched patient no Patient is made, and the subject says that it is not known.
+    """
+    emission = Emission(report, systems.systems_by_authority(identifier_systems), site_name)
+    found = observations(emission)
+    results = [o.resource for o in found]
+    risks = risk_assessments(emission, found)
+    main = _diagnostic_report(emission, results)
+    models = dict.fromkeys((outcome.model, outcome.version) for outcome in report.outcomes)
+    patient = [_patient(emission.patient, emission.by_authority)] if emission.patient else []
+    return [
+        *patient,
+        *(device(model, version) for model, version in models),
+        *results,
+        *risks,
+        main,
+        provenance(emission, [main, *results, *risks]),
+    ]
+
+
+def withdrawn(body: Mapping[str, object], *, patient_id: str | None) -> NewResource:
+    """A stored resource as a new version in status entered-in-error: its study left the patient, or it is stale.
+
+    Of a Provenance, Device or Patient there is no such status: raise ValueError.
+    """
+    if body.get("resourceType") not in _WITHDRAWABLE:
+        raise ValueError("only a DiagnosticReport, an Observation or a RiskAssessment can be withdrawn")
+    meta = body.get("meta")
+    label = {k: v for k, v in meta.items() if k == "security"} if isinstance(meta, dict) else {}
+    rest = {name: value for name, value in body.items() if name != "meta"}
+    return new_resource(
+        {**rest, "meta": label, "status": "entered-in-error"}, patient_id=patient_id, identifiers=_own_identifiers(body)
+    )
+
+
+def _diagnostic_report(emission: Emission, results: Sequence[NewResource]) -> NewResource:
+    report = emission.report
+    own = (systems.REPORT_IDENTIFIER, report.study.public_id)
+    body: Element = {
+        "resourceType": "DiagnosticReport",
+        "id": emission.id_of("DiagnosticReport"),
+        "meta": ai_label(),
+        "identifier": [{"system": own[0], "value": own[1]}],
+        "basedOn": _based_on(emission),
+        "status": "preliminary",
+        "category": [concept(systems.RADIOLOGY)],
+        "code": concept(systems.AI_ANALYSIS),
+        "subject": emission.subject,
+        **emission.effective,
+        "issued": emission.issued,
+        "performer": [{"type": "Organization", "display": emission.site_name}],
+        "imagingStudy": [imaging_study(report.study)],
+        "result": [reference(r.type, r.id) for r in results],
+        "conclusion": conclusion.text(report),
+    }
+    return emission.new(body, identifiers=(own,))
+
+
+def _based_on(emission: Emission) -> list[Element]:
+    order = emission.report.order if emission.patient else None
+    if order is None or order.accession is None:
+        return []
+    accession = identifier(order.accession, emission.by_authority, systems.ACCESSION)
+    return [{"type": "ServiceRequest", "identifier": accession}]
+
+
+def _patient(patient: Patient, by_authority: Mapping[str, str]) -> NewResource:
+    identifiers = [identifier(value, by_authority) for value in patient.identifiers]
+    name: Element = {"family": patient.name.family, "given": [patient.name.given] if patient.name.given else []}
+    body: Element = {
+        "resourceType": "Patient",
+        "id": patient.id,
+        "identifier": identifiers,
+        "name": [without_empty(name)] if without_empty(name) else [],
+        "gender": patient.sex.value,
+        "birthDate": patient.birth_date.isoformat() if patient.birth_date else None,
+        "deceasedBoolean": patient.deceased,
+    }
+    index = tuple((systems.system_of(i.assigner, by_authority), i.value) for i in patient.identifiers)
+    return new_resource(body, patient_id=patient.id, identifiers=index)
+
+
+def _own_identifiers(body: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    listed = body.get("identifier")
+    items = listed if isinstance(listed, list) else []
+    return tuple((i["system"], i["value"]) for i in items if "system" in i and "value" in i)

@@ -1,0 +1,69 @@
+"""RiskAssessment: what a published score said, with every input, its date and its source."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from adapters.fhir import systems
+from adapters.fhir.elements import Element, concept, note, reference, without_empty
+from adapters.fhir.emission import Emission, ai_label
+from adapters.fhir.observation import FindingObservation
+from cds.domain.coding import Coding
+from cds.domain.recommendation import Advice, InputUsed, RiskResult
+from cds.domain.resource import NewResource
+
+_DAYS_PER_YEAR = 365.25
+
+
+def risk_assessments(emission: Emission, observations: tuple[FindingObservation, ...]) -> tuple[NewResource, ...]:
+    """One per score that could be evaluated; the first advice that carries a score speaks for it."""
+    found: dict[str, NewResource] = {}
+    for advice in [said for said in emission.report.decision.outcomes if isinstance(said, Advice)]:
+        for risk in advice.risks:
+            if risk.value is not None and risk.score not in found:
+                basis = [o.resource for o in observations if o.finding_key in advice.finding_keys]
+                found[risk.score] = emission.new(_body(emission, risk, basis))
+    return tuple(found.values())
+
+
+def input_text(item: InputUsed) -> str:
+    """A value as the reader sees it: name, value, date, source."""
+    when = item.effective.isoformat() if item.effective else "no date"
+    return f"{item.name}: {item.value} ({when}, {item.source})"
+
+
+def _body(emission: Emission, risk: RiskResult, basis: list[NewResource]) -> Element:
+    decided_on = emission.report.decision.decided_on
+    return {
+        "resourceType": "RiskAssessment",
+        "id": emission.id_of("RiskAssessment", risk.score),
+        "meta": ai_label(),
+        "status": "preliminary",
+        "method": concept(Coding(systems.SCORE, risk.score, risk.title)),
+        "subject": emission.subject,
+        "occurrenceDateTime": decided_on.isoformat(),
+        "basis": [reference(r.type, r.id) for r in basis],
+        "prediction": [_prediction(risk, decided_on)],
+        "note": [
+            note(f"Source: {risk.source.label}, {risk.source.url}"),
+            *(note(f"Input {input_text(item)}") for item in risk.inputs),
+            *(note(f"Not known: {name}") for name in risk.missing),
+        ],
+    }
+
+
+def _prediction(risk: RiskResult, decided_on: date) -> Element:
+    """R4 writes a probability as a percentage, 100 at most (constraint ras-2)."""
+    return without_empty(
+        {
+            "outcome": {"text": risk.outcome},
+            "qualitativeRisk": {"text": risk.value},
+            "probabilityDecimal": None if risk.probability is None else round(risk.probability * 100, 4),
+            "whenPeriod": _horizon(risk.horizon_years, decided_on) if risk.horizon_years else None,
+        }
+    )
+
+
+def _horizon(years: float, start: date) -> Element:
+    end = start + timedelta(days=round(years * _DAYS_PER_YEAR))
+    return {"start": start.isoformat(), "end": end.isoformat()}

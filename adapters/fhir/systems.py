@@ -1,0 +1,56 @@
+"""Code systems and identifier systems, each URI once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from cds.codes import DCM, SNOMED
+from cds.domain.coding import Coding
+
+#: Sightline's own codes: it never borrows the LOINC code of the examination for an AI analysis (SAFETY section 3).
+SIGHTLINE = "urn:sightline:codes"
+REPORT_IDENTIFIER = "urn:sightline:report"
+MODEL_IDENTIFIER = "urn:sightline:model"
+SCORE = "urn:sightline:score"
+#: An authority that no FHIR system is configured for is still told apart from all others.
+AUTHORITY_PREFIX = "urn:sightline:authority:"
+
+DICOM_UID = "urn:dicom:uid"
+IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+DATA_ABSENT_REASON = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+DATA_ABSENT_EXTENSION = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+AI_DEVICE_TYPE = "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS"
+PROVENANCE_AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+AI_ANALYSIS = Coding(SIGHTLINE, "ai-analysis", "AI analysis of imaging study")
+THRESHOLD = Coding(SIGHTLINE, "threshold", "Threshold of the finding")
+#: The label that every AI-made resource carries in meta.security (AI Transparency IG).
+AI_ASSERTED = Coding(
+    "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "AIAST", "Artificial Intelligence asserted"
+)
+ARTIFICIAL_INTELLIGENCE = Coding(AI_DEVICE_TYPE, "Artificial-Intelligence", "Artificial Intelligence")
+RADIOLOGY = Coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")
+IMAGING = Coding("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")
+ACCESSION = Coding(IDENTIFIER_TYPE, "ACSN", "Accession ID")
+NOT_PERFORMED = Coding(DATA_ABSENT_REASON, "not-performed", "Not Performed")
+CERTAINTY = Coding(DCM, "111012", "Certainty of Finding")
+SERIES_INSTANCE_UID = Coding(DCM, "112002", "Series Instance UID")
+DETECTED = Coding(SNOMED, "260373001", "Detected")
+NOT_DETECTED = Coding(SNOMED, "260415000", "Not detected")
+INTERPRETED_DETECTED = Coding(INTERPRETATION, "DET", "Detected")
+INTERPRETED_NOT_DETECTED = Coding(INTERPRETATION, "ND", "Not detected")
+
+
+def systems_by_authority(identifier_systems: Mapping[str, str]) -> dict[str, str]:
+    """Turn the site's table (system → authority) round; of several systems of one authority the first is used."""
+    inverted: dict[str, str] = {}
+    for system, authority in identifier_systems.items():
+        inverted.setdefault(authority, system)
+    return inverted
+
+
+def system_of(authority: str, systems: Mapping[str, str]) -> str:
+    """The identifier system of an assigning authority."""
+    return systems.get(authority) or AUTHORITY_PREFIX + quote(authority, safe="")

@@ -1,0 +1,303 @@
+"""Code systems and value sets: every code that Sightline reads or writes clinically, each with its evidence.
+
+A code that could be checked only from memory is `verified=False` and does not load (SAFETY section 6). Check digits
+(Verhoeff for SNOMED CT, mod 10 for LOINC) are tested over the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from cds.domain.coding import Coding
+from cds.domain.ehr import SmokingStatus
+
+SNOMED = "http://snomed.info/sct"
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+ICD10 = "http://hl7.org/fhir/sid/icd-10"
+ICD10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+CPT = "http://www.ama-assn.org/go/cpt"
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
+#: THO, CodeSystem non-adherence-reason-codes: why a suggestion was not followed.
+OVERRIDE_REASONS = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
+
+#: What Sightline's models measure, where no public code says it exactly.
+SIGHTLINE_OBSERVATION = "urn:sightline:observation"
+#: What Sightline suggests, where no public code says it exactly; goes out as text.
+SIGHTLINE_ACTION = "urn:sightline:action"
+#: Why a card was not followed, where THO has no code for it.
+SIGHTLINE_OVERRIDE = "urn:sightline:override-reason"
+#: What a card is about (CDS Hooks source.topic).
+SIGHTLINE_TOPIC = "urn:sightline:card-topic"
+
+LUNG_VOLUME = Coding(SIGHTLINE_OBSERVATION, "lung-volume", "Lung volume on CT")
+LAA_950 = Coding(SIGHTLINE_OBSERVATION, "laa-950", "Low-attenuation area of the lung below -950 HU")
+PERC_15 = Coding(SIGHTLINE_OBSERVATION, "perc15", "15th percentile of lung density")
+
+SPIROMETRY_REQUEST = Coding(SNOMED, "127783003", "Spirometry")
+CESSATION_REQUEST = Coding(SNOMED, "225323000", "Smoking cessation education")
+#: HCPCS G0296 exists but bills one payer in one country; no SNOMED CT code for the visit could be verified.
+SCREENING_VISIT_REQUEST = Coding(SIGHTLINE_ACTION, "lung-cancer-screening-visit", "Lung cancer screening visit")
+
+#: HL7 v2 table 0396, OIDs and national URIs → the URI that value sets use.
+_SYSTEM_NAMES = {
+    "SCT": SNOMED,
+    "SNOMED": SNOMED,
+    "SNOMED-CT": SNOMED,
+    "SNM": SNOMED,
+    "urn:oid:2.16.840.1.113883.6.96": SNOMED,
+    "LN": LOINC,
+    "LOINC": LOINC,
+    "urn:oid:2.16.840.1.113883.6.1": LOINC,
+    "I10": ICD10,
+    "ICD10": ICD10,
+    "ICD-10": ICD10,
+    "urn:oid:2.16.840.1.113883.6.3": ICD10,
+    "I10C": ICD10_CM,
+    "ICD10CM": ICD10_CM,
+    "ICD-10-CM": ICD10_CM,
+    "urn:oid:2.16.840.1.113883.6.90": ICD10_CM,
+    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": ICD10,
+    "C4": CPT,
+    "CPT": CPT,
+    "urn:oid:2.16.840.1.113883.6.12": CPT,
+}
+_ICD = frozenset({ICD10, ICD10_CM})
+
+
+def system(name: str) -> str:
+    """The URI of a code system named by HL7 v2 table 0396, an OID or a URI; unknown names come back as they are."""
+    return _SYSTEM_NAMES.get(name, _SYSTEM_NAMES.get(name.upper(), name))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code of a value set and where it was seen. `prefix` matches the code and everything below it (ICD-10)."""
+
+    coding: Coding
+    evidence: str
+    verified: bool = True
+    prefix: bool = False
+
+    def matches(self, coding: Coding) -> bool:
+        """True where a code of a record means this entry, however its system was named."""
+        theirs, ours = system(coding.system), self.coding.system
+        if ours in _ICD:
+            return theirs in _ICD and self._matches_icd(coding.code)
+        return theirs == ours and coding.code == self.coding.code
+
+    def _matches_icd(self, code: str) -> bool:
+        theirs, ours = _plain_icd(code), _plain_icd(self.coding.code)
+        return theirs.startswith(ours) if self.prefix else theirs == ours
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSet:
+    """Codes that mean the same question. `title` is read by people, `unit` is the unit that values are turned into."""
+
+    name: str
+    title: str
+    kind: Literal["answer", "condition", "procedure", "symptom"]
+    entries: tuple[Entry, ...]
+    unit: str = ""
+
+    def contains(self, coding: Coding) -> bool:
+        """True where one of its codes matches."""
+        return any(entry.matches(coding) for entry in self.entries)
+
+
+def _plain_icd(code: str) -> str:
+    return code.replace(".", "").strip().upper()
+
+
+def _snomed(code: str, display: str, evidence: str) -> Entry:
+    return Entry(Coding(SNOMED, code, display), evidence)
+
+
+def _loinc(code: str, display: str, evidence: str) -> Entry:
+    return Entry(Coding(LOINC, code, display), evidence)
+
+
+def _icd(code: str, display: str, evidence: str) -> Entry:
+    return Entry(Coding(ICD10, code, display), evidence, prefix=True)
+
+
+_US_CORE_PACK_YEARS = "US Core 7.0.0 to 9.0.0, Observation pack-years-example"
+_US_CORE_SMOKING = "US Core smoking status observation codes"
+_MII = "MII Kerndatensatz-Modul Lungenfunktion 2027.0.0-ballot, LOINC value set for FEV"
+_LUFU = "public FSH of spirometry profiles; a university hospital's map of lung function to MII profiles"
+_MII_PROCEDURE = "MII Kerndatensatz-Modul Lungenfunktion, Procedure profile and example"
+_CPT_SEEN = "public coding guides (AARC, AAPC, CMS A57225, as quoted); descriptors are the AMA's: not reproduced"
+_LT_LUNG = "HL7 Lithuania, Lung Cancer IG"
+_COPD_LISTS = "public code lists for COPD (NHS cohort notebooks, Da Vinci DTR home oxygen questionnaire)"
+_PRESENTING = "public FHIR value sets of presenting symptoms"
+_ICD_CHAPTER = "ICD-10, WHO tabular list; seen in public ICD-10-CM tables"
+
+SMOKING_STATUS = ValueSet(
+    "smoking-status",
+    "smoking status",
+    "answer",
+    (_loinc("72166-2", "Tobacco smoking status", _US_CORE_SMOKING),),
+)
+PACK_YEARS = ValueSet(
+    "pack-years",
+    "pack-years",
+    "answer",
+    (
+        _snomed("401201003", "Cigarette pack-years", _US_CORE_PACK_YEARS),
+        _snomed("782516008", "Number of calculated smoking pack years", "TW Core invariants and value set"),
+        Entry(
+            Coding(LOINC, "8664-5", "Cigarettes smoked total (pack per year)"),
+            "named in public FSH, not found in a LOINC release: the unit in its name contradicts its use",
+            verified=False,
+        ),
+    ),
+    unit="{pack-years}",
+)
+QUIT_DATE = ValueSet(
+    "quit-date",
+    "date of quitting smoking",
+    "answer",
+    (
+        _loinc("74010-0", "Date quit tobacco smoking", "public FSH guides (component quitDate; AU primary care IG)"),
+        _snomed("160625004", "Date ceased smoking", "AU primary care practice-to-practice transfer IG"),
+    ),
+)
+SPIROMETRY = ValueSet(
+    "spirometry",
+    "spirometry",
+    "procedure",
+    (
+        _snomed("127783003", "Spirometry", _MII_PROCEDURE),
+        _loinc("19926-5", "FEV1/FVC", _LUFU),
+        _loinc("20150-9", "FEV1", _MII),
+        _loinc("20157-4", "FEV1 before bronchodilation", _MII),
+        _loinc("20155-8", "FEV1 after bronchodilation", _MII),
+        _loinc("19868-9", "Forced vital capacity by spirometry", _LUFU),
+        _loinc("19876-2", "Forced vital capacity before bronchodilation", _LUFU),
+        _loinc("19874-7", "Forced vital capacity after bronchodilation", _LUFU),
+        Entry(Coding(CPT, "94010", "Spirometry"), _CPT_SEEN),
+        Entry(Coding(CPT, "94060", "Spirometry before and after bronchodilation"), _CPT_SEEN),
+    ),
+)
+LOW_DOSE_CT = ValueSet(
+    "low-dose-chest-ct",
+    "low-dose CT of the chest",
+    "procedure",
+    (
+        _snomed("16334891000119106", "Low dose CT of chest without contrast", _LT_LUNG),
+        Entry(
+            Coding(CPT, "71271", "Low-dose CT for lung cancer screening"),
+            "ACR and Noridian (CMS) lung cancer screening pages",
+        ),
+    ),
+)
+COPD = ValueSet(
+    "copd",
+    "COPD",
+    "condition",
+    (
+        _snomed("13645005", "Chronic obstructive lung disease", _COPD_LISTS),
+        _snomed("185086009", "Chronic obstructive bronchitis", _COPD_LISTS),
+        _snomed("195951007", "Acute exacerbation of chronic obstructive airways disease", _COPD_LISTS),
+        _snomed("313296004", "Mild chronic obstructive pulmonary disease", _COPD_LISTS),
+        _snomed("313297008", "Moderate chronic obstructive pulmonary disease", _COPD_LISTS),
+        _snomed("313299006", "Severe chronic obstructive pulmonary disease", _COPD_LISTS),
+        _icd("J44", "Other chronic obstructive pulmonary disease", _ICD_CHAPTER),
+    ),
+)
+EMPHYSEMA = ValueSet(
+    "emphysema",
+    "emphysema",
+    "condition",
+    (_snomed("87433001", "Pulmonary emphysema", _LT_LUNG), _icd("J43", "Emphysema", _ICD_CHAPTER)),
+)
+LUNG_CANCER = ValueSet(
+    "lung-cancer",
+    "lung cancer",
+    "condition",
+    (
+        _snomed("363358000", "Malignant tumor of lung", "public value sets; tests of terminology servers"),
+        _snomed("254637007", "Non-small cell lung cancer", "examples of HL7 mCODE's primary cancer condition"),
+        _snomed("254632001", "Small cell carcinoma of lung", "public oncology value sets (UZ Leuven, PheKB)"),
+        _snomed("93880001", "Primary malignant neoplasm of lung", "public primary-cancer value set"),
+        _icd("C34", "Malignant neoplasm of bronchus and lung", _ICD_CHAPTER),
+        _icd("Z85.11", "Personal history of malignant neoplasm of bronchus and lung", "VA and public ICD-10-CM tables"),
+    ),
+)
+HAEMOPTYSIS = ValueSet(
+    "haemoptysis",
+    "coughing up blood",
+    "symptom",
+    (_snomed("66857006", "Hemoptysis", _PRESENTING), _icd("R04.2", "Haemoptysis", _ICD_CHAPTER)),
+)
+WEIGHT_LOSS = ValueSet(
+    "weight-loss",
+    "unexplained weight loss",
+    "symptom",
+    (
+        _snomed("448765001", "Unintentional weight loss", _PRESENTING),
+        _snomed("422868009", "Unexplained weight loss", "public SNOMED CT modelling guidance; resolver tables"),
+        _icd("R63.4", "Abnormal weight loss", _ICD_CHAPTER),
+    ),
+)
+
+ALL = (
+    SMOKING_STATUS,
+    PACK_YEARS,
+    QUIT_DATE,
+    SPIROMETRY,
+    LOW_DOSE_CT,
+    COPD,
+    EMPHYSEMA,
+    LUNG_CANCER,
+    HAEMOPTYSIS,
+    WEIGHT_LOSS,
+)
+
+_IPS_MAP = "HL7 IPS ConceptMap loinc-to-snomed smoking status 1.1.0"
+
+
+def _status(loinc: str, snomed: str, display: str, status: SmokingStatus) -> tuple[tuple[Entry, SmokingStatus], ...]:
+    return (_loinc(loinc, display, _IPS_MAP), status), (_snomed(snomed, display, _IPS_MAP), status)
+
+
+#: Answers of LOINC 72166-2. "Smoker, current status unknown" says that somebody smoked, not whether they do now,
+#: and is folded into UNKNOWN: a card asks rather than assumes.
+SMOKING_ANSWERS = (
+    *_status("LA18976-3", "449868002", "Smokes tobacco daily", SmokingStatus.CURRENT),
+    *_status("LA18977-1", "428041000124106", "Occasional tobacco smoker", SmokingStatus.CURRENT),
+    *_status("LA18981-3", "428071000124103", "Heavy tobacco smoker", SmokingStatus.CURRENT),
+    *_status("LA18982-1", "428061000124105", "Light tobacco smoker", SmokingStatus.CURRENT),
+    *_status("LA15920-4", "8517006", "Ex-smoker", SmokingStatus.FORMER),
+    *_status("LA18978-9", "266919005", "Never smoked tobacco", SmokingStatus.NEVER),
+    *_status("LA18979-7", "77176002", "Smoker, current status unknown", SmokingStatus.UNKNOWN),
+    *_status("LA18980-5", "266927001", "Tobacco smoking consumption unknown", SmokingStatus.UNKNOWN),
+)
+
+#: Values that say "no" to a question such as a symptom.
+NEGATIVE_ANSWERS = (
+    _snomed("373067005", "No", "MII and GECCO FHIR examples"),
+    _snomed("2667000", "Absent", "public FHIR examples of symptom absence"),
+)
+
+
+def loaded() -> MappingProxyType[str, ValueSet]:
+    """Every value set by name, without the codes that are not verified."""
+    return MappingProxyType(
+        {s.name: replace(s, entries=tuple(entry for entry in s.entries if entry.verified)) for s in ALL}
+    )
+
+
+def smoking_status(answer: Coding) -> SmokingStatus | None:
+    """The status that an answer code stands for, None where the code is not known."""
+    return next((status for entry, status in SMOKING_ANSWERS if entry.matches(answer)), None)
+
+
+def is_negative(answer: Coding | str) -> bool:
+    """True for the answers "no" and "absent", coded or as the plain words that HL7 v2 and FHIR booleans become."""
+    if isinstance(answer, str):
+        return answer.strip().casefold() in {"false", "no", "n", "absent"}
+    return any(entry.matches(answer) for entry in NEGATIVE_ANSWERS)

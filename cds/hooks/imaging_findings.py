@@ -1,0 +1,163 @@
+"""`imaging-findings` on patient-view: what Sightline found on this patient's images, and what a guideline says to it.
+
+Nothing is inferred here: stored findings are evaluated again with the stored record and what the client prefetched.
+A patient who cannot be mapped gets a card that says so; one without a report gets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cds import record
+from cds.domain.finding import Findings, ModelOutcome
+from cds.domain.identity import Patient, Sex
+from cds.domain.message import RecordStatements
+from cds.domain.recommendation import Advice, Case, CouldNotTell, NothingToSay, PathwayOutcome
+from cds.domain.report import Audience, Report
+from cds.hooks import cards, prefetch
+from cds.hooks.cards import Site
+from cds.hooks.request import HookRequest
+from cds.hooks.service import CardsShown, HookContext, Json, Service
+
+ID = "imaging-findings"
+
+_UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
+_SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
+_CONTRADICTS = "The birth date contradicts the one that came with the images; a person must decide."
+
+
+def service() -> Service:
+    """The service as it is discovered and called."""
+    searches = {key: template.query for key, template in prefetch.templates().items()}
+    return Service(
+        id=ID,
+        hook="patient-view",
+        title="Imaging findings",
+        description="Findings of AI models on this patient's images, with guideline steps as drafts to accept.",
+        usage_requirements="The prefetch key 'patient' is needed, with an identifier of a system that the site has "
+        "configured; the others make the advice more complete.",
+        version="1.0.0",
+        prefetch={prefetch.PATIENT: "Patient/{{context.patientId}}"} | searches,
+        respond=respond,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call, with the patient and the statements that it brought."""
+
+    request: HookRequest
+    context: HookContext
+    patient: Patient
+    stated: RecordStatements
+
+    @property
+    def site(self) -> Site:
+        return Site(self.context.site_name, self.context.public_url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The cards of one study, and what was kept back and why."""
+
+    cards: tuple[Json, ...] = ()
+    suppressed: tuple[str, ...] = ()
+
+
+def respond(request: HookRequest, context: HookContext) -> list[Json]:
+    """The cards of one patient-view call."""
+    resource: Mapping[str, object] = prefetch.patient(request.prefetch, request.patient_id)
+    patient = context.read_patient(resource)
+    stated = prefetch.statements(request.prefetch, request.patient_id, context.read_statements)
+    asked = _Asked(request, context, patient, stated)
+    reports = _reports(patient, context)
+    doubt = _doubt(patient, reports)
+    if doubt:
+        context.on_shown(CardsShown(ID, None, 1, (doubt,)))
+        return [cards.unidentified(asked.site, request.hook_instance, doubt)]
+    if not reports:
+        context.on_shown(CardsShown(ID, None, 0, (_no_report(patient, context),)))
+    return [card for report in reports for card in _show(asked, report)]
+
+
+def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
+    """The newest report of each study under any of the patient's identifiers."""
+    found = [report for identifier in patient.identifiers for report in context.reports.latest_of_patient(identifier)]
+    return tuple({report.study.study_instance_uid: report for report in found}.values())
+
+
+def _doubt(patient: Patient, reports: tuple[Report, ...]) -> str:
+    """Why no result may be shown for this patient; empty where nothing contradicts (SAFETY section 1)."""
+    if not patient.identifiers:
+        return _UNMAPPED
+    owners = [report.patient for report in reports if report.patient]
+    if len({owner.id for owner in owners}) > 1:
+        return _SEVERAL
+    born = {p.birth_date for p in (patient, *owners) if p.birth_date}
+    return _CONTRADICTS if len(born) > 1 else ""
+
+
+def _no_report(patient: Patient, context: HookContext) -> str:
+    known = any(context.reports.knows_patient(identifier) for identifier in patient.identifiers)
+    return "there is no report for this patient" if known else "no wire has ever named this patient"
+
+
+def _show(asked: _Asked, report: Report) -> tuple[Json, ...]:
+    shown = _shown(asked, report)
+    uid = report.study.study_instance_uid
+    asked.context.on_shown(CardsShown(ID, uid, len(shown.cards), shown.suppressed))
+    return shown.cards
+
+
+def _shown(asked: _Asked, report: Report) -> _Shown:
+    release = report.decision.release
+    if not release.allows(Audience.REFERRAL):
+        return _Shown(suppressed=release.withheld or ("the report is not released to referral cards",))
+    outcomes = tuple(o for o in report.outcomes if asked.context.model_is_advisory(o.model))
+    if not outcomes:
+        return _Shown(suppressed=("no model of this report is in advisory mode now",))
+    if not any(isinstance(outcome, Findings) for outcome in outcomes):
+        return _Shown(suppressed=("no model could evaluate this study",))
+    return _cards(asked, report, _evaluated(asked, report, outcomes))
+
+
+def _evaluated(asked: _Asked, report: Report, outcomes: tuple[ModelOutcome, ...]) -> tuple[PathwayOutcome, ...]:
+    study, context = report.study, asked.context
+    if study.study_date is None:
+        return (CouldNotTell(ID, "All guidelines", "the images carry no study date"),)
+    patient = _combined(asked.patient, report.patient)
+    statements = record.merge(context.record.statements(report.patient or asked.patient), asked.stated)
+    case = Case(
+        study_date=study.study_date,
+        study_instance_uid=study.study_instance_uid,
+        modality="CT" if "CT" in study.modalities else next(iter(study.modalities), ""),
+        outcomes=outcomes,
+        ehr=record.assemble(patient, statements, now=context.clock.now()),
+        today=context.clock.today(),
+        site=dict(context.site_options),
+    )
+    return context.evaluate(case)
+
+
+def _combined(client: Patient, stored: Patient | None) -> Patient:
+    """What either side knows of one patient; deceased if either says so."""
+    if stored is None:
+        return client
+    deceased = None if client.deceased is stored.deceased is None else bool(client.deceased or stored.deceased)
+    return replace(
+        client,
+        id=stored.id,
+        birth_date=client.birth_date or stored.birth_date,
+        sex=stored.sex if client.sex is Sex.UNKNOWN else client.sex,
+        deceased=deceased,
+    )
+
+
+def _cards(asked: _Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -> _Shown:
+    patient_id = asked.request.patient_id
+    advised = [cards.advice(asked.site, report, o, patient_id) for o in outcomes if isinstance(o, Advice)]
+    untold = [outcome for outcome in outcomes if isinstance(outcome, CouldNotTell)]
+    unevaluated = [cards.could_not_tell(asked.site, report, untold)] if untold else []
+    quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if isinstance(o, NothingToSay))
+    return _Shown((*advised, *unevaluated), quiet)

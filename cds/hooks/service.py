@@ -1,0 +1,69 @@
+"""What a CDS Hooks service is, and what it is given; dict in, dict out, no web framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cds.domain.identity import Patient
+from cds.domain.message import RecordStatements
+from cds.domain.recommendation import Case, PathwayOutcome
+from cds.hooks.request import HookRequest
+from cds.ports import Clock, PatientRecord, ReportStore
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class CardsShown:
+    """What one call showed of one study, for the timeline: no value of the record. None where no study was reached."""
+
+    service: str
+    study_instance_uid: str | None
+    cards: int
+    suppressed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HookContext:
+    """Everything that a service may use. Reading FHIR is the edge's; `evaluate` is bound to the enabled pathways."""
+
+    reports: ReportStore
+    record: PatientRecord
+    #: FHIR Patient → Patient with the identifiers whose system the site has configured.
+    read_patient: Callable[[Mapping[str, object]], Patient]
+    #: {prefetch key: Bundle} → what it states.
+    read_statements: Callable[[Mapping[str, object]], RecordStatements]
+    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
+    model_is_advisory: Callable[[str], bool]
+    clock: Clock
+    public_url: str
+    site_options: Mapping[str, str]
+    site_name: str
+    on_shown: Callable[[CardsShown], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the discovery document and the function that answers its calls."""
+
+    id: str
+    hook: str
+    title: str
+    description: str
+    usage_requirements: str
+    version: str
+    prefetch: Mapping[str, str]
+    respond: Callable[[HookRequest, HookContext], list[Json]]
+
+    def discovery(self) -> Json:
+        """The service as CDS Hooks 2.0 discovery describes it."""
+        return {
+            "hook": self.hook,
+            "id": self.id,
+            "title": self.title,
+            "description": self.description,
+            "usageRequirements": self.usage_requirements,
+            "version": self.version,
+            "prefetch": dict(self.prefetch),
+        }

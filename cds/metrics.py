@@ -1,0 +1,150 @@
+"""Counters and times for Prometheus. Labels are closed sets of words: never an id, never a patient.
+
+Several processes share them by files in one folder; `prepare` names it before the first metric is touched, because
+prometheus_client decides at its import how it counts. A metric that cannot be counted never fails the work.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    import prometheus_client
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+#: What prometheus_client maps per process and kind; bytes.
+_FILE_BYTES = 1024 * 1024
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+_lock = threading.Lock()
+_built: dict[str, Any] = {}
+_reserved: set[tuple[str, int]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A count by outcome; made on its first use."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+    def inc(self, amount: float = 1, **labels: str) -> None:
+        """Count, with exactly the labels declared."""
+        if _reserve("counter"):
+            self._metric().labels(**labels).inc(amount)
+
+    def _metric(self) -> prometheus_client.Counter:
+        import prometheus_client
+
+        return _once(self.name, lambda: prometheus_client.Counter(self.name, self.help, self.labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A distribution of seconds; made on its first use."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+    def observe(self, seconds: float, **labels: str) -> None:
+        """Record a duration, with exactly the labels declared."""
+        if _reserve("histogram"):
+            self._metric().labels(**labels).observe(seconds)
+
+    @contextmanager
+    def time(self, **labels: str) -> Iterator[None]:
+        """Record how long the block takes, whether it succeeds or not."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(time.perf_counter() - start, **labels)
+
+    def _metric(self) -> prometheus_client.Histogram:
+        import prometheus_client
+
+        return _once(
+            self.name, lambda: prometheus_client.Histogram(self.name, self.help, self.labels, buckets=_SECONDS)
+        )
+
+
+HL7_MESSAGES = Counter("sightline_hl7_messages_total", "HL7 v2 messages received, by acknowledgment", ("outcome",))
+DICOM_INSTANCES = Counter("sightline_dicom_instances_total", "DICOM instances received, by outcome", ("outcome",))
+STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
+WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
+DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report", ("destination", "outcome"))
+HOOK_SECONDS = Histogram("sightline_hook_seconds", "Duration of CDS Hooks calls", ("service",))
+HOOKS = Counter("sightline_hook_total", "CDS Hooks calls, by outcome", ("service", "outcome"))
+HTTP_REQUESTS = Counter("sightline_http_requests_total", "HTTP requests by url rule", ("route", "method", "status"))
+
+
+def prepare(folder: Path, *, clear: bool = False) -> None:
+    """Share the metrics of all processes in `folder`; call it before the first metric is used.
+
+    `clear` forgets what earlier processes counted: for the supervisor, before it starts the first role.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if clear:
+        for file in folder.glob("*.db"):
+            file.unlink(missing_ok=True)
+    os.environ[_FOLDER] = str(folder)
+
+
+def render() -> bytes:
+    """All metrics of all processes that share the folder, in the Prometheus text format 0.0.4."""
+    from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    if _FOLDER not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no hint there
+    return generate_latest(registry)
+
+
+_Metric = TypeVar("_Metric")
+
+
+def _once(name: str, build: Callable[[], _Metric]) -> _Metric:
+    with _lock:
+        if name not in _built:
+            _built[name] = build()
+        return cast("_Metric", _built[name])
+
+
+def _reserve(kind: str) -> bool:
+    """Give the file that this process counts in its blocks; False where the disk has none left.
+
+    prometheus_client maps a sparse file, and on a full disk the first write to such a map kills the process (SIGBUS).
+    """
+    folder, key = os.environ.get(_FOLDER), (kind, os.getpid())
+    if folder is None or key in _reserved:
+        return True
+    try:
+        _make_file(Path(folder, f"{kind}_{key[1]}.db"))
+    except OSError:
+        return False
+    _reserved.add(key)
+    return True
+
+
+def _make_file(file: Path) -> None:
+    if file.exists():
+        return
+    half_made = file.with_suffix(".new")
+    try:
+        with half_made.open("wb") as blocks:
+            os.posix_fallocate(blocks.fileno(), 0, _FILE_BYTES)
+        half_made.rename(file)
+    finally:
+        half_made.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""What pathways share: findings of a case, facts as values used or as missing, and days between dates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+from cds.domain.coding import Coding, Quantity
+from cds.domain.ehr import ClinicalItem, Fact, Known, NotFoundSince
+from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
+from cds.domain.recommendation import Case, InputUsed, Recommendation, RiskResult
+from cds.pathways import markdown as md
+
+T = TypeVar("T")
+
+#: How an absence that was searched for stands among the values used.
+NONE_FOUND = "none found"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that a pathway would need, why it is not known, and how to get it."""
+
+    what: str
+    why: str
+    how: str
+
+    def sentence(self) -> str:
+        """For the reader, as plain text."""
+        return f"{self.what}: {self.why}. How to get it: {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measured finding with the model that measured it."""
+
+    finding: Finding
+    value: Quantity
+    by: Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one step of a guideline adds to the card: a suggestion, or why there is none.
+
+    `note` tells the reader, with values of the record; `why` is the same without them, for `cds why`.
+    """
+
+    recommendation: Recommendation | None = None
+    note: str = ""
+    why: str = ""
+    used: tuple[InputUsed, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    risks: tuple[RiskResult, ...] = ()
+
+
+def measured(case: Case, model: str, code: Coding) -> Measured | NotEvaluated | None:
+    """The value that a model measured, the model's refusal, or None where the model did not look at the study."""
+    outcomes = [outcome for outcome in case.outcomes if outcome.model == model]
+    for outcome in (o for o in outcomes if isinstance(o, Findings)):
+        for finding in outcome.findings:
+            if finding.code.same(code) and finding.presence is Presence.MEASURED and finding.value is not None:
+                return Measured(finding, finding.value, outcome)
+    return next((_refusal(outcome, code) for outcome in outcomes), None)
+
+
+def _refusal(outcome: Findings | NotEvaluated, code: Coding) -> NotEvaluated:
+    if isinstance(outcome, NotEvaluated):
+        return outcome
+    reason = next((f.reason for f in outcome.findings if f.code.same(code) and f.reason), "it gave no such value")
+    return NotEvaluated(outcome.model, outcome.version, (reason,))
+
+
+def use(name: str, fact: Fact[T], show: Callable[[T], str]) -> tuple[InputUsed, ...]:
+    """A fact as the value that a decision rests on; an absence that was searched for is a value, an unknown is none."""
+    if isinstance(fact, Known):
+        return (InputUsed(name, show(fact.value), fact.effective, fact.source),)
+    if isinstance(fact, NotFoundSince):
+        reach = f" since {fact.since}" if fact.since else ""
+        return (InputUsed(name, NONE_FOUND, None, f"searched {' and '.join(fact.searched)}{reach}"),)
+    return ()
+
+
+def used(item: InputUsed) -> str:
+    """One value with its date and source, or where it was searched for, as Markdown."""
+    dated = "" if item.value == NONE_FOUND else f"{md.day(item.effective)}; "
+    return f"{md.escape(item.name)}: {md.escape(item.value)} ({dated}{md.escape(item.source)})"
+
+
+def lack(what: str, fact: Fact[T], how: str) -> tuple[Missing, ...]:
+    """A fact that is not known, as missing; nothing where it is known."""
+    if isinstance(fact, Known):
+        return ()
+    why = fact.sentence(what) if isinstance(fact, NotFoundSince) else fact.reason
+    return (Missing(what, why, how),)
+
+
+def words(item: ClinicalItem) -> str:
+    """A coded item in its own words with its code."""
+    text = item.text or item.code.display or "coded item"
+    return f"{text} ({item.code.code})"
+
+
+def age_years(born: date, on: date) -> int:
+    """Completed years on a day; negative before birth."""
+    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
+
+
+def years_between(start: date, end: date) -> float:
+    """Years from one day to a later one, not below 0: whole on the anniversary, more on the day after."""
+    whole = age_years(start, end)
+    if whole < 0:
+        return 0.0
+    return whole + (end - add_months(start, 12 * whole)).days / 366
+
+
+def add_months(start: date, months: int) -> date:
+    """The day `months` later; where that month is too short, the first of the next: never too early."""
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    try:
+        return date(year, month + 1, start.day)
+    except ValueError:
+        return date(year, month + 2, 1)

@@ -1,0 +1,220 @@
+"""From statements to `EhrData`: the newest valid value per question, dated, with its source (SAFETY section 6).
+
+The rules, in the order in which they are applied:
+
+1. Of several statements with one key from one source the last received counts; entered-in-error removes it.
+2. A value dated in the future, or that cannot be read, is not used; the reason is given where nothing else is found.
+3. The newest effective date wins; an undated value is older than every dated one.
+4. Two values that contradict each other ("never smoked", yet pack-years) are settled for the newer; the other becomes
+   unknown with the reason. Of the same age, or undated, neither is believed.
+5. What was not found is NotFoundSince if somebody was asked, Unknown if nobody was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+
+from cds import codes, units
+from cds.codes import ValueSet
+from cds.domain.coding import Coding, Quantity
+from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, NotFoundSince, SmokingStatus, Unknown
+from cds.domain.identity import Patient, Sex
+from cds.domain.message import RecordStatements, RecordValue, Searched, Statement
+from cds.errors import InvalidInput
+
+T = TypeVar("T")
+
+DEMOGRAPHICS = "patient demographics"
+
+#: A site east of UTC may already live in tomorrow.
+_CLOCK_TOLERANCE = timedelta(days=1)
+_STATUS_RANK = {"preliminary": 0, "final": 1, "corrected": 2, "entered-in-error": 3}
+_CONTRADICTION = "contradicts a value of the same age or without a date: ask the patient"
+
+
+@dataclass(frozen=True, slots=True)
+class _Valid:
+    """The statements that count on a day, and who was asked."""
+
+    statements: tuple[Statement, ...]
+    searched: tuple[Searched, ...]
+    today: date
+
+    def newest_first(self, value_set: ValueSet) -> list[Statement]:
+        """What was stated about one question, the newest first."""
+        stated = [s for s in self.statements if value_set.contains(s.value.code)]
+        return sorted(stated, key=_age, reverse=True)
+
+    def is_future(self, day: date | None) -> bool:
+        return day is not None and day > self.today + _CLOCK_TOLERANCE
+
+
+def merge(*records: RecordStatements) -> RecordStatements:
+    """Several records of one patient as one, whatever wires they came by."""
+    return RecordStatements(
+        tuple(statement for record in records for statement in record.statements),
+        tuple(searched for record in records for searched in record.searched),
+    )
+
+
+def assemble(patient: Patient, record: RecordStatements, *, now: datetime) -> EhrData:
+    """Everything that pathways and scores may ask about one patient, as of `now`."""
+    sets = codes.loaded()
+    valid = _Valid(_standing(record.statements), record.searched, now.date())
+    status = _value(valid, sets[codes.SMOKING_STATUS.name], _smoking_status)
+    pack_years = _value(valid, sets[codes.PACK_YEARS.name], _pack_years)
+    quit_date = _value(valid, sets[codes.QUIT_DATE.name], lambda value: _quit_date(value, valid))
+    status, pack_years, quit_date = _settled(status, pack_years, quit_date)
+    items = {name: _item(valid, value_set) for name, value_set in sets.items() if value_set.kind != "answer"}
+    return EhrData(
+        birth_date=_demographic(patient.birth_date, "the birth date"),
+        sex=_demographic(None if patient.sex is Sex.UNKNOWN else patient.sex, "the sex"),
+        deceased=_demographic(patient.deceased, "whether the patient is alive"),
+        smoking_status=status,
+        pack_years=pack_years,
+        quit_date=quit_date,
+        measurements={},
+        conditions={name: items[name] for name in items if sets[name].kind == "condition"},
+        procedures={name: items[name] for name in items if sets[name].kind == "procedure"},
+        symptoms={name: items[name] for name in items if sets[name].kind == "symptom"},
+        assembled_at=now,
+    )
+
+
+def _demographic(value: T | None, what: str) -> Fact[T]:
+    if value is None:
+        return Unknown(f"{what} is not in the {DEMOGRAPHICS}")
+    return Known(value, None, DEMOGRAPHICS)
+
+
+def _standing(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    """One statement per source and key: the last received, unless that one withdraws it."""
+    last: dict[tuple[str, str], Statement] = {}
+    for index, statement in enumerate(statements):
+        key = (statement.source, statement.value.key or f"#{index}")
+        if key not in last or _received(statement) >= _received(last[key]):
+            last[key] = statement
+    return tuple(s for s in last.values() if s.value.status != "entered-in-error")
+
+
+def _received(statement: Statement) -> tuple[datetime, int]:
+    return statement.received_at, _STATUS_RANK.get(statement.value.status, 0)
+
+
+def _age(statement: Statement) -> tuple[date, datetime, int]:
+    return statement.value.effective or date.min, *_received(statement)
+
+
+def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T]) -> Fact[T]:
+    """The newest value that can be read; where there is none, why."""
+    unusable: list[str] = []
+    for statement in valid.newest_first(value_set):
+        if valid.is_future(statement.value.effective):
+            unusable.append("it is dated in the future")
+            continue
+        try:
+            return Known(read(statement.value), statement.value.effective, statement.source)
+        except InvalidInput as error:
+            unusable.append(str(error))
+    if unusable:
+        return Unknown(f"{value_set.title} was found but cannot be used: {unusable[0]}")
+    return _absent(valid.searched, value_set)
+
+
+def _item(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
+    """The newest item, unless the newest thing said is that there is none."""
+    fact = _value(valid, value_set, lambda value: value)
+    if not isinstance(fact, Known):
+        return fact
+    if isinstance(fact.value.value, Coding | str) and codes.is_negative(fact.value.value):
+        recorded = f"recorded as absent on {fact.effective}" if fact.effective else "recorded as absent, undated"
+        return NotFoundSince((f"{fact.source} ({recorded})",), None)
+    text = fact.value.value if isinstance(fact.value.value, str) else ""
+    return Known(ClinicalItem(fact.value.code, text or fact.value.code.display), fact.effective, fact.source)
+
+
+def _absent(searched: Iterable[Searched], value_set: ValueSet) -> NotFoundSince | Unknown:
+    """Who was asked and since when they know anything.
+
+    Sources of one reach share it; where they differ each carries its own date, so that none seems to reach further
+    than it does, and `since` is None.
+    """
+    asked: dict[str, date | None] = {}
+    for source in searched:
+        if source.covers is None or value_set.name in source.covers:
+            asked[source.source] = _longer(asked.get(source.source, source.since), source.since)
+    if not asked:
+        return Unknown(f"no source was asked for {value_set.title}")
+    reaches = set(asked.values())
+    if len(reaches) == 1:
+        return NotFoundSince(tuple(asked), reaches.pop())
+    return NotFoundSince(tuple(f"{name} ({_reach(since)})" for name, since in asked.items()), None)
+
+
+def _longer(one: date | None, other: date | None) -> date | None:
+    return None if one is None or other is None else min(one, other)
+
+
+def _reach(since: date | None) -> str:
+    return f"since {since.isoformat()}" if since else "whole record"
+
+
+def _smoking_status(value: RecordValue) -> SmokingStatus:
+    status = codes.smoking_status(value.value) if isinstance(value.value, Coding) else None
+    if status is None:
+        raise InvalidInput("want an answer code of LOINC 72166-2")
+    return status
+
+
+def _pack_years(value: RecordValue) -> Quantity:
+    if not isinstance(value.value, Quantity):
+        raise InvalidInput("want a number of pack-years")
+    # The code itself counts pack-years: a sender that leaves the unit out has said it already.
+    unit = codes.PACK_YEARS.unit if value.value.unit in {"", "1"} else value.value.unit
+    quantity = units.convert(Quantity(value.value.value, unit), codes.PACK_YEARS.unit)
+    if not 0 <= quantity.value < float("inf"):
+        raise InvalidInput("want a number of pack-years that is not negative")
+    return quantity
+
+
+def _quit_date(value: RecordValue, valid: _Valid) -> date:
+    if not isinstance(value.value, date):
+        raise InvalidInput("want a date of quitting")
+    if valid.is_future(value.value):
+        raise InvalidInput("it lies in the future")
+    return value.value
+
+
+def _settled(
+    status: Fact[SmokingStatus], pack_years: Fact[Quantity], quit_date: Fact[date]
+) -> tuple[Fact[SmokingStatus], Fact[Quantity], Fact[date]]:
+    """Rule 4: never smoked excludes pack-years and a quit date; smoking now excludes having quit."""
+    never, now = _says(status, SmokingStatus.NEVER), _says(status, SmokingStatus.CURRENT)
+    if never and isinstance(pack_years, Known) and pack_years.value.value > 0:
+        status, pack_years = _newer(status, "smoking status", pack_years, "pack-years")
+    if (never or now) and isinstance(status, Known) and isinstance(quit_date, Known):
+        status, quit_date = _newer(status, "smoking status", quit_date, "the date of quitting")
+    return status, pack_years, quit_date
+
+
+def _says(status: Fact[SmokingStatus], which: SmokingStatus) -> bool:
+    return isinstance(status, Known) and status.value is which
+
+
+U = TypeVar("U")
+
+
+def _newer(one: Fact[T], one_name: str, other: Fact[U], other_name: str) -> tuple[Fact[T], Fact[U]]:
+    first, second = _effective(one), _effective(other)
+    if first and second and first != second:
+        if first > second:
+            return one, Unknown(f"{other_name} of {second} contradicts {one_name} of {first}, which is newer")
+        return Unknown(f"{one_name} of {first} contradicts {other_name} of {second}, which is newer"), other
+    return Unknown(f"{one_name} {_CONTRADICTION}"), Unknown(f"{other_name} {_CONTRADICTION}")
+
+
+def _effective(fact: Fact[T]) -> date | None:
+    return fact.effective if isinstance(fact, Known) else None

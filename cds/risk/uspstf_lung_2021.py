@@ -1,0 +1,56 @@
+"""USPSTF 2021: who is eligible for lung cancer screening by yearly low-dose CT (grade B).
+
+US Preventive Services Task Force, JAMA 2021;325(10):962-970, doi:10.1001/jama.2021.1117: "adults aged 50 to 80 years
+who have a 20 pack-year smoking history and currently smoke or have quit within the past 15 years".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cds.domain.recommendation import Source
+from cds.risk import Answer, Input, NotScored, Score, Scored, Value
+
+
+def _evaluate(inputs: Mapping[str, Value]) -> Answer:
+    """One criterion that fails decides; otherwise all must be known."""
+    criteria = (
+        ("age", _holds(inputs, "age", lambda age: 50 <= age <= 80)),
+        ("pack_years", _holds(inputs, "pack_years", lambda pack_years: pack_years >= 20)),
+        _exposure(inputs),
+    )
+    if any(holds is False for _, holds in criteria):
+        return Scored({"eligible": False})
+    missing = tuple(name for name, holds in criteria if holds is None)
+    return NotScored(missing=missing) if missing else Scored({"eligible": True})
+
+
+def _holds(inputs: Mapping[str, Value], name: str, test: Callable[[Value], bool]) -> bool | None:
+    return test(inputs[name]) if name in inputs else None
+
+
+def _exposure(inputs: Mapping[str, Value]) -> tuple[str, bool | None]:
+    """Smokes now, or quit within the past 15 years; the years since quitting do not count for who smokes now."""
+    if "current_smoker" not in inputs:
+        return "current_smoker", None
+    if inputs["current_smoker"]:
+        return "current_smoker", True
+    return "years_quit", _holds(inputs, "years_quit", lambda years: years <= 15)
+
+
+SCORE = Score(
+    id="uspstf_lung_2021",
+    title="USPSTF 2021 lung cancer screening eligibility",
+    source=Source("USPSTF 2021, lung cancer screening (grade B)", "https://doi.org/10.1001/jama.2021.1117"),
+    population="adults without signs or symptoms of lung cancer and without known lung cancer",
+    outcome="eligible for yearly screening with low-dose CT",
+    horizon_years=None,
+    inputs=(
+        # The upper bounds are no part of the recommendation: they refuse what cannot be an age or a history.
+        Input("age", "age", unit="a", low=0, high=130),
+        Input("pack_years", "pack-years", unit="{pack-years}", low=0, high=500),
+        Input("current_smoker", "current smoking", kind="boolean"),
+        Input("years_quit", "years since quitting", unit="a", low=0, high=130),
+    ),
+    evaluate=_evaluate,
+)

@@ -1,0 +1,64 @@
+"""Errors as OperationOutcome, for FHIR and for CDS Hooks alike. This is the outermost handler of the web role."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from cds.errors import SightlineError, Unauthorized
+from cds.logs import get_logger
+from cds.services import Json
+from cds.web.answers import FHIR_JSON, JSON, answer
+
+log = get_logger(__name__)
+
+Outcome = Callable[[str, str], Json]
+
+_INTERNAL = 500
+#: HTTP status → issue code of http://hl7.org/fhir/issue-type and what was wanted.
+_HTTP = {
+    400: ("structure", "the request is not well-formed HTTP, or its form cannot be read"),
+    404: ("not-found", "there is nothing at this address"),
+    405: ("not-supported", "this address is not used with this method"),
+    413: ("too-long", "the body is larger than 4 MiB"),
+    415: ("not-supported", "the body has another content type than this address reads"),
+}
+
+
+def install(app: Flask, outcome: Outcome) -> None:
+    """Answer every error with its status and an OperationOutcome; what nobody expected gets a reference to its log."""
+
+    def known(error: SightlineError) -> Response:
+        if error.http_status >= _INTERNAL:
+            log.warning("a request was refused", route=_route(), method=request.method, exc_info=error)
+        response = _answer(outcome(error.issue_code, str(error)), error.http_status)
+        if isinstance(error, Unauthorized):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def http(error: HTTPException) -> Response:
+        status = error.code or _INTERNAL
+        response = _answer(outcome(*_HTTP.get(status, ("processing", error.name))), status)
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+
+    def unexpected(error: Exception) -> Response:
+        reference = secrets.token_hex(8)
+        log.error("a request failed", route=_route(), method=request.method, error=reference, exc_info=error)
+        return _answer(outcome("exception", f"internal error, see reference {reference} in the log"), _INTERNAL)
+
+    app.register_error_handler(SightlineError, known)
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(Exception, unexpected)
+
+
+def _answer(body: Json, status: int) -> Response:
+    return answer(body, status=status, content_type=JSON if request.path.startswith("/cds-services") else FHIR_JSON)
+
+
+def _route() -> str:
+    return request.url_rule.rule if request.url_rule else "none"

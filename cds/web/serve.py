@@ -1,0 +1,116 @@
+"""The web role's server: gunicorn inside this process, configured by code alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from cds.logs import get_logger
+from cds.services import Services
+from cds.settings import Settings
+from cds.web.app import create_app
+
+log = get_logger(__name__)
+
+#: Heartbeats are file times; on a disk that stalls they would make healthy workers look hung.
+_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - empty files, named and removed at once by gunicorn
+_HEADER_AND_REQUEST_TIMEOUT_S = 60
+#: gunicorn's own sentences, which name no request, and what we say instead.
+_SENTENCES = {
+    "Listening at: %s (%s)": "the web server listens",
+    "Booting worker with pid: %s": "a web process starts",
+    "Worker exiting (pid: %s)": "a web process ends",
+    "WORKER TIMEOUT (pid:%s)": "a web process hung and is replaced",
+    "Worker (pid:%s) exited with code %s.": "a web process ended with an error and is replaced",
+    "Shutting down: %s": "the web server stops",
+}
+
+
+def run(
+    make_services: Callable[[], Services], settings: Settings, *, on_ready: Callable[[], None] | None = None
+) -> None:
+    """Serve until SIGTERM, then let requests under way finish for at most `drain_s` seconds; leaves by SystemExit.
+
+    `make_services` is called in every worker process after the fork, so that no connection is shared between them.
+    `on_ready` is called once in the parent when the port is bound.
+    """
+    _Server(make_services, settings, on_ready).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
+    def __init__(
+        self, make_services: Callable[[], Services], settings: Settings, on_ready: Callable[[], None] | None
+    ) -> None:
+        self._make_services, self._settings, self._on_ready = make_services, settings, on_ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in options(self._settings).items():
+            self.cfg.set(name, value)
+        if (ready := self._on_ready) is not None:
+            self.cfg.set("when_ready", lambda _server: ready())
+
+    def load(self) -> Flask:
+        return create_app(self._make_services())
+
+
+def options(settings: Settings) -> dict[str, object]:
+    """gunicorn's settings: threads, no access log (URLs may name patients), no control socket, SO_REUSEPORT."""
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return {
+        "bind": f"{host}:{settings.http_port}",
+        "workers": settings.http_workers,
+        "worker_class": "gthread",
+        "threads": settings.http_threads,
+        "reuse_port": True,
+        "timeout": _HEADER_AND_REQUEST_TIMEOUT_S,
+        "graceful_timeout": round(settings.drain_s),
+        "worker_tmp_dir": str(_MEMORY_FOLDER) if _MEMORY_FOLDER.is_dir() else None,
+        "proc_name": "sightline-web",
+        "accesslog": None,
+        "logger_class": ServerLog,
+        "control_socket_disable": True,
+    }
+
+
+class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no type hints
+    """gunicorn's log as ours: known sentences by their meaning, all others without text, which may quote a request."""
+
+    def setup(self, cfg: object) -> None:
+        """No handlers: nothing is written but through cds.logs."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+
+    def debug(self, msg: object, *args: object, **kwargs: object) -> None:
+        """Dropped."""
+
+    def info(self, msg: object, *args: object, **kwargs: object) -> None:
+        """Known sentences alone."""
+        if msg in _SENTENCES:
+            log.info(_SENTENCES[str(msg)])
+
+    def warning(self, msg: object, *args: object, **kwargs: object) -> None:
+        """A malformed request is the usual one."""
+        log.warning(_SENTENCES.get(str(msg), "the web server warns, text withheld"))
+
+    def error(self, msg: object, *args: object, **kwargs: object) -> None:
+        """With the class and place of the error, if there is one."""
+        log.error(_SENTENCES.get(str(msg), "the web server reports an error, text withheld"), **_raised(kwargs))
+
+    critical = error
+
+    def exception(self, msg: object, *args: object, **kwargs: object) -> None:
+        """As `error`, within an except clause."""
+        self.error(msg, exc_info=True)
+
+    def log(self, lvl: object, msg: object, *args: object, **kwargs: object) -> None:
+        """gunicorn's generic entry, by its level where it is a number at or above an error's."""
+        self.warning(msg)
+
+
+def _raised(kwargs: dict[str, object]) -> dict[str, object]:
+    return {"exc_info": kwargs["exc_info"]} if kwargs.get("exc_info") else {}

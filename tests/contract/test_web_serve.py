@@ -1,0 +1,124 @@
+"""The web role's own server, as a process: it drains, and it writes nothing about requests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.contract.web_peer import CARD, SERVICE
+
+NAME = "Unmistakable"
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """A server process and its address."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.port, self.process, self.url = port, process, f"http://127.0.0.1:{port}"
+
+    def stop(self) -> tuple[int, str, str]:
+        """SIGTERM, then the exit code, stdout and stderr."""
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ready, told = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.contract.web_peer", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "READY_FD": str(told), "HOME": str(tmp_path), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        pass_fds=(told,),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(told)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read() == b""
+    running = Running(port, process)
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+            client.get(f"{running.url}/health/live")
+        yield running
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def test_a_request_under_way_is_answered_before_the_server_ends(server: Running) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(
+            httpx.post, f"{server.url}/cds-services/{SERVICE}", json={"hookInstance": "slow"}, timeout=15
+        )
+        wait_for_the_request(server)
+        code, out, err = server.stop()
+        assert slow.result().json() == {"cards": [CARD]}
+    assert code == 0
+    assert out == ""
+    assert "the web server stops" in err
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def wait_for_the_request(server: Running) -> None:
+    """Long enough for the slow request, which takes 1.5 s, to be under way: three others come and go."""
+    for _ in range(3):
+        httpx.get(f"{server.url}/cds-services")
+
+
+def test_nothing_of_a_request_reaches_the_log_not_even_of_a_malformed_one(server: Running, tmp_path: Path) -> None:
+    good = httpx.get(f"{server.url}/fhir/Patient", params={"identifier": NAME})
+    assert good.status_code == 200
+    httpx.post(f"{server.url}/cds-services/{SERVICE}", json={"hookInstance": "bug"})
+    for raw in (
+        f"GET /fhir/Patient?identifier={NAME} HTTP/9.9\r\n\r\n",
+        f"{NAME}\r\n\r\n",
+        f"GET / HTTP/1.1\r\n{NAME}\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(raw.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+    assert NAME not in httpx.get(f"{server.url}/metrics").text
+    code, out, err = server.stop()
+    assert (code, out) == (0, "")
+    assert NAME not in err
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert any(line["event"] == "a request failed" and line["exception"] == "ValueError" for line in lines)
+    assert any(line["event"] == "the web server warns, text withheld" for line in lines)
+    assert not list(tmp_path.rglob("*.ctl"))
+
+
+def test_answers_do_not_name_a_version_of_the_server(server: Running) -> None:
+    response = httpx.get(f"{server.url}/health/live")
+    assert response.headers.get("Server", "") == "gunicorn"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    server.stop()
+
+
+def test_metrics_are_those_of_all_processes_together(server: Running) -> None:
+    for _ in range(20):
+        httpx.get(f"{server.url}/health/live")
+    counted = httpx.get(f"{server.url}/metrics").text
+    line = next(
+        x for x in counted.splitlines() if 'route="/health/live"' in x and x.startswith("sightline_http_requests")
+    )
+    assert float(line.rpartition(" ")[2]) == 21
+    server.stop()

@@ -1,0 +1,123 @@
+"""The web application over a store in memory, served on loopback; as a program it runs the real server."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from adapters.fhir.bundle import searchset
+from adapters.fhir.capability import capability
+from adapters.fhir.outcome import operation_outcome
+from adapters.fhir.report import resources
+from cds import logs
+from cds.domain.resource import NewResource
+from cds.errors import InvalidResource, NotFound, PreconditionFailed, Unavailable
+from cds.services import Json, Probe, Services
+from cds.settings import Settings
+from cds.web.app import create_app
+from cds.web.serve import run
+from tests.contract.memory_store import Commit, MemoryResourceStore
+from tests.unit.fhir_samples import REFUSAL, SYSTEMS, report
+
+BASE = "https://sightline.example"
+SERVICE = "imaging-findings"
+FIRST = datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC)
+SECOND = datetime(2026, 3, 6, 10, 11, 12, tzinfo=UTC)
+CARD: Json = {"summary": "Emphysema", "indicator": "info", "source": {"label": "Sightline"}}
+
+
+class FixedClock:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return SECOND
+
+    def today(self) -> date:
+        return SECOND.date()
+
+
+def emitted(version: int = 1) -> tuple[NewResource, ...]:
+    """The sample report's resources; its second version could not be evaluated."""
+    said = report(REFUSAL, advice=(), version=2) if version > 1 else report()
+    return tuple(resources(said, identifier_systems=SYSTEMS, site_name="Site"))
+
+
+def store() -> MemoryResourceStore:
+    """The sample report in two versions."""
+    return MemoryResourceStore([Commit(FIRST, emitted(1)), Commit(SECOND, emitted(2))])
+
+
+def call_service(service_id: str, body: Mapping[str, object]) -> Json:
+    """What cds.hooks does, in miniature; `hookInstance` chooses the failure."""
+    if service_id != SERVICE:
+        raise NotFound("no such service")
+    failures = {"malformed": InvalidResource, "unknown-patient": PreconditionFailed, "down": Unavailable}
+    wanted = str(body.get("hookInstance"))
+    if wanted in failures:
+        raise failures[wanted]("want something else")
+    if wanted == "bug":
+        raise ValueError("Quentina Unmistakable is not a number")
+    if wanted == "slow":
+        time.sleep(1.5)
+    return {"cards": [CARD]}
+
+
+def services(
+    resource_store: MemoryResourceStore | None = None,
+    *,
+    token: str | None = None,
+    probes: tuple[Probe, ...] = (Probe("database", True),),
+) -> Services:
+    """Services as bootstrap builds them, over a store in memory."""
+    return Services(
+        settings=Settings(base_url=BASE, time_zone="Europe/Berlin"),
+        clock=FixedClock(),
+        resources=resource_store or store(),
+        discovery=lambda: {"services": [{"hook": "patient-view", "id": SERVICE, "description": "Findings"}]},
+        call_service=call_service,
+        capability=capability,
+        searchset=searchset,
+        outcome=operation_outcome,
+        probes=lambda: probes,
+        token=token,
+    )
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: object) -> None:
+        """No access log."""
+
+
+@contextmanager
+def serving(given: Services, **options: object) -> Iterator[str]:
+    """A real HTTP server on a free loopback port; yields its URL."""
+    app = create_app(given, **options)  # type: ignore[arg-type]  # the options of create_app
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def main(port: str) -> None:
+    """Serve by the web role's own server until SIGTERM; says "ready" on the pipe named by READY_FD."""
+    logs.configure("web", "info")
+    settings = Settings(base_url=BASE, http_port=int(port), http_workers=2, drain_s=10)
+    run(services, settings, on_ready=lambda: os.close(int(os.environ["READY_FD"])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,66 @@
+"""Whose report it is in FHIR: the patient, nobody yet, or not any more (SAFETY sections 1 and 3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from adapters.fhir.report import withdrawn
+from cds.domain.identity import HumanName, Identifier, Patient, Sex
+from tests.unit.fhir_samples import PATIENT, PATIENT_ID, UNMATCHED, bodies, emitted, report
+
+
+class TestWithoutAPatient:
+    """Images without an order are reported without naming anybody (SAFETY section 1)."""
+
+    def test_nobody_is_named_even_where_a_patient_is_at_hand(self) -> None:
+        said = emitted(report(match=UNMATCHED, advice=()))
+        assert {r.type for r in said} == {"Device", "Observation", "DiagnosticReport", "Provenance"}
+        assert {r.patient_id for r in said} == {None}
+        text = json.dumps([r.body for r in said])
+        assert not [word for word in ("Unmistakable", "12345", "ACC1", PATIENT_ID) if word in text]
+
+    def test_the_subject_says_that_it_is_unknown_and_the_conclusion_why(self) -> None:
+        [body] = bodies(report(match=UNMATCHED, advice=()), "DiagnosticReport")
+        assert body["subject"]["extension"][0]["valueCode"] == "unknown"
+        assert "Not attached to a patient: the images carry no accession number." in body["conclusion"]
+        assert "basedOn" not in body
+
+    def test_a_patient_whom_the_store_has_not_named_is_a_mistake(self) -> None:
+        with pytest.raises(ValueError, match="wants an id"):
+            emitted(report(patient=replace(PATIENT, id=None)))
+
+
+class TestPatient:
+    """As the record has it."""
+
+    def test_demographics_and_identifiers_are_carried(self) -> None:
+        [body] = bodies(report(), "Patient")
+        assert body["id"] == PATIENT_ID
+        assert body["name"] == [{"family": "Unmistakable", "given": ["Quentina"]}]
+        assert (body["gender"], body["birthDate"], body["deceasedBoolean"]) == ("female", "1958-04-05", False)
+        assert body["identifier"][0]["assigner"] == {"display": "HOSPITAL"}
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        bare = Patient((Identifier("1", "X"),), HumanName(), None, Sex.UNKNOWN, None, PATIENT_ID)
+        [body] = bodies(report(patient=bare), "Patient")
+        assert set(body) == {"resourceType", "id", "identifier", "gender"}
+        assert body["gender"] == "unknown"
+
+
+class TestWithdrawal:
+    """A report whose study left the patient, or a finding that a later version no longer has."""
+
+    def test_a_stored_resource_becomes_entered_in_error_and_keeps_its_identity(self) -> None:
+        main = next(r for r in emitted(report()) if r.type == "DiagnosticReport")
+        stored = {**main.body, "meta": {**main.body["meta"], "versionId": "3", "lastUpdated": "2026-03-05T10:11:12Z"}}  # type: ignore[dict-item]  # JSON
+        gone = withdrawn(stored, patient_id=PATIENT_ID)
+        assert gone.body == {**main.body, "status": "entered-in-error"}
+        assert (gone.id, gone.identifiers, gone.patient_id) == (main.id, main.identifiers, PATIENT_ID)
+
+    def test_a_device_cannot_be_withdrawn(self) -> None:
+        [device] = bodies(report(), "Device")
+        with pytest.raises(ValueError, match="can be withdrawn"):
+            withdrawn(device, patient_id=None)

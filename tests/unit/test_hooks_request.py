@@ -1,0 +1,146 @@
+"""What a CDS Hooks request must hold, and how a prefetch is judged."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from cds.domain.message import RecordStatements, Searched
+from cds.errors import InvalidResource, PreconditionFailed
+from cds.hooks import prefetch, request
+from tests.unit.clinical import SMOKING, reference, said
+
+INSTANCE = "4a74b1d0-4fee-4d18-b76f-7f3bd361e4bc"
+
+
+def body(**changes: object) -> dict[str, object]:
+    """A good patient-view request, changed."""
+    good: dict[str, object] = {
+        "hook": "patient-view",
+        "hookInstance": INSTANCE,
+        "context": {"userId": "Practitioner/123", "patientId": "1288992"},
+    }
+    return {name: value for name, value in (good | changes).items() if value is not ...}
+
+
+def test_a_good_request_is_read() -> None:
+    read = request.read(body(hookInstance=f"urn:uuid:{INSTANCE.upper()}", extension={"x": 1}), hook="patient-view")
+    assert (read.hook_instance, read.user_id, read.patient_id) == (INSTANCE, "Practitioner/123", "1288992")
+    assert str(uuid.UUID(read.hook_instance)) == INSTANCE
+    assert read.prefetch == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "member"),
+    [
+        ({"hook": ...}, "hook: want"),
+        ({"hook": 7}, "hook: want"),
+        ({"hook": "order-sign"}, "hook: want 'patient-view'"),
+        ({"hookInstance": ...}, "hookInstance: want a UUID"),
+        ({"hookInstance": "not-a-uuid"}, "hookInstance: want a UUID"),
+        ({"context": ...}, "context: want an object"),
+        ({"context": []}, "context: want an object"),
+        ({"context": {"userId": "Practitioner/1"}}, "context.patientId: want a FHIR id"),
+        ({"context": {"userId": "Practitioner/1", "patientId": 12}}, "context.patientId: want a FHIR id"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "a/b"}}, "context.patientId: want a FHIR id"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "x" * 65}}, "context.patientId: want a FHIR id"),
+        ({"context": {"patientId": "1"}}, "context.userId: want a reference"),
+        ({"context": {"userId": "Device/1", "patientId": "1"}}, "context.userId: want a reference"),
+        ({"prefetch": "all"}, "prefetch: want an object"),
+        ({"prefetch": [1]}, "prefetch: want an object"),
+        ({"fhirAuthorization": {"access_token": "x"}}, "fhirServer: want"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_was_wanted(changes: dict[str, object], member: str) -> None:
+    with pytest.raises(InvalidResource, match=f"^{member}"):
+        request.read(body(**changes), hook="patient-view")
+
+
+def test_an_error_does_not_repeat_what_came_in() -> None:
+    with pytest.raises(InvalidResource) as refused:
+        request.read(body(context={"userId": "Practitioner/1", "patientId": "Unmistakable/x"}), hook="patient-view")
+    assert "Unmistakable" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["patient-view", "prefetch_error_OperationOutcome", "prefetch_paginated"])
+def test_the_standards_examples_are_read(reference_dir: Path, name: str) -> None:
+    example = json.loads((reference(reference_dir) / "cds-hooks" / "examples" / f"request_{name}.json").read_text())
+    assert request.read(example, hook="patient-view").patient_id == "1288992"
+
+
+# --- prefetch
+
+
+@pytest.mark.parametrize(
+    ("fetched", "found"),
+    [
+        ({}, "absent"),
+        ({"patient": None}, "null"),
+        ({"patient": {"resourceType": "OperationOutcome"}}, "an OperationOutcome"),
+    ],
+)
+def test_without_a_patient_the_precondition_fails_and_names_the_key(fetched: dict[str, object], found: str) -> None:
+    with pytest.raises(PreconditionFailed, match=f"prefetch key 'patient' is needed .* it was {found}"):
+        prefetch.patient(fetched, "1")
+
+
+@pytest.mark.parametrize("patient", ["x", {"resourceType": "Bundle"}, {"resourceType": "Patient", "id": "2"}])
+def test_another_resource_or_another_patient_is_refused(patient: object) -> None:
+    with pytest.raises(InvalidResource, match="want"):
+        prefetch.patient({"patient": patient}, "1")
+
+
+def bundle(*resources: dict[str, object], **members: object) -> dict[str, object]:
+    """A searchset."""
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": r} for r in resources], **members}
+
+
+def of(patient_id: str) -> dict[str, object]:
+    """A resource about a patient."""
+    return {"resourceType": "Observation", "subject": {"reference": f"Patient/{patient_id}"}}
+
+
+def covered(fetched: dict[str, object]) -> set[str]:
+    """The value sets that this prefetch lets be called not found."""
+    record = prefetch.statements(fetched, "1", lambda _: RecordStatements())
+    return {name for searched in record.searched for name in searched.covers or ()}
+
+
+def test_absent_null_empty_failed_and_further_pages_are_told_apart() -> None:
+    assert covered({}) == set()
+    assert covered({"smoking": None}) == {"smoking-status"}
+    assert covered({"smoking": bundle()}) == {"smoking-status"}
+    assert covered({"smoking": {"resourceType": "Bundle"}}) == {"smoking-status"}
+    assert covered({"smoking": bundle(of("1"), total=1)}) == {"smoking-status"}
+    assert covered({"smoking": {"resourceType": "OperationOutcome"}}) == set()
+    assert covered({"smoking": bundle({"resourceType": "OperationOutcome"})}) == set()
+    assert covered({"smoking": bundle(of("1"), link=[{"relation": "next", "url": "x"}])}) == set()
+    assert covered({"smoking": bundle(of("1"), total=2)}) == set()
+    assert covered({"unknownKey": bundle()}) == set()
+
+
+def test_conditions_answer_for_diseases_and_symptoms_and_procedures_for_tests() -> None:
+    assert covered({"conditions": bundle()}) == {"copd", "emphysema", "lung-cancer", "haemoptysis", "weight-loss"}
+    assert covered({"procedures": bundle()}) == {"spirometry", "low-dose-chest-ct"}
+
+
+def test_a_resource_of_another_patient_is_left_out_and_proves_nothing() -> None:
+    seen: list[object] = []
+
+    def read(fetched: object) -> RecordStatements:
+        seen.append(fetched)
+        return RecordStatements((said(SMOKING),), (Searched("ignored", None),))
+
+    record = prefetch.statements({"smoking": bundle(of("1"), of("2"))}, "1", read)
+    assert seen == [{"smoking": bundle(of("1"))}]
+    assert len(record.statements) == 1
+    assert record.searched == ()
+
+
+@pytest.mark.parametrize("answer", ["text", 3, [], {"resourceType": "Patient"}, {"resourceType": "Bundle", "entry": 1}])
+def test_an_answer_of_another_kind_is_refused_with_its_key(answer: object) -> None:
+    with pytest.raises(InvalidResource, match=r"^prefetch\.smoking: want a searchset Bundle"):
+        prefetch.statements({"smoking": answer}, "1", lambda _: RecordStatements())

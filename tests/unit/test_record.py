@@ -1,0 +1,222 @@
+"""From statements to EhrData: the newest valid value, its date and source, and three kinds of absence."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from cds.codes import ICD10, LOINC, SNOMED
+from cds.domain.coding import Coding, Quantity
+from cds.domain.ehr import EhrData, Known, NotFoundSince, SmokingStatus, Unknown
+from cds.domain.identity import Sex
+from cds.domain.message import RecordStatements, Searched
+from cds.record import assemble, merge
+from tests.unit.clinical import (
+    DAILY,
+    NEVER,
+    NOW,
+    PACK_YEARS,
+    QUIT_DATE,
+    SINCE,
+    SMOKING,
+    SOURCE,
+    TODAY,
+    patient,
+    record,
+    said,
+)
+
+FORMER = Coding(LOINC, "LA15920-4")
+SPIROMETRY = Coding(SNOMED, "127783003", "Spirometry")
+
+
+def assembled(*statements: object, **how: object) -> EhrData:
+    """The record as pathways see it."""
+    return assemble(patient(), record(*statements, **how), now=NOW)  # type: ignore[arg-type]  # forwarded
+
+
+def test_the_newest_effective_value_wins_with_its_date_and_source() -> None:
+    data = assembled(
+        said(SMOKING, FORMER, date(2026, 1, 5), source="HL7 A|B"),
+        said(SMOKING, DAILY, date(2025, 1, 5), received=NOW + timedelta(hours=1)),
+    )
+    assert data.smoking_status == Known(SmokingStatus.FORMER, date(2026, 1, 5), "HL7 A|B")
+
+
+def test_an_undated_value_is_older_than_every_dated_one() -> None:
+    data = assembled(said(SMOKING, DAILY, None), said(SMOKING, FORMER, date(1999, 1, 1)))
+    assert data.smoking_status == Known(SmokingStatus.FORMER, date(1999, 1, 1), SOURCE)
+    assert assembled(said(SMOKING, DAILY, None)).smoking_status == Known(SmokingStatus.CURRENT, None, SOURCE)
+
+
+def test_a_correction_replaces_what_it_corrects_even_with_an_older_date() -> None:
+    data = assembled(
+        said(PACK_YEARS, Quantity(90, "{pack-years}"), date(2026, 9, 1), key="obx-1"),
+        said(PACK_YEARS, Quantity(9, "{pack-years}"), date(2026, 8, 1), key="obx-1", status="corrected"),
+    )
+    assert data.pack_years == Known(Quantity(9, "{pack-years}"), date(2026, 8, 1), SOURCE)
+
+
+def test_entered_in_error_removes_the_value_and_leaves_the_one_before() -> None:
+    data = assembled(
+        said(SMOKING, NEVER, date(2024, 1, 1), key="old"),
+        said(SMOKING, DAILY, date(2026, 1, 1), key="new"),
+        said(SMOKING, DAILY, date(2026, 1, 1), key="new", status="entered-in-error"),
+    )
+    assert data.smoking_status == Known(SmokingStatus.NEVER, date(2024, 1, 1), SOURCE)
+
+
+def test_the_same_key_of_another_sender_is_another_statement() -> None:
+    data = assembled(
+        said(SMOKING, DAILY, date(2026, 1, 1), key="1"),
+        said(SMOKING, DAILY, date(2026, 1, 1), key="1", status="entered-in-error", source="HL7 X|Y"),
+    )
+    assert isinstance(data.smoking_status, Known)
+
+
+def test_a_value_dated_in_the_future_is_not_used_and_the_reason_is_given() -> None:
+    alone = assembled(said(SPIROMETRY, None, date(2027, 2, 1)))
+    assert alone.procedure("spirometry") == Unknown(
+        "spirometry was found but cannot be used: it is dated in the future"
+    )
+    beside = assembled(said(SPIROMETRY, None, date(2027, 2, 1)), said(SPIROMETRY, None, date(2020, 2, 1)))
+    fact = beside.procedure("spirometry")
+    assert isinstance(fact, Known)
+    assert fact.effective == date(2020, 2, 1)
+
+
+def test_tomorrow_is_allowed_because_a_site_may_already_live_in_it() -> None:
+    assert isinstance(assembled(said(SMOKING, DAILY, TODAY + timedelta(days=1))).smoking_status, Known)
+
+
+@pytest.mark.parametrize("unit", ["{pack-years}", "pack-years", "{PackYears}", "", "1"])
+def test_pack_years_are_read_in_the_units_that_records_use(unit: str) -> None:
+    assert assembled(said(PACK_YEARS, Quantity(30, unit))).pack_years == Known(
+        Quantity(30, "{pack-years}"), date(2026, 9, 1), SOURCE
+    )
+
+
+@pytest.mark.parametrize("value", [Quantity(20, "/d"), Quantity(-1, "{pack-years}"), "thirty", None, DAILY])
+def test_pack_years_that_cannot_be_read_are_unknown_not_zero(value: Quantity | Coding | str | None) -> None:
+    fact = assembled(said(PACK_YEARS, value)).pack_years
+    assert isinstance(fact, Unknown)
+    assert "cannot be used: want" in fact.reason
+
+
+def test_an_answer_that_no_value_set_knows_is_unknown() -> None:
+    assert isinstance(assembled(said(SMOKING, Coding("L", "SMK1", "smokes a bit"))).smoking_status, Unknown)
+
+
+def test_what_was_searched_for_and_not_found_says_where_and_since_when() -> None:
+    fact = assembled().procedure("spirometry")
+    assert fact == NotFoundSince((SOURCE,), SINCE)
+    assert fact.sentence("spirometry") == f"no spirometry found in {SOURCE} since 2026-03-02"
+
+
+def test_sources_of_different_reach_each_carry_their_own_date() -> None:
+    searched = (Searched("HL7 A|B", date(2026, 3, 2)), Searched("FHIR conditions", None))
+    fact = assembled(searched=searched).condition("copd")
+    assert fact == NotFoundSince(("HL7 A|B (since 2026-03-02)", "FHIR conditions (whole record)"), None)
+
+
+def test_a_source_heard_twice_reaches_as_far_as_its_longer_reach() -> None:
+    searched = (Searched("HL7 A|B", date(2026, 3, 2)), Searched("HL7 A|B", date(2025, 3, 2)))
+    assert assembled(searched=searched).condition("copd") == NotFoundSince(("HL7 A|B",), date(2025, 3, 2))
+
+
+def test_a_source_that_was_not_asked_for_it_does_not_make_it_not_found() -> None:
+    data = assembled(searched=(Searched("FHIR conditions", None, ("copd",)),))
+    assert data.condition("copd") == NotFoundSince(("FHIR conditions",), None)
+    assert data.procedure("spirometry") == Unknown("no source was asked for spirometry")
+
+
+def test_nobody_asked_is_unknown() -> None:
+    data = assembled(searched=())
+    assert isinstance(data.smoking_status, Unknown)
+    assert isinstance(data.symptom("haemoptysis"), Unknown)
+    assert isinstance(data.measurement("creatinine"), Unknown)
+
+
+def test_a_spirometry_is_found_by_its_result_as_well_as_by_its_procedure() -> None:
+    ratio = said(Coding(LOINC, "19926-5", "FEV1/FVC"), Quantity(0.61, "1"), date(2025, 4, 4))
+    fact = assembled(ratio).procedure("spirometry")
+    assert isinstance(fact, Known)
+    assert fact.effective == date(2025, 4, 4)
+
+
+def test_a_symptom_that_is_recorded_as_absent_is_not_there() -> None:
+    haemoptysis = Coding(SNOMED, "66857006")
+    absent = said(haemoptysis, Coding(SNOMED, "2667000"), date(2026, 5, 1))
+    fact = assembled(said(haemoptysis, None, date(2020, 1, 1)), absent).symptom("haemoptysis")
+    assert fact == NotFoundSince((f"{SOURCE} (recorded as absent on 2026-05-01)",), None)
+    later = said(haemoptysis, None, date(2026, 6, 1))
+    assert isinstance(assembled(absent, later).symptom("haemoptysis"), Known)
+
+
+@pytest.mark.parametrize("answer", ["false", "No", "N", Coding(SNOMED, "373067005")])
+def test_no_in_words_or_codes_is_no(answer: str | Coding) -> None:
+    fact = assembled(said(Coding(SNOMED, "66857006"), answer)).symptom("haemoptysis")
+    assert isinstance(fact, NotFoundSince)
+
+
+def test_a_condition_keeps_its_words() -> None:
+    fact = assembled(said(Coding(ICD10, "J44.9", "COPD, unspecified"), None)).condition("copd")
+    assert isinstance(fact, Known)
+    assert fact.value.text == "COPD, unspecified"
+
+
+def test_never_smoked_and_pack_years_are_settled_for_the_newer() -> None:
+    never, amount = said(SMOKING, NEVER, date(2026, 1, 1)), Quantity(30, "{pack-years}")
+    newer_status = assembled(never, said(PACK_YEARS, amount, date(2025, 1, 1)))
+    assert isinstance(newer_status.smoking_status, Known)
+    assert newer_status.pack_years == Unknown(
+        "pack-years of 2025-01-01 contradicts smoking status of 2026-01-01, which is newer"
+    )
+    newer_amount = assembled(never, said(PACK_YEARS, amount, date(2026, 2, 1)))
+    assert isinstance(newer_amount.smoking_status, Unknown)
+    assert isinstance(newer_amount.pack_years, Known)
+
+
+@pytest.mark.parametrize("on", [date(2026, 1, 1), None])
+def test_contradicting_values_of_one_age_or_no_date_are_both_doubted(on: date | None) -> None:
+    data = assembled(said(SMOKING, NEVER, on), said(PACK_YEARS, Quantity(30, "{pack-years}"), on))
+    assert isinstance(data.smoking_status, Unknown)
+    assert isinstance(data.pack_years, Unknown)
+
+
+def test_never_smoked_and_zero_pack_years_agree() -> None:
+    data = assembled(said(SMOKING, NEVER), said(PACK_YEARS, Quantity(0, "{pack-years}")))
+    assert isinstance(data.smoking_status, Known)
+    assert isinstance(data.pack_years, Known)
+
+
+def test_a_quit_date_recorded_after_smoking_now_puts_the_status_in_doubt() -> None:
+    data = assembled(said(SMOKING, DAILY, date(2026, 1, 1)), said(QUIT_DATE, date(2026, 6, 1), date(2026, 7, 1)))
+    assert isinstance(data.smoking_status, Unknown)
+    assert data.quit_date == Known(date(2026, 6, 1), date(2026, 7, 1), SOURCE)
+
+
+def test_a_quit_date_in_the_future_is_not_used() -> None:
+    fact = assembled(said(QUIT_DATE, date(2027, 6, 1), date(2026, 7, 1))).quit_date
+    assert fact == Unknown("date of quitting smoking was found but cannot be used: it lies in the future")
+
+
+def test_demographics_that_are_not_stated_are_unknown() -> None:
+    data = assemble(patient(birth_date=None, sex=Sex.UNKNOWN, deceased=None), record(), now=NOW)
+    assert isinstance(data.birth_date, Unknown)
+    assert isinstance(data.sex, Unknown)
+    assert isinstance(data.deceased, Unknown)
+    stated = assemble(patient(deceased=False), record(), now=NOW)
+    assert stated.deceased == Known(False, None, "patient demographics")
+    assert stated.birth_date == Known(date(1963, 5, 1), None, "patient demographics")
+
+
+def test_records_of_two_wires_are_one_record() -> None:
+    hl7 = record(said(SMOKING, DAILY))
+    fhir = record(said(SPIROMETRY, None, source="FHIR"), searched=(Searched("FHIR procedures", None, ("spirometry",)),))
+    data = assemble(patient(), merge(hl7, fhir, RecordStatements()), now=NOW)
+    assert isinstance(data.smoking_status, Known)
+    assert isinstance(data.procedure("spirometry"), Known)
+    assert data.condition("copd") == NotFoundSince((SOURCE,), SINCE)
+    assert data.assembled_at == NOW
