@@ -71,7 +71,10 @@ def stores(settings: Settings, *, durable: bool = False) -> Stores:
     return Stores(
         database=database,
         studies=StudyStore(
-            database, assigning_authority=settings.assigning_authority, accession_issuer=settings.accession_issuer
+            database,
+            assigning_authority=settings.assigning_authority,
+            accession_issuer=settings.accession_issuer,
+            time_zone=settings.time_zone,
         ),
         record=RecordStore(database),
         works=WorkStore(database),

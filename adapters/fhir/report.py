@@ -84,8 +84,9 @@ def _based_on(emission: Emission) -> list[Element]:
     order = emission.report.order if emission.patient else None
     if order is None or order.accession is None:
         return []
-    accession = identifier(order.accession, emission.by_authority, systems.ACCESSION)
-    return [{"type": "ServiceRequest", "identifier": accession}]
+    accession = order.accession
+    by_issuer = {accession.assigner: systems.accession_system(accession.assigner)}
+    return [{"type": "ServiceRequest", "identifier": identifier(accession, by_issuer, systems.ACCESSION)}]
 
 
 def _patient(patient: Patient, by_authority: Mapping[str, str]) -> NewResource:

@@ -15,6 +15,8 @@ MODEL_IDENTIFIER = "urn:sightline:model"
 SCORE = "urn:sightline:score"
 #: An authority that no FHIR system is configured for is still told apart from all others.
 AUTHORITY_PREFIX = "urn:sightline:authority:"
+#: An issuer of accession numbers is not an authority of patient identifiers, even where a site names both alike.
+ACCESSION_PREFIX = "urn:sightline:accession:"
 
 DICOM_UID = "urn:dicom:uid"
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
@@ -49,6 +51,11 @@ def systems_by_authority(identifier_systems: Mapping[str, str]) -> dict[str, str
     for system, authority in identifier_systems.items():
         inverted.setdefault(authority, system)
     return inverted
+
+
+def accession_system(issuer: str) -> str:
+    """The identifier system of an issuer's accession numbers."""
+    return ACCESSION_PREFIX + quote(issuer, safe="")
 
 
 def system_of(authority: str, systems: Mapping[str, str]) -> str:

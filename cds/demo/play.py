@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from cds import bootstrap
+from cds import bootstrap, logs
 from cds.demo import story as demo_story
 from cds.demo.engine import Engine
 from cds.demo.images import Images, phantom_study, users_study
@@ -67,11 +67,12 @@ class DemoFailed(SightlineError):
 def run(*, study: Path | None, leave: bool) -> int:
     """Play the story; answer 0 only if all of it happened. Without `leave`, serve until Ctrl-C."""
     console = Console(highlight=False, soft_wrap=True)
+    logs.configure("demo", "warning")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Engine() as engine, _folder() as folder:
             cast = demo_story.heroine(datetime.now(UTC))
-            images = users_study(study, cast) if study else phantom_study(cast, folder)
+            images = users_study(study, cast, folder) if study else phantom_study(cast, folder)
             stage = Stage(console, _configure(folder, engine.port, images.cast), engine)
             with _server(stage, folder) as server:
                 _play(stage, images)
@@ -191,16 +192,15 @@ def _wait_until_ready(stage: Stage, server: subprocess.Popen[bytes], log_file: P
 
 def _play(stage: Stage, images: Images) -> None:
     cast = images.cast
-    if images.ordered:
-        _send_messages(stage, cast)
+    _send_messages(stage, cast)
     _send_images(stage, images)
     story = _wait_for_report(stage, images)
     report = _show_report(stage, story)
     _show_engine(stage, story)
-    cards = _show_hook(stage, cast) if images.ordered else []
-    _show_why(stage, images.number)
-    _show_urls(stage, story, images)
-    _judge(images, story, report, cards)
+    cards = _show_hook(stage, cast)
+    _show_why(stage, cast.accession_number)
+    _show_urls(stage, images)
+    _judge(images, _delivered(stage, cast), report, cards)
 
 
 def _send_messages(stage: Stage, cast: Cast) -> None:
@@ -242,7 +242,7 @@ def _wait_for_report(stage: Stage, images: Images) -> Story:
     deadline = time.monotonic() + _REPORT_S
     with stage.console.status(f"waiting until the study is quiet for {stage.settings.quiet_period_s:g} s …") as status:
         while time.monotonic() < deadline:
-            story = bootstrap.why(stage.settings, images.number)
+            story = bootstrap.why(stage.settings, images.cast.accession_number)
             for line in list(telling.timeline(story.events, zone))[told:]:
                 stage.console.print(line, markup=False)
                 told += 1
@@ -311,12 +311,23 @@ def _show_why(stage: Stage, number: str) -> None:
     stage.console.print(told.stdout, markup=False)
 
 
-def _show_urls(stage: Stage, story: Story, images: Images) -> None:
+def _show_urls(stage: Stage, images: Images) -> None:
     stage.console.rule("[bold]8  Look at it")
     base = stage.url
     for path in ("/cds-services", "/fhir/metadata", "/fhir/DiagnosticReport", "/health/ready", "/metrics"):
         stage.console.print(f"{base}{path}")
-    stage.console.print(f"CDS_DATA_DIR={stage.settings.data_dir} .venv/bin/cds why {images.number}")
+    stage.console.print(f"CDS_DATA_DIR={stage.settings.data_dir} .venv/bin/cds why {images.cast.accession_number}")
+
+
+def _delivered(stage: Stage, cast: Cast) -> Story:
+    """The story once nothing waits to be delivered any more."""
+    deadline = time.monotonic() + _DELIVERY_S
+    while True:
+        story = bootstrap.why(stage.settings, cast.accession_number)
+        waiting = [d for study in story.studies for d in study.deliveries if d.state == "pending"]
+        if not waiting or time.monotonic() > deadline:
+            return story
+        time.sleep(0.2)
 
 
 def _judge(images: Images, story: Story, report: dict[str, Any] | None, cards: list[dict[str, Any]]) -> None:

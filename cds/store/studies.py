@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
 
@@ -24,8 +25,11 @@ ROUTINE = 10
 class StudyStore:
     """Instances as they come in, and the study they make up. Identifiers without authority get the site's."""
 
-    def __init__(self, database: Database, *, assigning_authority: str, accession_issuer: str) -> None:
+    def __init__(
+        self, database: Database, *, assigning_authority: str, accession_issuer: str, time_zone: str = "UTC"
+    ) -> None:
         self._database = database
+        self._zone = ZoneInfo(time_zone)
         self._authority = assigning_authority
         self._issuer = accession_issuer
 
@@ -100,6 +104,7 @@ class StudyStore:
             birth_date=header.patient_birth_date,
             sex=header.patient_sex.value,
             study_date=header.study_date,
+            started_at=_started_at(header, self._zone),
             description=header.study_description,
             image_revision=1,
             match_revision=1,
@@ -168,8 +173,20 @@ def _study(row: StudyRow) -> Study:
         public_id=row.public_id,
         image_revision=row.image_revision,
         match_revision=row.match_revision,
-        started_at=row.first_instance_at,
+        started_at=row.started_at,
     )
+
+
+def _started_at(header: InstanceHeader, zone: ZoneInfo) -> datetime | None:
+    """Study Date and Study Time in the site's zone (PS3.5 section 6.2, VR TM: at least HH); None where one lacks."""
+    digits = header.study_time.split(".")[0].replace(":", "")
+    if header.study_date is None or len(digits) not in (2, 4, 6):
+        return None
+    try:
+        at = datetime.strptime(digits, "%H%M%S"[: len(digits)])
+    except ValueError:
+        return None
+    return datetime.combine(header.study_date, at.time(), zone)
 
 
 def _identifier(value: str, assigner: str) -> Identifier | None:

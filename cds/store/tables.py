@@ -149,6 +149,7 @@ class StudyRow(AppBase, table=True):
     birth_date: date | None = None
     sex: str = "unknown"
     study_date: date | None = None
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     description: str = ""
     image_revision: int
     match_revision: int

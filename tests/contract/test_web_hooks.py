@@ -36,7 +36,7 @@ def test_discovery_answers_json(url: str, reference_dir: Path) -> None:
     "name", ["patient-view", "order-select", "order-sign", "order-dispatch", "encounter-discharge"]
 )
 def test_the_standards_example_requests_reach_the_service(url: str, reference_dir: Path, name: str) -> None:
-    body = (reference_dir / f"cds-hooks/examples/request_{name}.json").read_bytes()
+    body = (reference_dir / "reference" / f"cds-hooks/examples/request_{name}.json").read_bytes()
     response = call(url, body)
     assert (response.status_code, response.json()) == (200, {"cards": [CARD]})
     assert response.headers["Content-Type"] == "application/json"

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from adapters.dicom.phantom import write_ct_series
+from adapters.dicom.phantom import Identity, write_ct_series
 from adapters.dicom.sender import StoreResult, send
 from adapters.hl7 import client
 from models.phantom import Phantom, chest_phantom
@@ -233,6 +233,20 @@ def series(folder: Path, person: Person, *, skip: int = 0, **options: Any) -> li
         **options,
     )
     return paths[skip:]
+
+
+def identity(person: Person) -> Identity:
+    """A person as DICOM names one, examined today."""
+    return Identity(
+        patient_id=person.mrn,
+        issuer=AUTHORITY,
+        patient_name=f"{person.family}^{person.given}",
+        birth_date=person.birth_date,
+        sex=person.sex,
+        accession_number=person.accession_number,
+        accession_issuer=AUTHORITY,
+        study_date=datetime.now(UTC).date(),
+    )
 
 
 def patient_resource(person: Person) -> dict[str, object]:

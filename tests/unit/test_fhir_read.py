@@ -72,7 +72,7 @@ class TestPatients:
     """Identity by configured systems, never by name or by the EHR's logical id."""
 
     def test_the_standards_example_is_read(self, reference_dir: Path) -> None:
-        resource = json.loads((reference_dir / "fhir-examples/Patient-example.json").read_text())
+        resource = json.loads((reference_dir / "reference" / "fhir-examples/Patient-example.json").read_text())
         patient = read_patient(resource, {"urn:oid:1.2.36.146.595.217.0.1": "ACME"})
         assert patient == Patient(
             (Identifier("12345", "ACME"),), HumanName("Chalmers", "Peter James"), date(1974, 12, 25), Sex.MALE, False
@@ -232,7 +232,7 @@ class TestConditionsAndProcedures:
         assert [(v.status, v.effective) for v in stated] == ([(read, date(2025, 1, 2))] if read else [])
 
     def test_the_standards_example_is_read(self, reference_dir: Path) -> None:
-        resource = json.loads((reference_dir / "fhir-examples/Condition-example.json").read_text())
+        resource = json.loads((reference_dir / "reference" / "fhir-examples/Condition-example.json").read_text())
         [read] = values(resource)
         assert (read.code.code, read.effective, read.key) == ("39065001", date(2012, 5, 24), "Condition/example")
 
@@ -275,7 +275,7 @@ class TestWhatWasSearched:
 
     def test_the_reference_requests_are_read_without_claiming_more_than_they_hold(self, reference_dir: Path) -> None:
         for name in ("patient-view", "prefetch_error_OperationOutcome", "prefetch_paginated"):
-            request = json.loads((reference_dir / f"cds-hooks/examples/request_{name}.json").read_text())
+            request = json.loads((reference_dir / "reference" / f"cds-hooks/examples/request_{name}.json").read_text())
             assert self.searched(request["prefetch"]) == ()
 
 
@@ -354,5 +354,5 @@ def test_no_json_however_odd_raises(value: object) -> None:
 
 
 def test_the_standards_examples_are_read_without_error(reference_dir: Path) -> None:
-    for file in sorted((reference_dir / "fhir-examples").glob("*.json")):
+    for file in sorted((reference_dir / "reference" / "fhir-examples").glob("*.json")):
         read_statements({"a": json.loads(file.read_text())}, TODAY)

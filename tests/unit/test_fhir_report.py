@@ -135,10 +135,10 @@ class TestEveryResource:
         assert labelled == {"DiagnosticReport", "Observation", "RiskAssessment"}
 
     def test_the_label_and_the_codes_are_those_of_the_reference(self, reference_dir: Path) -> None:
-        summary = json.loads((reference_dir / "profiles/ai_transparency_ig_summary.json").read_text())
+        summary = json.loads((reference_dir / "reference" / "profiles/ai_transparency_ig_summary.json").read_text())
         label = systems.AI_ASSERTED
         assert summary["label"] == {"system": label.system, "code": label.code, "display": label.display}
-        dicom = json.loads((reference_dir / "terminology/dicom_dcm_codes.json").read_text())
+        dicom = json.loads((reference_dir / "reference" / "terminology/dicom_dcm_codes.json").read_text())
         assert {"code": systems.CERTAINTY.code, "display": systems.CERTAINTY.display} in [
             {"code": c["code"], "display": c["display"]} for c in dicom["codes"]
         ]
@@ -177,7 +177,7 @@ class TestDiagnosticReport:
         [body] = bodies(report(), "DiagnosticReport")
         [order], [study] = body["basedOn"], body["imagingStudy"]
         assert order["identifier"]["type"]["coding"][0]["code"] == "ACSN"
-        assert (order["identifier"]["system"], order["identifier"]["value"]) == ("urn:sightline:authority:RIS", "ACC1")
+        assert (order["identifier"]["system"], order["identifier"]["value"]) == ("urn:sightline:accession:RIS", "ACC1")
         assert study["identifier"] == {"system": "urn:dicom:uid", "value": f"urn:oid:{STUDY_UID}"}
 
     def test_the_moment_of_the_images_is_used_where_it_is_known(self) -> None:

@@ -203,6 +203,7 @@ def upgrade() -> None:
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("sex", sa.String(), nullable=False),
         sa.Column("study_date", sa.Date(), nullable=True),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
         sa.Column("description", sa.String(), nullable=False),
         sa.Column("image_revision", sa.Integer(), nullable=False),
         sa.Column("match_revision", sa.Integer(), nullable=False),

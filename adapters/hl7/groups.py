@@ -1,0 +1,50 @@
+"""Order groups: what belongs to one OBR. A cancel may come as an ORC alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adapters.hl7.context import Context
+from adapters.hl7.message import Message, Segment
+from cds.domain.identity import Identifier
+
+
+@dataclass(slots=True)
+class Group:
+    """ORC and OBR (either may be a segment without values) and what follows them.
+
+    `shared` is True where the ORC belongs to the OBR before this one too.
+    """
+
+    orc: Segment
+    obr: Segment
+    rest: list[Segment] = field(default_factory=list)
+    shared: bool = False
+
+    def all(self, name: str) -> list[Segment]:
+        """The segments of this name behind ORC or OBR."""
+        return [segment for segment in self.rest if segment.name == name]
+
+    def number(self, number: int, context: Context) -> Identifier | None:
+        """Order number 2 (placer) or 3 (filler), of ORC before OBR; of the OBR first where the ORC is shared."""
+        values = [context.number(self.orc.value(number)), context.number(self.obr.value(number))]
+        stated = [value for value in values if value]
+        if len({value.value for value in stated}) > 1 and not self.shared:
+            context.note(f"ORC-{number} and OBR-{number} differ: ORC-{number} is taken")
+        return next(iter(stated[::-1] if self.shared else stated), None)
+
+
+def read_groups(message: Message) -> list[Group]:
+    """All groups in order; segments before the first ORC or OBR belong to none."""
+    absent = Segment("", message.syntax)
+    groups: list[Group] = []
+    for segment in message:
+        if segment.name == "ORC":
+            groups.append(Group(segment, absent))
+        elif segment.name == "OBR" and groups and not groups[-1].obr.name:
+            groups[-1].obr = segment
+        elif segment.name == "OBR":
+            groups.append(Group(groups[-1].orc if groups else absent, segment, shared=bool(groups)))
+        elif groups:
+            groups[-1].rest.append(segment)
+    return groups

@@ -1,0 +1,75 @@
+"""PID to a Patient (v2-to-fhir PID[Patient])."""
+
+from __future__ import annotations
+
+from adapters.hl7.context import Context
+from adapters.hl7.message import Segment, Value
+from cds.domain.identity import HumanName, Identifier, Patient, Sex
+from cds.errors import InvalidMessage
+
+#: HL7 table 0001.
+_SEXES = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "U": Sex.UNKNOWN, "A": Sex.OTHER, "N": Sex.OTHER}
+#: HL7 table 0203: types that number a patient, so that the site's authority may be assumed for them.
+_PATIENT_NUMBERS = frozenset({"", "MR", "PI", "PT"})
+
+
+def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
+    """The patient, and the identifier that orders are filed under: the first of type MR or PI, else the first.
+
+    Name, birth date and sex are unknown where they are empty and where the sender deletes them (`""`, with a warning).
+    InvalidMessage where no identifier has an authority.
+    """
+    found = [
+        (identifier, kind)
+        for value in pid.values(3)
+        if (identifier := _identifier(value, context))
+        for kind in (value.text(5),)
+    ]
+    if not found:
+        text = "want an identifier with an assigning authority in PID-3.4, or a configured one"
+        raise InvalidMessage(text, location="PID^1^3", condition="101", permanent=False)
+    for number, what in ((5, "name"), (7, "birth date"), (8, "sex")):
+        if pid.value(number).deleted:
+            context.note(f"PID-{number} deletes the {what}: it is read as unknown")
+    patient = Patient(
+        identifiers=tuple(dict.fromkeys(identifier for identifier, _ in found)),
+        name=_name(pid),
+        birth_date=context.day(pid, 7),
+        sex=_sex(pid.text(8), context),
+        deceased=_deceased(pid, context),
+    )
+    return patient, next((identifier for identifier, kind in found if kind in ("MR", "PI")), found[0][0])
+
+
+def _identifier(value: Value, context: Context) -> Identifier | None:
+    number, kind = value.text(1), value.text(5)
+    if not number:
+        return None
+    authority = value.text(4, 1) or value.text(4, 2)
+    if not authority and kind in _PATIENT_NUMBERS:
+        authority = context.site.assigning_authority
+    if not authority:
+        context.note("an identifier of PID-3 without an assigning authority was dropped")
+        return None
+    return Identifier(number, authority)
+
+
+def _name(pid: Segment) -> HumanName:
+    names = pid.values(5)
+    legal = next((name for name in names if name.text(7) == "L"), names[0] if names else None)
+    return HumanName(legal.text(1, 1), legal.text(2)) if legal else HumanName()
+
+
+def _sex(code: str, context: Context) -> Sex:
+    if code and code.upper() not in _SEXES:
+        context.note("PID-8 is no code of table 0001: the sex is read as unknown")
+    return _SEXES.get(code.upper(), Sex.UNKNOWN)
+
+
+def _deceased(pid: Segment, context: Context) -> bool | None:
+    stated = {"Y": True, "N": False}.get(pid.text(30).upper())
+    if not pid.text(29):
+        return stated
+    if stated is False:
+        context.note("PID-29 has a time of death, PID-30 says not deceased: read as deceased")
+    return True

@@ -1,0 +1,168 @@
+"""Sending: an acknowledgment is read before it is believed; python-hl7's server is a peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import hl7
+import hl7.mllp
+import pytest
+
+from adapters.hl7.client import send
+from adapters.hl7.receive import Receiver
+from adapters.hl7.report import OruSink
+from cds.clock import SystemClock
+from cds.errors import PeerRefused, Unavailable
+from cds.settings import MllpDestination
+from tests.contract.hl7_reports import report
+from tests.contract.hl7_wire import ThreadLog, certificate, order, receiving, served, wire
+
+
+def _saying(msa: str, err: str = "") -> Callable[[bytes, str], Awaitable[bytes]]:
+    async def receive(_block: bytes, _peer: str) -> bytes:
+        return f"MSH|^~\\&|EHR|SITE|S|S|20261101||ACK|9|P|2.4\r{msa}\r{err}".encode()
+
+    return receive
+
+
+@contextlib.contextmanager
+def _raw_peer(answer: bytes, *, hold_s: float = 0.0) -> Iterator[int]:
+    """A listener that reads once, says these bytes, waits, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def work() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+                time.sleep(hold_s)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+@pytest.mark.parametrize("code", ["AA", "CA"])
+def test_an_accepting_answer_is_returned(code: str) -> None:
+    with served(_saying(f"MSA|{code}|MSG-1|fine")) as peer:
+        answer = send("127.0.0.1", peer.port, order(), 5)
+        assert (answer.code, answer.control_id, answer.text) == (code, "MSG-1", "fine")
+
+
+@pytest.mark.parametrize("code", ["AR", "CR"])
+def test_a_refusal_is_for_good_and_tells_nothing_of_the_message(code: str) -> None:
+    with (
+        served(_saying(f"MSA|{code}|MSG-1|Probe^Petra", "ERR|||101^x\r")) as peer,
+        pytest.raises(PeerRefused, match="condition 101") as caught,
+    ):
+        send("127.0.0.1", peer.port, order(), 5)
+    assert "Petra" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "msa",
+    [
+        "MSA|AE|MSG-1",
+        "MSA|CE|MSG-1",
+        "MSA|AA|MSG-2",
+        "MSA|AA|",
+        "MSA||MSG-1",
+        "MSA|YES|MSG-1",
+        "ZZZ|AA|MSG-1",
+        "MSA|AR",
+    ],
+)
+def test_whatever_is_no_clear_answer_is_sent_again(msa: str) -> None:
+    with served(_saying(msa)) as peer, pytest.raises(Unavailable):
+        send("127.0.0.1", peer.port, order(), 5)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400\r\n", wire(b"nonsense"), b"\x0bMSH|^~", b"\x0b" + b"x" * 2**21])
+def test_a_peer_that_says_nonsense_and_closes_is_unavailable(answer: bytes) -> None:
+    with _raw_peer(answer) as port, pytest.raises(Unavailable):
+        send("127.0.0.1", port, order(), 5)
+
+
+def test_a_silent_peer_is_unavailable_after_the_timeout() -> None:
+    began = time.monotonic()
+    with _raw_peer(b"\x0bMSH", hold_s=0.8) as port, pytest.raises(Unavailable, match="TimeoutError"):
+        send("127.0.0.1", port, order(), 0.3)
+    assert time.monotonic() - began < 3
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(Unavailable, match="ConnectionRefusedError"):
+        send("127.0.0.1", port, order(), 1)
+
+
+def test_a_report_reaches_our_own_listener() -> None:
+    with receiving() as (server, log):
+        sink = OruSink(
+            "ehr", MllpDestination(host="127.0.0.1", port=server.port), facility="CLINIC", time_zone="Europe/Berlin"
+        )
+        payload = sink.encode(report(), "delivery-1")
+        assert sink.name == "ehr"
+        assert sink.send(payload).startswith("AA for message ")
+        assert sink.send(payload) == sink.send(payload)
+        assert [message.raw for message in log.committed] == [payload] * 3
+
+
+def test_a_destination_with_tls_is_believed_only_with_its_ca(tmp_path: Path) -> None:
+    ours, other = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
+    inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    inside.load_cert_chain(*ours)
+
+    def sink(ca: Path) -> OruSink:
+        to = MllpDestination(host="127.0.0.1", port=server.port, tls_ca_file=ca)
+        return OruSink("ehr", to, facility="CLINIC", time_zone="UTC")
+
+    log = ThreadLog()
+    with served(Receiver(log, SystemClock()), ssl_context=inside) as server:
+        payload = sink(ours[0]).encode(report(), "d")
+        assert sink(ours[0]).send(payload).startswith("AA")
+        with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+            sink(other[0]).send(payload)
+    log.close()
+
+
+def test_python_hl7s_server_takes_a_report() -> None:
+    with _python_hl7() as (port, received):
+        sink = OruSink("ehr", MllpDestination(host="127.0.0.1", port=port), facility="CLINIC", time_zone="UTC")
+        assert sink.send(sink.encode(report(), "delivery-1")).startswith("AA for message ")
+    assert [str(message.segment("OBR")(25)) for message in received] == ["P"]
+
+
+@contextlib.contextmanager
+def _python_hl7() -> Iterator[tuple[int, list[hl7.Message]]]:
+    received: list[hl7.Message] = []
+
+    async def take(reader: hl7.mllp.HL7StreamReader, writer: hl7.mllp.HL7StreamWriter) -> None:
+        message = await reader.readmessage()
+        received.append(message)
+        writer.writemessage(message.create_ack())
+        await writer.drain()
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    starting = hl7.mllp.start_hl7_server(take, host="127.0.0.1", port=0, encoding="utf-8")
+    server = asyncio.run_coroutine_threadsafe(starting, loop).result(5)
+    try:
+        yield server.sockets[0].getsockname()[1], received
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        time.sleep(0.05)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()

@@ -1,0 +1,172 @@
+"""ORU^R01: hl7apy and the project's reader read it back; it cannot be mistaken for the radiologist's report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.core import Message as PeerMessage
+from hl7apy.parser import parse_message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.hl7.message import Message, Segment
+from adapters.hl7.proof import UnreadableMessage, prove
+from adapters.hl7.report import DISCLAIMER, OruSink, oru
+from adapters.hl7.result import quantity
+from cds.domain.coding import Quantity
+from cds.domain.recommendation import NothingToSay
+from cds.domain.report import Report
+from cds.errors import InvalidInput
+from cds.settings import MllpDestination
+from tests.contract.hl7_reports import advice, patient, report
+
+
+def _oru(said: Report) -> bytes:
+    return oru(
+        said,
+        message_control_id="M1",
+        sending_application="SIGHTLINE",
+        sending_facility="CLINIC",
+        receiving_application="EHR",
+        receiving_facility="SITE",
+        time_zone="Europe/Berlin",
+    )
+
+
+def _peer(block: bytes) -> PeerMessage:
+    return parse_message(block.decode(), validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=False)
+
+
+def _observations(said: Report) -> list[Segment]:
+    return Message(_oru(said)).all("OBX")
+
+
+def test_hl7apy_reads_every_segment_of_it() -> None:
+    peer = _peer(_oru(report()))
+    assert peer.msh.msh_9.to_er7() == "ORU^R01^ORU_R01"
+    assert [peer.msh.msh_12.to_er7(), peer.msh.msh_18.to_er7()] == ["2.5.1", "UNICODE UTF-8"]
+    assert [child.name for child in peer.children][:4] == ["MSH", "PID", "OBR", "NTE"]
+    assert len(peer.obx) == len(_observations(report())) == 6
+    assert peer.obr.obr_25.to_er7() == "P"
+
+
+def test_hl7apy_finds_the_structure_valid() -> None:
+    parsed = parse_message(_oru(report()).decode(), validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)
+    assert parsed.validate()
+
+
+def test_the_request_is_ours_and_only_points_to_the_exams() -> None:
+    obr = Message(_oru(report())).first("OBR")
+    assert obr.raw(2) == "P-1^HIS"
+    assert obr.raw(3) == "SL-k3v9^SIGHTLINE"
+    assert obr.raw(4) == "AI-ANALYSIS^AI analysis of imaging study^99SIGHTLINE"
+    assert obr.raw(7) == "20261101093000+0100"
+    assert obr.raw(18) == "ACC1"
+    assert obr.raw(22) == "20261101100000+0100"
+    assert (obr.raw(25), obr.raw(32)) == ("P", "")
+    assert obr.raw(29) == "P-1&HIS^F-1&RIS"
+    assert Message(_oru(report())).all("ORC") == []
+
+
+def test_the_patient_is_named_by_the_number_of_the_order_first() -> None:
+    pid = Message(_oru(report())).first("PID")
+    assert pid.raw(3) == "4711^^^CLINIC~9^^^OTHER"
+    assert (pid.raw(5), pid.raw(7), pid.raw(8)) == ("Probe^Petra", "19610203", "F")
+
+
+def test_findings_say_value_negative_and_refusal_differently() -> None:
+    measured, negative, refused, bone, spirometry, screening = _observations(report())
+    assert [measured.raw(n) for n in (2, 3, 5, 6, 11)] == [
+        "NM", "LAA950^Low attenuation area^99SIGHTLINE", "14.25", "%^%^UCUM", "P",
+    ]  # fmt: skip
+    assert measured.text(17, 2) == "ct_lung 1.2.0"
+    assert measured.raw(18) == "ct_lung 1.2.0^SIGHTLINE"
+    sentence = "not detected by ct_lung 1.2.0 at threshold 0.5 1; does not exclude"
+    assert (negative.raw(2), negative.raw(11)) == ("CWE", "P")
+    assert negative.text(5, 2) == negative.text(5, 9) == sentence
+    assert [refused.raw(n) for n in (2, 5, 11)] == ["ST", "not evaluated: contrast medium", "X"]
+    assert [bone.raw(n) for n in (2, 5, 11)] == ["ST", "not evaluated: sharp kernel", "X"]
+    assert spirometry.raw(2) == "TX"
+    assert spirometry.text(5).startswith("Spirometry, by 2026-12-01 (routine). Emphysema with 30 pack-years. Source:")
+    assert screening.text(5) == "not evaluated: Lung screening: the quit date is unknown"
+
+
+def test_the_reader_is_told_what_it_is_and_what_was_used() -> None:
+    notes = [note.text(3) for note in Message(_oru(report())).all("NTE")]
+    assert notes[0] == DISCLAIMER
+    assert "not a radiology report" in DISCLAIMER
+    assert "Used: pack-years: 30 (2026-05-04, HL7 LAB|CLINIC)" in notes
+    assert "Checked: thickness: 1.0 mm." in notes
+    assert not any("replaces" in note for note in notes)
+
+
+def test_a_new_version_keeps_its_numbers_and_says_what_it_replaces() -> None:
+    first, second = Message(_oru(report())), Message(_oru(report(version=2)))
+    assert first.first("OBR").raw(3) == second.first("OBR").raw(3)
+    assert [obx.raw(4) for obx in first.all("OBX")] == [obx.raw(4) for obx in second.all("OBX")]
+    assert second.first("OBR").raw(25) == "P"
+    assert "replaces version 1" in second.all("NTE")[1].text(3)
+
+
+def test_recommendations_wait_for_their_release() -> None:
+    assert len(_observations(report(refer=False))) == 4
+
+
+def test_nothing_to_say_is_not_said() -> None:
+    said = report()
+    silent = replace(said, decision=replace(said.decision, outcomes=(NothingToSay("p", "does not apply"),)))
+    assert len(_observations(silent)) == 4
+
+
+def test_a_report_without_a_patient_is_not_sent() -> None:
+    with pytest.raises(InvalidInput):
+        _oru(replace(report(), patient=None))
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [(14.25, "14.25 %"), (1e-9, "0.000000001 %"), (3.0, "3 %"), (1e21, f"1{'0' * 21} %")]
+)
+def test_numbers_have_no_exponent(value: float, wanted: str) -> None:
+    assert quantity(Quantity(value, "%")) == wanted
+
+
+def test_a_number_that_is_none_is_not_sent() -> None:
+    with pytest.raises(InvalidInput):
+        quantity(Quantity(float("nan"), "%"))
+
+
+def test_the_control_id_is_the_same_for_the_same_delivery() -> None:
+    sink = OruSink("ehr", MllpDestination(host="127.0.0.1", port=1), facility="CLINIC", time_zone="UTC")
+    ids = [Message(sink.encode(report(), delivery)).first("MSH").text(10) for delivery in ("a", "a", "b")]
+    assert ids[0] == ids[1] != ids[2]
+    assert all(len(control_id) <= 20 for control_id in ids)
+    assert sink.encode(report(), "a") == sink.encode(report(), "a")
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=80))
+def test_no_name_and_no_text_injects_a_segment(family: str, given_name: str, reason: str) -> None:
+    hostile = report(who=patient(family, f"{given_name}\rOBR|9"), said=advice(f"{reason}\r\nPID|||EVIL"))
+    block = _oru(hostile)
+    ours = [segment.name for segment in Message(block)]
+    assert ours == [segment.name for segment in Message(_oru(report()))]
+    assert block.count(b"\r") == len(ours)
+    assert b"\n" not in block
+    assert Message(block).first("OBR").raw(25) == "P"
+
+
+@pytest.mark.parametrize("text", ["a\rOBX|9", "|^~\\&", "\\F\\", '""', "x\u2028PID|", "ß 漢 \U0001f600", "\x0b\x1c\r"])
+def test_hl7apy_sees_no_injected_segment(text: str) -> None:
+    peer = _peer(_oru(report(who=patient(text, text), said=advice(text))))
+    assert len(peer.pid) == 1
+    assert len(peer.obx) == 6
+
+
+def test_a_block_that_another_library_cannot_read_back_is_not_sent() -> None:
+    assert prove(_oru(report())) == _oru(report())
+    with pytest.raises(UnreadableMessage):
+        prove(_oru(report()).replace(b"\rOBR|", b"\rOBR|1\rPID|", 1))
+    with pytest.raises(UnreadableMessage):
+        prove(b"no message")
