@@ -39,9 +39,9 @@ from cds.store.resources import SqlResourceStore
 from cds.store.studies import StudyStore
 from cds.store.why import why as why_query
 from cds.store.works import WorkStore
-from cds.workflow import Sources, Worker
 
 if TYPE_CHECKING:
+    from cds.workflow import Worker
     from models.runtime import Runtime
 
 log = logs.get_logger(__name__)
@@ -223,6 +223,7 @@ def worker(settings: Settings, runtime: Runtime) -> Worker:
     from adapters.dicom.volume import LocalImages
     from adapters.fhir.report import resources, withdrawn
     from adapters.hl7.report import OruSink
+    from cds.workflow import Sources, Worker
     from models.registry import load
     from models.runtime import InstalledModel
 

@@ -15,10 +15,10 @@ from cds.settings import Hl7Limits
 
 
 class Engine:
-    """A receiver on a free loopback port, in a thread of its own."""
+    """A receiver on a loopback port (0: a free one), in a thread of its own."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self._received: queue.Queue[bytes] = queue.Queue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="demo-engine", daemon=True)
@@ -26,7 +26,7 @@ class Engine:
     def __enter__(self) -> Engine:
         """Listen."""
         self._thread.start()
-        self._server = MllpServer("127.0.0.1", 0, Hl7Limits(), self._receive)
+        self._server = MllpServer("127.0.0.1", self.port, Hl7Limits(), self._receive)
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(10)
         self.port = self._server.port
         return self

@@ -23,6 +23,9 @@ import orjson
 from adapters.dicom.phantom import Identity, write_ct_series
 from adapters.dicom.sender import StoreResult, send
 from adapters.hl7 import client
+from cds.render.why import as_json
+from cds.store.engine import open_app
+from cds.store.why import why
 from models.phantom import Phantom, chest_phantom
 
 T = TypeVar("T")
@@ -94,6 +97,12 @@ class Site:
         """GET, as JSON."""
         return self._request(path, None)
 
+    def text(self, path: str) -> str:
+        """GET, as text."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            text: str = response.read().decode()
+            return text
+
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """POST JSON, as JSON."""
         return self._request(path, json.dumps(body).encode())
@@ -108,8 +117,12 @@ class Site:
                 raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from None
 
     def why(self, number: str) -> dict[str, Any]:
-        """`cds why --json`."""
-        told: dict[str, Any] = orjson.loads(self.cds("why", number, "--json").stdout)
+        """What `cds why --json` prints, without waiting for a program to start."""
+        database = open_app(self.data_dir, self.environment.get("CDS_DATABASE_URL", ""))
+        try:
+            told: dict[str, Any] = orjson.loads(as_json(why(database, number)))
+        finally:
+            database.dispose()
         return told
 
     def wait_for_report(self, number: str, version: int = 1, timeout_s: float = 90) -> dict[str, Any]:
@@ -135,14 +148,14 @@ class Site:
         return cards
 
 
-def until(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
+def until(look: Callable[[], T | None], timeout_s: float, what: str, *, every_s: float = 0.2) -> T:
     """Look until there is something to see."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
-        time.sleep(0.2)
+        time.sleep(every_s)
     raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
 
 

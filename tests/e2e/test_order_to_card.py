@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from adapters.dicom.restamp import restamp
 from cds.demo.engine import Engine
+from cds.errors import Unavailable
 from tests.e2e.site import AUTHORITY, Person, Site, identity, order, series, serving, site, smoking, until
 
 PERSON = Person()
@@ -88,6 +92,8 @@ def test_why_tells_every_step_with_its_reason(running: Site, story: dict[str, An
     steps = [event["step"] for event in story["events"]]
     wanted = ["order", "receive", "event", "match", "retrieve", "infer ct_lung_density", "enrich", "decide", "report"]
     assert [step for step in steps if step in wanted] == wanted
+    told = orjson.loads(running.cds("why", PERSON.accession_number, "--json").stdout)
+    assert told["studies"][0]["report"]["version"] == 1
     text = running.cds("why", PERSON.mrn).stdout
     assert "accession number and issuer agree" in text
     assert PERSON.family not in text
@@ -100,9 +106,11 @@ def test_the_same_images_again_are_no_new_report(running: Site, story: dict[str,
     running.store(paths)
     running.wait_for_report("ACC-2")
     running.store(paths)
-    for _ in range(15):
+    until_quiet = time.monotonic() + 5
+    while time.monotonic() < until_quiet:
         told = running.why("ACC-2")["studies"][0]
         assert (told["report"]["version"], told["image_revision"]) == (1, 1)
+        time.sleep(0.5)
 
 
 def test_late_slices_make_a_second_preliminary_version(running: Site, tmp_path: Path) -> None:
@@ -178,3 +186,35 @@ def test_a_real_ct_of_twenty_jpeg_2000_slices_is_judged_honestly(
     assert outcome["kind"] == "not-evaluated"
     assert outcome["reasons"]
     assert [e["outcome"] for e in story["events"] if e["step"] == "retrieve"] == ["done"]
+
+
+def test_no_log_metric_or_link_names_a_patient(running: Site, story: dict[str, Any]) -> None:
+    """Runs last: everything that this module sent has passed through by now."""
+    with pytest.raises(Unavailable, match="AE"):
+        running.hl7(order("9", Person(given=PERSON.family)).replace(b"ORC|NW", b"ORC|ZZ"))
+    running.cards(PERSON)
+    born = PERSON.birth_date
+    telling = (PERSON.family, PERSON.given, PERSON.mrn, "MRN-", born.isoformat(), born.strftime("%Y%m%d"), "ACC-")
+    log = running.log.read_text()
+    metrics = running.text("/metrics")
+    links = _links(running.get("/fhir/DiagnosticReport")) + _links(running.get("/fhir/Patient"))
+    links += (
+        _links(running.get("/fhir/Provenance")) + _links(running.cards(PERSON)) + _links(running.get("/cds-services"))
+    )
+    assert "sightline_hook_total" in metrics
+    assert "message committed" in log
+    assert len(links) > 10
+    for word in telling:
+        assert word.lower() not in log.lower(), word
+        assert word.lower() not in metrics.lower(), word
+        assert not [link for link in links if word.lower() in link.lower()], word
+
+
+def _links(value: Any) -> list[str]:
+    """Every URL and relative reference in a JSON value."""
+    if isinstance(value, dict):
+        return [link for v in value.values() for link in _links(v)]
+    if isinstance(value, list):
+        return [link for v in value for link in _links(v)]
+    is_link = isinstance(value, str) and (value.startswith("http") or re.fullmatch(r"[A-Z]\w+/[\w-]+", value))
+    return [value] if is_link else []

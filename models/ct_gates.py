@@ -1,0 +1,126 @@
+"""The gates that any quantitative CT model asks before it looks at a voxel: is this acquisition fit to be measured?"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from cds.domain.imaging import VolumeRef
+from models.manifest import CtAcquisition, Kernels, Manifest
+
+#: (gate, value in words) for what was passed, (gate, reason) for what was not.
+Verdicts = list[tuple[str, str]]
+
+
+def check(manifest: Manifest, volume: VolumeRef) -> tuple[Verdicts, Verdicts]:
+    """What passed and what was refused, cheapest first, each as (gate, words); lengths in mm."""
+    if volume.modality != manifest.inputs.modality:
+        return [], [("modality", f"the images are not {manifest.inputs.modality}")]
+    if volume.orientation.lower() != manifest.inputs.orientation:
+        return [], [("orientation", f"the slices are not {manifest.inputs.orientation}")]
+    wanted = manifest.inputs.ct
+    if wanted is None:
+        return [("modality", volume.modality), ("orientation", volume.orientation)], []
+    passed: Verdicts = [("modality", volume.modality), ("orientation", volume.orientation)]
+    refused: Verdicts = []
+    for gate, value, reason in _acquisition(wanted, volume):
+        if reason:
+            refused.append((gate, reason))
+        else:
+            passed.append((gate, value))
+    return passed, refused
+
+
+def _acquisition(wanted: CtAcquisition, volume: VolumeRef) -> list[tuple[str, str, str]]:
+    """(gate, value, reason) of each; reason is "" where the gate is passed."""
+    return [
+        _slices(wanted, volume),
+        _coverage(wanted, volume),
+        _slice_spacing(wanted, volume),
+        _thickness(wanted, volume),
+        _pixel_spacing(wanted, volume),
+        _kernel(wanted.kernels, volume),
+        _contrast(wanted, volume),
+        _kvp(wanted, volume),
+    ]
+
+
+def _slices(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    count = volume.shape[0]
+    reason = f"{count} slices are too few, at least {wanted.min_slices} are needed" if count < wanted.min_slices else ""
+    return "slices", str(count), reason
+
+
+def _coverage(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    height = volume.shape[0] * volume.spacing_mm[0]
+    reason = f"the images cover {height:.0f} mm along the body, at least {wanted.min_coverage_mm:.0f} mm are needed"
+    return "coverage", f"{height:.0f} mm", reason if height < wanted.min_coverage_mm else ""
+
+
+def _slice_spacing(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    spacing = volume.spacing_mm[0]
+    reason = f"slices are {spacing:.2f} mm apart, at most {wanted.max_slice_spacing_mm:g} mm are accepted"
+    return "slice spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_slice_spacing_mm + 0.01 else ""
+
+
+def _thickness(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    thickness = number(volume, "slice_thickness_mm")
+    if thickness is None:
+        return "slice thickness", "", "the slice thickness is not stated"
+    reason = f"slices are {thickness:.2f} mm thick, at most {wanted.max_slice_thickness_mm:g} mm are accepted"
+    return "slice thickness", f"{thickness:.2f} mm", reason if thickness > wanted.max_slice_thickness_mm + 0.01 else ""
+
+
+def _pixel_spacing(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    spacing = max(volume.spacing_mm[1:])
+    reason = f"pixels are {spacing:.2f} mm wide, at most {wanted.max_pixel_spacing_mm:g} mm are accepted"
+    return "pixel spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_pixel_spacing_mm + 0.01 else ""
+
+
+def _kernel(kernels: Kernels, volume: VolumeRef) -> tuple[str, str, str]:
+    name = kernel_name(volume.attributes.get("kernel", ""))
+    if not name:
+        return "kernel", "", "the reconstruction kernel is not stated, so it is not known to be smooth"
+    if _matches(kernels.smooth, name):
+        return "kernel", name, ""
+    if _matches(kernels.sharp, name):
+        return "kernel", "", f"the kernel {name} is sharp; a smooth one is needed"
+    return "kernel", "", "the reconstruction kernel is not on the list of smooth kernels"
+
+
+def _contrast(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    contrast = volume.attributes.get("contrast", "unknown")
+    if contrast in wanted.contrast:
+        return "contrast", contrast, ""
+    words = {"yes": "contrast medium was given", "unknown": "it is not known whether contrast medium was given"}
+    return (
+        "contrast",
+        "",
+        words.get(contrast, "what is said of contrast medium differs between slices or is not understood"),
+    )
+
+
+def _kvp(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
+    kvp = number(volume, "kvp")
+    if kvp is None:
+        return "tube voltage", "unknown", ""
+    reason = f"the tube voltage is {kvp:.0f} kV, {wanted.min_kvp:.0f} to {wanted.max_kvp:.0f} kV are accepted"
+    return "tube voltage", f"{kvp:.0f} kV", "" if wanted.min_kvp <= kvp <= wanted.max_kvp else reason
+
+
+def number(volume: VolumeRef, name: str) -> float | None:
+    """An acquisition attribute as a number; None where it is not stated or is none."""
+    try:
+        value = float(volume.attributes[name])
+    except (KeyError, ValueError):
+        return None
+    return value if math.isfinite(value) and value > 0.0 else None
+
+
+def kernel_name(text: str) -> str:
+    """The name alone: the first value of (0018,1210), without the strength that some makers add as a second one."""
+    return re.split(r"[\\,;]", text.strip(" []'\""), maxsplit=1)[0].strip(" '\"")
+
+
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(re.fullmatch(pattern, name, re.IGNORECASE) for pattern in patterns)

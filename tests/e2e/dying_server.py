@@ -1,0 +1,76 @@
+"""`cds serve` whose worker kills itself with SIGKILL where the test asks for it.
+
+A file `kill-<step>` in the data folder is a wish: the worker takes it after the step has done its work and before the
+engine has noted so, the worst moment there is, and dies.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cds import bootstrap, logs
+from cds.lifeline import follow_lifeline, notify_ready
+from cds.pipeline import Line
+from cds.settings import Settings, load
+from cds.supervisor import Patience, RoleSpec, Supervisor, standard_roles
+from cds.workflow import STEPS, Step
+from models.runtime import Runtime
+
+IMPATIENT = Patience(first_delay_s=0.1, longest_delay_s=0.1, exits=1000)
+
+
+def serve(settings: Settings) -> int:
+    """The real supervisor over the real roles, the worker excepted."""
+    roles = [
+        RoleSpec(role.name, (sys.executable, __file__, "worker")) if role.name.startswith("worker") else role
+        for role in standard_roles(settings)
+    ]
+    upgrade = bootstrap.upgrade
+    return Supervisor(settings, roles, patience=IMPATIENT, before_start=lambda: upgrade(settings)).run()
+
+
+def worker(settings: Settings) -> None:
+    """The real worker over steps that may die."""
+    follow_lifeline()
+    logs.configure("worker-0", "info")
+    runtime = Runtime("cpu")
+    runtime.start()
+    running = bootstrap.worker(settings, runtime)
+    running.steps = mortal(settings.data_dir)
+    running.start()
+    notify_ready()
+    signal.sigwait({signal.SIGTERM})
+    running.drain(2)
+    runtime.close()
+
+
+def mortal(data_dir: Path) -> Mapping[str, Step]:
+    """The pipeline's steps, each followed by a look whether to die."""
+    return {name: _mortal(name, step, data_dir) for name, step in STEPS.items()}
+
+
+def _mortal(name: str, step: Step, data_dir: Path) -> Step:
+    def run(line: Line, *arguments: str) -> Any:
+        result = step(line, *arguments)
+        wish = data_dir / f"kill-{name}"
+        if wish.exists():
+            wish.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (data_dir / f"kill-{name}-always").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return run
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["worker"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        worker(load())
+    else:
+        sys.exit(serve(load()))
