@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import sqlalchemy as sa
 
@@ -19,6 +20,15 @@ class Databases:
     url: str
     app: Database
     messages: Database
+
+    def __enter__(self) -> Databases:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.app.dispose()
+        self.messages.dispose()
 
 
 def fresh(data_dir: Path, url: str = "") -> Databases:

@@ -72,7 +72,7 @@ class StoreContract:
     """Subclasses give `databases`."""
 
     @pytest.fixture
-    def databases(self, tmp_path: Path) -> Databases:
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
         """A fresh pair of databases."""
         raise NotImplementedError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,10 @@ class TestOnSqlite(StoreContract):
     """Every promise on the embedded default."""
 
     @pytest.fixture
-    def databases(self, tmp_path: Path) -> Databases:
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
         """Two fresh files."""
-        return fresh(tmp_path)
+        with fresh(tmp_path) as databases:
+            yield databases
 
 
 def test_a_full_disk_refuses_the_message_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
