@@ -1,0 +1,208 @@
+"""Frames of a series as geometry and rescale see them, whether one file holds one (CT) or many (Enhanced CT)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from adapters.dicom.header import UNREADABLE
+from adapters.dicom.instance import Instance
+from cds.errors import NotEvaluable
+
+Vector = tuple[float, float, float]
+
+#: Image plane, functional groups, acquisition, rescale and pixel description.
+FRAME_TAGS = frozenset(
+    {
+        0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080060, 0x00080070, 0x00081090, 0x00180010, 0x00180012,
+        0x00180015, 0x00180022, 0x00180050, 0x00180060, 0x00181100, 0x00181120, 0x00181210, 0x00185100, 0x00200032,
+        0x00200037, 0x00200052, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011, 0x00280030,
+        0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052, 0x00281053, 0x00281054,
+        0x00283000, 0x52009229, 0x52009230, 0x7FE00001, 0x7FE00002,
+    }
+)  # fmt: skip
+
+#: Attribute of VolumeRef → DICOM keyword. Values are text as sent, several joined with a backslash, "" where absent.
+_ATTRIBUTES = {
+    "kernel": "ConvolutionKernel",
+    "kvp": "KVP",
+    "slice_thickness_mm": "SliceThickness",
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "reconstruction_diameter_mm": "ReconstructionDiameter",
+    "patient_position": "PatientPosition",
+    "scan_options": "ScanOptions",
+    "body_part": "BodyPartExamined",
+    "gantry_tilt": "GantryDetectorTilt",
+    "image_type": "ImageType",
+    "rescale_type": "RescaleType",
+}
+_NO_AGENT = frozenset({"NO", "NONE", "N", "NO CONTRAST", "WITHOUT", "WITHOUT CONTRAST", "0", "NATIVE", "NEGATIVE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One slice: where it lies (LPS, mm), how its stored values become HU, and what is said of its acquisition.
+
+    `orientation` is Image Orientation (Patient): direction of increasing column, then of increasing row index;
+    `pixel_spacing` is the distance between rows, then between columns. `slope` is None where none is given.
+    """
+
+    path: Path
+    index: int
+    sop_instance_uid: str
+    rows: int
+    columns: int
+    position: Vector
+    orientation: tuple[float, ...]
+    pixel_spacing: tuple[float, float]
+    frame_of_reference: str
+    slope: float | None
+    intercept: float | None
+    attributes: dict[str, str]
+
+
+def frames_of(instance: Instance) -> tuple[Frame, ...] | str:
+    """The frames that may be slices, or why there are none: not an image, in colour, a localizer, without position."""
+    dataset = instance.dataset
+    if instance.pixels is None:
+        return "without an image"
+    if _number(dataset, "SamplesPerPixel", 1) != 1:
+        return "in colour"
+    views = _views(dataset)
+    if not views:
+        return "of several frames without functional groups"
+    frames = [_frame(instance, view, index) for index, view in enumerate(views) if not _is_localizer(view)]
+    placed = tuple(frame for frame in frames if frame is not None)
+    if not frames:
+        return "localizers"
+    return placed if placed else "without a position in space"
+
+
+def claimed_bytes(dataset: Dataset) -> int:
+    """What the pixels will need once decoded, as the header says, before anything is decoded."""
+    sizes = [
+        max(_number(dataset, keyword, default), default)
+        for keyword, default in (("Rows", 0), ("Columns", 0), ("NumberOfFrames", 1), ("SamplesPerPixel", 1))
+    ]
+    return math.prod(sizes) * max(_number(dataset, "BitsAllocated", 16), 8) // 8
+
+
+def _views(dataset: Dataset) -> Sequence[Dataset]:
+    """One flat data set per frame: functional groups (PS3.3 C.7.6.16) override each other, shared then per frame."""
+    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        return [dataset] if _number(dataset, "NumberOfFrames", 1) == 1 else []
+    if len(per_frame) != _number(dataset, "NumberOfFrames", 1):
+        raise NotEvaluable("the functional groups do not describe every frame of the image", gate="geometry")
+    shared = _items(dataset, "SharedFunctionalGroupsSequence")[:1]
+    return [_flat(dataset, [*shared, group]) for group in per_frame]
+
+
+def _flat(dataset: Dataset, groups: list[Dataset]) -> Dataset:
+    flat = Dataset()
+    for keyword in (*_ATTRIBUTES.values(), "Rows", "Columns", "SOPInstanceUID", "FrameOfReferenceUID"):
+        if keyword in dataset:
+            flat[keyword] = dataset[keyword]
+    for group in groups:
+        for macro in group:
+            if macro.VR == "SQ" and macro.value:
+                flat.update(macro.value[0])
+    if "FrameType" in flat:
+        flat.ImageType = flat.FrameType
+    return flat
+
+
+def _frame(instance: Instance, view: Dataset, index: int) -> Frame | None:
+    position, orientation = _floats(view, "ImagePositionPatient", 3), _floats(view, "ImageOrientationPatient", 6)
+    spacing = _floats(view, "PixelSpacing", 2)
+    if position is None or orientation is None or spacing is None:
+        return None
+    meta = instance.dataset.file_meta
+    return Frame(
+        path=instance.path,
+        index=index,
+        sop_instance_uid=_text(instance.dataset, "SOPInstanceUID") or str(meta.MediaStorageSOPInstanceUID),
+        rows=_number(view, "Rows", 0),
+        columns=_number(view, "Columns", 0),
+        position=(position[0], position[1], position[2]),
+        orientation=orientation,
+        pixel_spacing=(spacing[0], spacing[1]),
+        frame_of_reference=_text(view, "FrameOfReferenceUID"),
+        slope=_one(view, "RescaleSlope"),
+        intercept=_one(view, "RescaleIntercept"),
+        attributes={name: _text(view, keyword) for name, keyword in _ATTRIBUTES.items()}
+        | {"contrast": _contrast(instance.dataset)},
+    )
+
+
+def _contrast(dataset: Dataset) -> str:
+    """ "yes", "no" or "unknown".
+
+    The Contrast/Bolus module is required if contrast was used (PS3.3 table A.3-1), and its agent is type 2; but many
+    scanners omit the module or send the agent empty either way, so neither says anything. Only a text does.
+    """
+    if _items(dataset, "ContrastBolusAgentSequence"):
+        return "yes"
+    agent = _text(dataset, "ContrastBolusAgent").upper()
+    if not agent:
+        return "unknown"
+    return "no" if agent in _NO_AGENT else "yes"
+
+
+def _is_localizer(view: Dataset) -> bool:
+    return "LOCALIZER" in _text(view, "ImageType").upper()
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        return list(dataset.get(keyword) or [])
+    except UNREADABLE:
+        return []
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    try:
+        return dataset.get(keyword)
+    except UNREADABLE:
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = _value(dataset, keyword)
+    if value is None or isinstance(value, bytes):
+        return ""
+    several = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    return "\\".join(str(item).strip() for item in several)
+
+
+def _number(dataset: Dataset, keyword: str, default: int) -> int:
+    value = _one(dataset, keyword)
+    return default if value is None else int(value)
+
+
+def _one(dataset: Dataset, keyword: str) -> float | None:
+    values = _floats(dataset, keyword, 1)
+    return values[0] if values else None
+
+
+def _floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    value = _value(dataset, keyword)
+    try:
+        values = tuple(float(item) for item in ([value] if count == 1 else value))
+    except UNREADABLE:
+        return None
+    return values if len(values) == count and all(math.isfinite(v) for v in values) else None
+
+
+def require_size(dataset: Dataset, max_bytes: int) -> int:
+    """The claimed bytes; raise NotEvaluable where decoding would need more than `max_bytes`."""
+    claimed = claimed_bytes(dataset)
+    if claimed > max_bytes:
+        raise NotEvaluable("an image is larger than the limit of this installation", gate="size")
+    return claimed

@@ -1,0 +1,157 @@
+"""What identifies an instance, read from its data set: hostile or sloppy values become flags, never exceptions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from adapters.dicom.quiet import quiet
+from cds.domain.identity import HumanName, Sex
+from cds.domain.imaging import InstanceHeader
+from cds.errors import InvalidInstance
+
+T = TypeVar("T")
+
+#: The elements that `read_header` looks at; an instance's scan needs to find no others.
+HEADER_TAGS = frozenset(
+    {
+        0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080051, 0x00080060,
+        0x00080070, 0x00081030, 0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00180015,
+        0x0020000D, 0x0020000E, 0x00200011, 0x00200013,
+    }
+)  # fmt: skip
+
+_UID_CHARACTERS = re.compile(r"[0-9.]{1,64}")
+_LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
+_LONGEST_TEXT = 1024
+_SEX = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "": Sex.UNKNOWN}
+#: What pydicom raises when a value does not fit its VR or character set.
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, EOFError, OverflowError, LookupError,
+              NotImplementedError, RecursionError, ArithmeticError)  # fmt: skip
+
+
+def check_uid(text: str) -> list[str]:
+    """Flags of a UID (PS3.5 section 9.1); raise InvalidInstance for what must not be stored under any name.
+
+    A component with a leading zero is against the standard but common and harmless: it is only flagged.
+    """
+    if not _UID_CHARACTERS.fullmatch(text) or text.startswith(".") or text.endswith(".") or ".." in text:
+        raise InvalidInstance("want UIDs of 1 to 64 digits and single dots (PS3.5 section 9.1)")
+    return ["leading zero in UID"] if _LEADING_ZERO.search(text) else []
+
+
+def read_header(dataset: Dataset) -> InstanceHeader:
+    """The header of a data set, whose transfer syntax is taken from its file meta information where it has one.
+
+    Raise InvalidInstance where SOP, series or study cannot be identified; any other bad value is empty and flagged.
+    """
+    quiet()
+    reader = _Reader(dataset)
+    uids = [reader.uid(k) for k in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")]
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    syntax = _Reader(meta).text("TransferSyntaxUID")
+    return InstanceHeader(
+        sop_instance_uid=uids[0],
+        sop_class_uid=uids[1],
+        series_instance_uid=uids[2],
+        study_instance_uid=uids[3],
+        transfer_syntax_uid=syntax,
+        modality=reader.text("Modality"),
+        patient_id=reader.text("PatientID"),
+        issuer_of_patient_id=reader.text("IssuerOfPatientID"),
+        patient_name=reader.read("PatientName", _name, HumanName()),
+        patient_birth_date=reader.day("PatientBirthDate"),
+        patient_sex=reader.sex(),
+        accession_number=reader.text("AccessionNumber"),
+        issuer_of_accession_number=reader.read("IssuerOfAccessionNumberSequence", _issuer, ""),
+        study_date=reader.day("StudyDate"),
+        study_time=reader.text("StudyTime"),
+        study_description=reader.text("StudyDescription"),
+        series_description=reader.text("SeriesDescription"),
+        series_number=reader.number("SeriesNumber"),
+        instance_number=reader.number("InstanceNumber"),
+        body_part=reader.text("BodyPartExamined"),
+        image_type=reader.read("ImageType", _values, ()),
+        manufacturer=reader.text("Manufacturer"),
+        flags=tuple(dict.fromkeys(reader.flags)),
+    )
+
+
+class _Reader:
+    """Reads elements and collects flags; a flag names the element, never its value."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.flags: list[str] = []
+
+    def read(self, keyword: str, convert: Callable[[Any], T], default: T) -> T:
+        try:
+            value = self.dataset.get(keyword)
+            return default if value is None or value == "" else convert(value)
+        except UNREADABLE:
+            self.flags.append(f"unreadable {keyword}")
+            return default
+
+    def uid(self, keyword: str) -> str:
+        value = self.read(keyword, _single, "").strip(" \0")
+        self.flags += check_uid(value)
+        return value
+
+    def text(self, keyword: str) -> str:
+        return self.read(keyword, _text, "")
+
+    def day(self, keyword: str) -> date | None:
+        return self.read(keyword, _day, None)
+
+    def number(self, keyword: str) -> int | None:
+        return self.read(keyword, _integer, None)
+
+    def sex(self) -> Sex:
+        return self.read("PatientSex", lambda value: _SEX[_text(value).upper()], Sex.UNKNOWN)
+
+
+def _single(value: object) -> str:
+    if not isinstance(value, str | UID):
+        raise ValueError("want one value")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    """Control characters do not belong into a short text: they would travel into logs, HL7 and pages."""
+    text = "\\".join(_values(value)) if not isinstance(value, str) else value
+    clean = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text[:_LONGEST_TEXT])
+    return clean.strip()
+
+
+def _values(value: Any) -> tuple[str, ...]:
+    several = value if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
+    if isinstance(value, bytes):
+        raise ValueError("want text")
+    return tuple(_text(str(item)) for item in several)
+
+
+def _name(value: Any) -> HumanName:
+    return HumanName(_text(str(value.family_name)), _text(str(value.given_name)))
+
+
+def _day(value: Any) -> date | None:
+    """VR DA, and its form before 1993, 1999.12.31."""
+    text = _text(str(value)).replace(".", "").replace("-", "")
+    return datetime.strptime(text, "%Y%m%d").date() if text else None
+
+
+def _integer(value: Any) -> int | None:
+    text = _text(str(value))
+    return int(text) if text else None
+
+
+def _issuer(value: Any) -> str:
+    """HL7v2 Hierarchic Designator (PS3.3 table 10-17): the local namespace if there is one, else the universal id."""
+    item = value[0] if value else Dataset()
+    return _text(item.get("LocalNamespaceEntityID") or item.get("UniversalEntityID") or "")
