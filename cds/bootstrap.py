@@ -22,7 +22,7 @@ from cds.clock import SystemClock
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Mode
 from cds.domain.story import Story
-from cds.errors import ConfigurationError, SightlineError
+from cds.errors import ConfigurationError, SightlineError, Unavailable
 from cds.hooks import CardsShown, HookContext
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.pipeline import Line
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+#: What a hook's answer waits at most for a lock to note on the timeline that a card was shown.
+_HOOK_PATIENCE_MS = 250
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -60,13 +63,16 @@ class Stores:
     deliveries: DeliveryStore
 
 
-def stores(settings: Settings, *, durable: bool = False) -> Stores:
-    """Open the application's tables; raise ConfigurationError where they are not at the newest revision."""
+def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_000) -> Stores:
+    """Open the application's tables; raise ConfigurationError where they are not at the newest revision.
+
+    `durable` for roles that acknowledge what they commit; `patience_ms` is how long a write waits for others.
+    """
     if not settings.database_url and not (settings.data_dir / "app.sqlite").exists():
         raise ConfigurationError(
             [f"CDS_DATA_DIR: {settings.data_dir} has no tables yet: run cds serve or cds db upgrade"]
         )
-    database = open_app(settings.data_dir, settings.database_url, durable=durable)
+    database = open_app(settings.data_dir, settings.database_url, durable=durable, patience_ms=patience_ms)
     schema.check(database, "app")
     return Stores(
         database=database,
@@ -202,7 +208,7 @@ def services(settings: Settings) -> Services:
     from adapters.fhir.outcome import operation_outcome
     from cds import hooks
 
-    held = stores(settings)
+    held = stores(settings, patience_ms=_HOOK_PATIENCE_MS)
     context = _hook_context(settings, held)
     return Services(
         settings=settings,
@@ -258,9 +264,13 @@ def _hook_context(settings: Settings, held: Stores) -> HookContext:
     clock = SystemClock(settings.time_zone)
 
     def shown(cards: CardsShown) -> None:
-        if cards.study_instance_uid is not None:
+        if cards.study_instance_uid is None:
+            return
+        try:
             outcome = f"{cards.cards} shown by {cards.service}"
             held.reports.shown(cards.study_instance_uid, clock.now(), outcome, cards.suppressed)
+        except Unavailable as error:  # a clinician's answer does not wait for our timeline
+            log.warning("a shown card is not on the timeline", service=cards.service, error=type(error).__name__)
 
     return HookContext(
         reports=held.reports,

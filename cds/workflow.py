@@ -30,6 +30,7 @@ STUDIES, DELIVERIES = "studies", "deliveries"
 MAX_RECOVERY_ATTEMPTS = 3
 _POLL_S = 0.1
 _LONGEST_RETRY_S = 60.0
+_KEPT, _FORGOTTEN_AT_ONCE = timedelta(days=30), 1000
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
 Step = Callable[..., Any]
@@ -113,6 +114,7 @@ class Worker:
         every(self._guarded(self._sweep), "interval", seconds=0.5, max_instances=1, coalesce=True)
         every(self._guarded(self._hand_over), "interval", seconds=0.2, max_instances=1, coalesce=True)
         every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
+        every(self._guarded(self._forget_the_finished), "interval", hours=1, max_instances=1, coalesce=True)
         self._timers.start()
 
     def drain(self, timeout_s: float) -> None:
@@ -185,8 +187,10 @@ class Worker:
         for work in self.sources.outbox.pending():
             _enqueue("study", STUDIES, work.id, priority=work.priority)
             self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now())
-        for delivery in self.sources.pending_deliveries():
-            if delivery.id not in self._handed_over:
+        due = self.sources.pending_deliveries()
+        self._handed_over &= {delivery.id for delivery in due}
+        for delivery in due:
+            if delivery.id not in self._handed_over:  # its sequence as priority keeps a destination's order
                 _enqueue(
                     "delivery", DELIVERIES, delivery.id, priority=delivery.sequence, partition=delivery.destination
                 )
@@ -202,6 +206,15 @@ class Worker:
                 reason = f"the worker died {MAX_RECOVERY_ATTEMPTS + 1} times while it worked on this study"
                 self.sources.outbox.fail(status.workflow_id, reason, self.line.clock.now())
                 metrics.WORK.inc(outcome="failed")
+
+    def _forget_the_finished(self) -> None:
+        """The engine keeps everything for ever; what ended well long ago is told by our own tables."""
+        before = (self.line.clock.now() - _KEPT).isoformat()
+        done = DBOS.list_workflows(
+            status="SUCCESS", completed_before=before, limit=_FORGOTTEN_AT_ONCE, load_input=False, load_output=False
+        )
+        if done:
+            DBOS.delete_workflows([status.workflow_id for status in done])
 
     def _guarded(self, job: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:

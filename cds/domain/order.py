@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -51,6 +52,16 @@ class ServiceRequest:
     scheduled_at: datetime | None = None
     changed_at: datetime | None = None
     id: str | None = None
+
+
+#: The durable queue takes 1 as the most urgent; unset would beat them all.
+QUEUE_PRIORITY = {Priority.STAT: 1, Priority.ASAP: 2, Priority.URGENT: 3, Priority.ROUTINE: 10}
+
+
+def queue_priority(orders: Iterable[ServiceRequest]) -> int:
+    """The priority of the most urgent order that is not cancelled; routine where there is none."""
+    wanted = [QUEUE_PRIORITY[o.priority] for o in orders if o.status is not OrderStatus.REVOKED]
+    return min(wanted, default=QUEUE_PRIORITY[Priority.ROUTINE])
 
 
 @dataclass(frozen=True, slots=True)

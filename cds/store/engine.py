@@ -22,7 +22,7 @@ from cds.errors import ConfigurationError, OutOfResources, SightlineError, Unava
 
 #: Predecessors can corrupt a WAL database that several processes write and checkpoint (sqlite.org/wal.html).
 OLDEST_SQLITE = (3, 51, 3)
-_BUSY_TIMEOUT_MS = 30_000
+_PATIENCE_MS = 30_000
 _FULL_DISK = ("database or disk is full", "disk i/o error", "no space left", "file too large")
 
 
@@ -40,16 +40,16 @@ def sqlite_module() -> Any:  # a DB-API module has no type
     return dbapi2
 
 
-def sqlite_engine(file: Path, *, durable: bool = False, read_only: bool = False) -> sa.Engine:
-    """An engine on one SQLite file in WAL mode."""
-    engine = sa.create_engine(
-        f"sqlite:///{file}", module=sqlite_module(), connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}
-    )
+def sqlite_engine(
+    file: Path, *, durable: bool = False, read_only: bool = False, patience_ms: int = _PATIENCE_MS
+) -> sa.Engine:
+    """An engine on one SQLite file in WAL mode; `patience_ms` is how long a writer waits for the lock."""
+    engine = sa.create_engine(f"sqlite:///{file}", module=sqlite_module(), connect_args={"timeout": patience_ms / 1000})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # DB-API connection
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout={patience_ms}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -72,7 +72,7 @@ def workflow_engine(data_dir: Path, database_url: str) -> sa.Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # DB-API connection
         connection.isolation_level = "IMMEDIATE"
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -109,9 +109,9 @@ class Database:
         self.writer.dispose()
 
 
-def open_app(data_dir: Path, database_url: str, *, durable: bool = False) -> Database:
+def open_app(data_dir: Path, database_url: str, *, durable: bool = False, patience_ms: int = _PATIENCE_MS) -> Database:
     """The application's tables. `durable` is for roles that acknowledge what they commit."""
-    return _open(data_dir / "app.sqlite", database_url, durable=durable)
+    return _open(data_dir / "app.sqlite", database_url, durable=durable, patience_ms=patience_ms)
 
 
 def open_messages(data_dir: Path, database_url: str) -> Database:
@@ -119,13 +119,14 @@ def open_messages(data_dir: Path, database_url: str) -> Database:
     return _open(data_dir / "messages.sqlite", database_url, durable=True)
 
 
-def _open(file: Path, database_url: str, *, durable: bool) -> Database:
+def _open(file: Path, database_url: str, *, durable: bool, patience_ms: int = _PATIENCE_MS) -> Database:
     if database_url:
         engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True)
         reader = engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
         return Database(reader, engine)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Database(sqlite_engine(file, read_only=True), sqlite_engine(file, durable=durable))
+    writer = sqlite_engine(file, durable=durable, patience_ms=patience_ms)
+    return Database(sqlite_engine(file, read_only=True), writer)
 
 
 def lock(session: Session, *parts: str) -> None:

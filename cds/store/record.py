@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from cds.domain.message import (
     Searched,
     Statement,
 )
-from cds.domain.order import OrderStatus, Priority, ServiceRequest, merge_order
+from cds.domain.order import ServiceRequest, merge_order
 from cds.errors import InvalidMessage
 from cds.store import timeline
 from cds.store.engine import Database, lock
@@ -37,8 +37,10 @@ from cds.store.tables import (
 )
 from cds.store.values import dump, parse
 
+_ORDER_CAME = "the order came after the images"
+_ORDER_CHANGED = "the order changed after the images came"
+_PATIENT_CHANGED = "what is known of the patient changed after the images came"
 _SEVERAL = "the identifiers in PID-3 belong to more than one patient"
-_URGENCY = {Priority.STAT: 1, Priority.ASAP: 2, Priority.URGENT: 3, Priority.ROUTINE: 10}
 
 
 class RecordStore:
@@ -141,6 +143,7 @@ def _owners(session: Session, patient: Patient) -> set[str]:
 def _upsert_patient(session: Session, patient: Patient, now: datetime) -> str:
     owner = next(iter(_owners(session, patient)), None)
     row = (session.get(PatientRow, owner) if owner else None) or PatientRow(id=str(uuid.uuid4()), updated_at=now)
+    before = (row.birth_date, row.sex, row.deceased)
     row.family = patient.name.family or row.family
     row.given = patient.name.given or row.given
     row.birth_date = patient.birth_date or row.birth_date
@@ -148,11 +151,13 @@ def _upsert_patient(session: Session, patient: Patient, now: datetime) -> str:
     row.deceased = row.deceased if patient.deceased is None else patient.deceased
     row.updated_at = now
     session.add(row)
-    for identifier in patient.identifiers:
-        key = (identifier.value, identifier.assigner)
-        if session.get(PatientIdentifierRow, key) is None:
-            session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=row.id))
+    added = [i for i in patient.identifiers if session.get(PatientIdentifierRow, (i.value, i.assigner)) is None]
+    for identifier in added:
+        session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=row.id))
     session.flush()
+    if owner is not None and (added or before != (row.birth_date, row.sex, row.deceased)):
+        numbers = session.exec(select(OrderRow.accession_number).where(OrderRow.patient_id == row.id)).all()
+        _revise_match(session, {n for n in numbers if n}, _PATIENT_CHANGED, now)
     return row.id
 
 
@@ -189,7 +194,7 @@ def _apply_order(session: Session, patient_id: str, change: OrderChange, now: da
         )
         _store_order(session, row, order, now)
         timeline.write(session, now, "order", f"order received ({change.control})", order_id=row.id)
-        _revise_match(session, order, now)
+        _revise_match(session, _numbers(order), _ORDER_CAME, now)
         return
     for row in rows:
         before = _order(row)
@@ -199,7 +204,7 @@ def _apply_order(session: Session, patient_id: str, change: OrderChange, now: da
             continue
         _store_order(session, row, after, now)
         timeline.write(session, now, "order", f"order changed ({change.control})", order_id=row.id, detail=(reason,))
-        _revise_match(session, after, now)
+        _revise_match(session, _numbers(before) | _numbers(after), _ORDER_CHANGED, now)
 
 
 def _same_orders(session: Session, patient_id: str, order: ServiceRequest) -> Sequence[OrderRow]:
@@ -219,6 +224,10 @@ def _same_orders(session: Session, patient_id: str, order: ServiceRequest) -> Se
     return [row for row in rows if row.accession_number in (None, order.accession.value)]
 
 
+def _numbers(order: ServiceRequest) -> set[str]:
+    return {order.accession.value} if order.accession else set()
+
+
 def _store_order(session: Session, row: OrderRow, order: ServiceRequest, now: datetime) -> None:
     row.placer_order_number = _key(order.placer_order_number)
     row.filler_order_number = _key(order.filler_order_number)
@@ -230,27 +239,18 @@ def _store_order(session: Session, row: OrderRow, order: ServiceRequest, now: da
     session.flush()
 
 
-def _revise_match(session: Session, order: ServiceRequest, now: datetime) -> None:
-    """An order that changed bumps the match revision of the studies with its accession number (SAFETY section 3)."""
-    if order.accession is None:
-        return
-    for study in session.exec(select(StudyRow).where(StudyRow.accession_number == order.accession.value)).all():
-        lock(session, "study", study.uid)
+def _revise_match(session: Session, numbers: Collection[str], reason: str, now: datetime) -> None:
+    """What an order or its patient says has changed: the studies with its accession number are matched again."""
+    uids = session.exec(select(StudyRow.uid).where(col(StudyRow.accession_number).in_(numbers))).all()
+    for uid in sorted(uids):
+        lock(session, "study", uid)
+        study = session.get_one(StudyRow, uid, populate_existing=True)
         study.match_revision += 1
         session.add(study)
-        timeline.write(
-            session, now, "match", f"match revision {study.match_revision}", study_uid=study.uid, order_id=order.id,
-            detail=("the order came or changed after the images",),
-        )  # fmt: skip
+        outcome = f"match revision {study.match_revision}"
+        timeline.write(session, now, "match", outcome, study_uid=uid, detail=(reason,))
         if not study.revision_open:
-            open_work(session, study, now, "the order came or changed", urgency(order))
-
-
-def urgency(order: ServiceRequest | None) -> int:
-    """The queue's priority for an order: 1 is the most urgent."""
-    if order is None or order.status is OrderStatus.REVOKED:
-        return _URGENCY[Priority.ROUTINE]
-    return _URGENCY[order.priority]
+            open_work(session, study, now, reason)
 
 
 def _key(identifier: Identifier | None) -> str | None:

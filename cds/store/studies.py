@@ -11,15 +11,13 @@ from sqlmodel import Session, col, select
 
 from cds.domain.identity import Identifier, Sex
 from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, Study
+from cds.domain.order import ServiceRequest, queue_priority
 from cds.domain.revision import Revision, Work
 from cds.errors import NotFound
 from cds.store import timeline
 from cds.store.engine import Database, lock
-from cds.store.tables import HoldRow, InstanceRow, StudyRow, WorkRow
+from cds.store.tables import HoldRow, InstanceRow, OrderRow, StudyRow, WorkRow
 from cds.store.values import dump, parse
-
-#: DBOS priorities: 1 is the most urgent, unset would beat them all (reference/engine).
-ROUTINE = 10
 
 
 class StudyStore:
@@ -129,8 +127,8 @@ class StudyStore:
         return "conflict"
 
 
-def open_work(session: Session, row: StudyRow, now: datetime, reason: str, priority: int = ROUTINE) -> Work:
-    """Put the study's current revision into the outbox; the same revision twice is one work."""
+def open_work(session: Session, row: StudyRow, now: datetime, reason: str) -> Work:
+    """Put the study's current revision into the outbox, as urgent as its order; the same revision twice is one work."""
     revision = Revision(row.image_revision, row.match_revision, row.analysis_run)
     work = Work(row.source, row.uid, revision)
     if session.get(WorkRow, work.id) is None:
@@ -142,7 +140,7 @@ def open_work(session: Session, row: StudyRow, now: datetime, reason: str, prior
                 image_revision=revision.image,
                 match_revision=revision.match,
                 analysis_run=revision.analysis,
-                priority=priority,
+                priority=_priority(session, row),
                 state="pending",
                 reason=reason,
                 created_at=now,
@@ -151,6 +149,14 @@ def open_work(session: Session, row: StudyRow, now: datetime, reason: str, prior
         )
         timeline.write(session, now, "event", "study complete", study_uid=row.uid, work_id=work.id, detail=(reason,))
     return work
+
+
+def _priority(session: Session, row: StudyRow) -> int:
+    """Of the orders with the study's accession number, whoever's: a doubtful match must not slow an urgent study."""
+    if not row.accession_number:
+        return queue_priority(())
+    bodies = session.exec(select(OrderRow.body).where(OrderRow.accession_number == row.accession_number)).all()
+    return queue_priority(parse(ServiceRequest, body) for body in bodies)
 
 
 def _get(session: Session, uid: str) -> StudyRow:
