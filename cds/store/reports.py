@@ -154,13 +154,13 @@ def _emit(session: Session, report: Report, encode: Encode, now: datetime) -> No
     ).all()
     for row in stale:
         if (row.type, row.id) not in renewed:
-            _put(session, encode.withdraw(orjson.loads(row.body), row.patient_id), study_uid, now)
+            put(session, encode.withdraw(orjson.loads(row.body), row.patient_id), study_uid, now)
     for resource in resources:
         shared = resource.type in _SHARED
-        _put(session, resource, None if shared else study_uid, now)
+        put(session, resource, None if shared else study_uid, now)
 
 
-def _put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
+def put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
     """Add the next version of a resource; one whose content did not change gets none."""
     current = session.exec(
         select(ResourceRow).where(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,12 @@ from alembic.migration import MigrationContext
 from cds.errors import ConfigurationError
 from cds.store import schema
 from cds.store.engine import open_app
+from cds.store.reports import put
+from cds.store.resources import SqlResourceStore
 from cds.store.tables import AppBase, InboxBase
+from tests.contract.memory_store import Commit
+from tests.contract.report_store_contract import ReportStoreContract
+from tests.contract.resource_store_contract import MakeStore, ResourceStoreContract
 from tests.contract.store_contract import StoreContract
 from tests.databases import Databases, fresh
 
@@ -91,3 +96,31 @@ def test_the_tables_can_be_taken_down_and_up_again(tmp_path: Path) -> None:
 def test_tables_that_are_not_upgraded_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="run cds db upgrade"):
         schema.check(open_app(tmp_path, ""), "app")
+
+
+class TestReportsOnSqlite(ReportStoreContract):
+    """Every promise of committing reports on the embedded default."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
+        """Two fresh files."""
+        with fresh(tmp_path) as databases:
+            yield databases
+
+
+class TestResourcesOnSqlite(ResourceStoreContract):
+    """The contract of the FHIR routes' store, on the tables."""
+
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Iterator[MakeStore]:
+        """Each commit in a transaction of its own, as reports do it."""
+        with fresh(tmp_path) as databases:
+
+            def make(commits: Sequence[Commit]) -> SqlResourceStore:
+                for commit in commits:
+                    with databases.app.writing() as session:
+                        for resource in commit.resources:
+                            put(session, resource, None, commit.at)
+                return SqlResourceStore(databases.app)
+
+            yield make

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from cds.demo.engine import Engine
 from cds.store import schema
 from cds.store.tables import AppBase, InboxBase
+from tests.contract.report_store_contract import ReportStoreContract
 from tests.contract.store_contract import StoreContract
 from tests.databases import Databases, fresh
 from tests.e2e.site import Person, order, series, serving, site, smoking
@@ -22,6 +23,16 @@ pytestmark = pytest.mark.peers
 
 class TestOnPostgres(StoreContract):
     """Every promise that the store makes on SQLite."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path, postgres_url: str) -> Iterator[Databases]:
+        """The database, emptied."""
+        with fresh(tmp_path, postgres_url) as databases:
+            yield databases
+
+
+class TestReportsOnPostgres(ReportStoreContract):
+    """Every promise of committing reports."""
 
     @pytest.fixture
     def databases(self, tmp_path: Path, postgres_url: str) -> Iterator[Databases]:

@@ -1,0 +1,93 @@
+"""Images ↔ order, row by row (SAFETY section 1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from cds.domain.identity import Identifier, Patient, Sex
+from cds.domain.imaging import Study
+from cds.domain.matching import ACCESSION_REUSE_WINDOW, Match, MatchState, match
+from cds.domain.order import OrderStatus, ServiceRequest
+
+ORDERED = datetime(2026, 11, 1, 8, tzinfo=UTC)
+ANNA = Patient(
+    (Identifier("1", "HOSP"), Identifier("77", "INSURER")), birth_date=date(1960, 3, 2), sex=Sex.FEMALE, id="a"
+)
+ORDER = ServiceRequest(
+    Identifier("P1", "EHR"),
+    None,
+    Identifier("A1", "RIS"),
+    Identifier("1", "HOSP"),
+    OrderStatus.ACTIVE,
+    requested_at=ORDERED,
+    id="o",
+)
+STUDY = Study(
+    study_instance_uid="1.2",
+    patient=Identifier("1", "HOSP"),
+    accession=Identifier("A1", "RIS"),
+    patient_birth_date=date(1960, 3, 2),
+    patient_sex=Sex.FEMALE,
+    study_date=date(2026, 11, 2),
+    description="",
+    modalities=("CT",),
+    public_id="00000000-0000-4000-8000-000000000000",
+    image_revision=1,
+    match_revision=1,
+)
+REUSED = ORDERED + ACCESSION_REUSE_WINDOW * 2
+
+ROWS = {
+    "all agrees": (STUDY, ORDER, ANNA, MatchState.MATCHED),
+    "another identifier of the same patient": (
+        replace(STUDY, patient=Identifier("77", "INSURER")), ORDER, ANNA, MatchState.MATCHED,
+    ),
+    "birth date and sex are not stated": (
+        replace(STUDY, patient_birth_date=None, patient_sex=Sex.UNKNOWN), ORDER, ANNA, MatchState.MATCHED,
+    ),
+    "the same patient number of another authority": (
+        replace(STUDY, patient=Identifier("1", "ELSEWHERE")), ORDER, ANNA, MatchState.HELD,
+    ),
+    "another patient number": (replace(STUDY, patient=Identifier("2", "HOSP")), ORDER, ANNA, MatchState.HELD),
+    "no patient number": (replace(STUDY, patient=None), ORDER, ANNA, MatchState.HELD),
+    "another birth date": (replace(STUDY, patient_birth_date=date(1961, 3, 2)), ORDER, ANNA, MatchState.HELD),
+    "another sex": (replace(STUDY, patient_sex=Sex.MALE), ORDER, ANNA, MatchState.HELD),
+    "the order names another study": (STUDY, replace(ORDER, study_instance_uid="9.9"), ANNA, MatchState.HELD),
+    "no accession number": (replace(STUDY, accession=None), ORDER, ANNA, MatchState.UNMATCHED),
+    "the same number of another issuer": (
+        replace(STUDY, accession=Identifier("A1", "OTHER")), ORDER, ANNA, MatchState.UNMATCHED,
+    ),
+    "a reused accession number": (STUDY, replace(ORDER, requested_at=REUSED), ANNA, MatchState.UNMATCHED),
+    "a cancelled order": (STUDY, replace(ORDER, status=OrderStatus.REVOKED), ANNA, MatchState.UNMATCHED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_study_finds_its_order_only_where_everything_agrees(row: str) -> None:
+    study, order, patient, wanted = ROWS[row]
+    found = match(study, ((order, patient),))
+    assert found.state is wanted
+    assert found.reasons
+    assert (found.patient_id, found.order_id) == (("a", "o") if wanted is MatchState.MATCHED else (None, None))
+
+
+def test_two_open_orders_under_one_accession_number_are_held() -> None:
+    assert match(STUDY, ((ORDER, ANNA), (replace(ORDER, id="p"), ANNA))).state is MatchState.HELD
+
+
+def test_a_reused_number_finds_the_order_of_its_own_time() -> None:
+    old = replace(ORDER, id="old", requested_at=datetime(2019, 1, 1, tzinfo=UTC))
+    boris = Patient((Identifier("2", "HOSP"),), id="b")
+    assert match(STUDY, ((old, boris), (ORDER, ANNA))).order_id == "o"
+
+
+def test_a_cancelled_duplicate_does_not_hide_the_open_order() -> None:
+    cancelled = replace(ORDER, id="c", status=OrderStatus.REVOKED)
+    assert match(STUDY, ((cancelled, ANNA), (ORDER, ANNA))).order_id == "o"
+
+
+def test_a_study_without_any_order_is_for_the_radiologist_alone() -> None:
+    assert match(STUDY, ()) == Match(MatchState.UNMATCHED, ("no order has this accession number and issuer",))
