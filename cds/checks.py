@@ -73,7 +73,7 @@ def data_folder(folder: Path) -> Check:
 
 
 def free_space(folder: Path, minimum_bytes: int) -> Check:
-    """Room for what arrives: below the minimum, intake answers that it has no resources."""
+    """Room for what arrives: below the minimum, C-STORE is answered 0xA700; HL7 goes on until the disk is full."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:

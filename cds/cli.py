@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,7 @@ def _settings() -> Settings:
 
 def main() -> None:
     """Run the program; errors are told in words, never as a traceback of values."""
+    os.umask(0o077)  # what Sightline writes is for its own user alone
     try:
         app()
     except ConfigurationError as error:

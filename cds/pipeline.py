@@ -193,6 +193,7 @@ class Retrieved:
 def match(line: Line, work_id: str) -> str:
     """Step 1: order ↔ study. Answers matched, unmatched or held."""
     work = line.works.work(work_id)
+    line.works.mark(work_id, "running", line.clock.now())
     study = line.studies.study(work.study_instance_uid)
     candidates = line.record.order_candidates(study.accession.value) if study.accession else ()
     result = matching.match(study, candidates)
@@ -262,12 +263,13 @@ def decide(line: Line, work_id: str) -> list[str]:
     ehr: EhrData | None = line.works.step(work_id, "enrich", EhrData)
     today = line.clock.today()
     said: tuple[PathwayOutcome, ...] = ()
-    if ehr is not None:
+    if ehr is not None and study.study_date is not None:
+        series = line.studies.series(study.study_instance_uid, work.revision.image)
         said = line.evaluate(
             Case(
-                study_date=study.study_date or today,
+                study_date=study.study_date,
                 study_instance_uid=study.study_instance_uid,
-                modality="",
+                modality=series[0].modality if series else "",
                 outcomes=_advisory(line, work),
                 ehr=ehr,
                 today=today,
@@ -276,7 +278,8 @@ def decide(line: Line, work_id: str) -> list[str]:
         )
     allowed: Release = release.decide(line.settings, _match(line, work_id), outcomes, verified=False)
     decision = Decision(said, allowed, today)
-    detail = tuple(f"{o.pathway}: {o.kind}" for o in said) + allowed.withheld
+    undated = () if study.study_date else ("no pathway: the images carry no study date",)
+    detail = (*(f"{o.pathway}: {o.kind}" for o in said), *undated, *allowed.withheld)
     line.works.save_step(work, "decide", Decision, decision, line.clock.now(), outcome="done", detail=detail)
     return sorted(a.value for a in allowed.audiences)
 

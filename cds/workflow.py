@@ -29,6 +29,9 @@ STUDIES, DELIVERIES = "studies", "deliveries"
 #: A study whose worker died this often is given to a person.
 MAX_RECOVERY_ATTEMPTS = 3
 _POLL_S = 0.1
+#: With the delays below about an hour, for a disk or database that is away; an inference process that dies of a
+#: study is not tried for so long.
+_ATTEMPTS, _INFERENCE_ATTEMPTS = 65, 4
 _LONGEST_RETRY_S = 60.0
 _KEPT, _FORGOTTEN_AT_ONCE = timedelta(days=30), 1000
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
@@ -48,7 +51,7 @@ STEPS: Mapping[str, Step] = {
 
 
 class StepFailed(SightlineError):
-    """A step broke in a way that nobody foresaw; names the kind and place, never the values."""
+    """A step cannot succeed; the text is for the person who is given the study, and names no value of it."""
 
 
 class Outbox(Protocol):
@@ -123,12 +126,8 @@ class Worker:
         DBOS.destroy(workflow_completion_timeout_sec=int(timeout_s))
 
     def _register(self) -> None:
-        steps = {
-            name: DBOS.step(
-                name=name, retries_allowed=True, max_attempts=6, interval_seconds=0.5, should_retry=_is_transient
-            )(self._step(name, run))
-            for name, run in self.steps.items()
-        }
+        """Name the workflows to the engine. A step that has to wait says so; the workflow sleeps, durably."""
+        steps = {name: DBOS.step(name=name)(self._step(name, run)) for name, run in self.steps.items()}
 
         @DBOS.workflow(name="study", max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
         def study(work_id: str) -> str:
@@ -137,42 +136,49 @@ class Worker:
         @DBOS.workflow(name="delivery", max_recovery_attempts=None)
         def delivery(delivery_id: str) -> str:
             attempt = 0
-            while (outcome := steps["deliver"](delivery_id)) == "retry":
+            while (said := steps["deliver"](delivery_id))["value"] in (None, "retry"):
                 attempt += 1
-                DBOS.sleep(min(2.0**attempt / 2, _LONGEST_RETRY_S))
-            return str(outcome)
+                DBOS.sleep(_delay_s(attempt))
+            return str(said["value"])
 
     def _study(self, steps: Mapping[str, Step], work_id: str) -> str:
         try:
-            self.sources.outbox.mark(work_id, "running", self.line.clock.now())
-            matched = steps["match"](work_id)
-            for model_id in steps["retrieve"](work_id):
-                steps["infer"](work_id, model_id)
+            matched = _patiently(steps["match"], work_id)
+            for model_id in _patiently(steps["retrieve"], work_id):
+                _patiently(steps["infer"], work_id, model_id, attempts=_INFERENCE_ATTEMPTS)
             if matched == "matched":
-                steps["enrich"](work_id)
-            steps["decide"](work_id)
-            steps["report"](work_id)
-        except SightlineError as error:
+                _patiently(steps["enrich"], work_id)
+            _patiently(steps["decide"], work_id)
+            _patiently(steps["report"], work_id)
+        except StepFailed as error:
             self.sources.outbox.fail(work_id, str(error), self.line.clock.now())
             metrics.WORK.inc(outcome="failed")
-            log.error("study failed", work_id=work_id, error=type(error).__name__)
+            log.error("study failed", work_id=work_id)
             return "failed"
         self.line.artifacts.discard(work_id)
         metrics.WORK.inc(outcome="done")
         return "done"
 
     def _step(self, name: str, run: Step) -> Step:
+        """The step as the engine sees it: JSON that says its value, or that it has to wait, or why it failed.
+
+        The engine's tables so never hold an exception, whose text could name a patient.
+        """
         line = self.line
 
-        def step(*arguments: str) -> Any:
+        def step(*arguments: str) -> dict[str, Any]:
             with metrics.STEP_SECONDS.time(step=name):
                 try:
-                    return run(line, *arguments)
-                except SightlineError:
-                    raise
-                except Exception as error:
-                    log.error("step failed", step=name, error=type(error).__name__, exc_info=True)
-                    raise StepFailed(f"step {name} broke with {type(error).__name__}; the log has the place") from None
+                    return {"value": run(line, *arguments)}
+                except Unavailable as error:
+                    log.warning("a step waits", step=name, error=type(error).__name__)
+                    return {"value": None, "waits": str(error)}
+                except SightlineError as error:
+                    log.error("step failed", step=name, exc_info=error)
+                    return {"value": None, "failed": str(error)}
+                except Exception as error:  # the worker's outer loop: the study is given to a person
+                    log.error("step failed", step=name, exc_info=error)
+                    return {"value": None, "failed": f"step {name} broke with {type(error).__name__}; see the log"}
 
         return step
 
@@ -203,7 +209,8 @@ class Worker:
             return
         for status in DBOS.list_workflows(status=[_DEAD, "ERROR"], name="study", load_input=False, load_output=False):
             if status.workflow_id in unfinished:
-                reason = f"the worker died {MAX_RECOVERY_ATTEMPTS + 1} times while it worked on this study"
+                died = f"the worker died {MAX_RECOVERY_ATTEMPTS + 1} times while it worked on this study"
+                reason = died if status.status == _DEAD else "the engine could not finish this study; see the log"
                 self.sources.outbox.fail(status.workflow_id, reason, self.line.clock.now())
                 metrics.WORK.inc(outcome="failed")
 
@@ -239,5 +246,17 @@ def _enqueue(workflow: str, queue: str, workflow_id: str, *, priority: int, part
     DBOS.enqueue_workflow_with_options(options, workflow_id)  # type: ignore[arg-type]  # a TypedDict built in parts
 
 
-def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, Unavailable)
+def _patiently(step: Step, *arguments: str, attempts: int = _ATTEMPTS) -> Any:
+    """A step's value; waits while it says so, raises StepFailed where it fails or waited too often."""
+    for attempt in range(1, attempts + 1):
+        said = step(*arguments)
+        if "failed" in said:
+            raise StepFailed(said["failed"])
+        if "waits" not in said:
+            return said["value"]
+        DBOS.sleep(_delay_s(attempt))
+    raise StepFailed(f"{said['waits']} (tried {attempts} times)")
+
+
+def _delay_s(attempt: int) -> float:
+    return min(2.0**attempt / 2, _LONGEST_RETRY_S)

@@ -54,7 +54,7 @@ def _of_model(outcome: ModelOutcome) -> Iterator[str]:
     for finding in outcome.findings:
         yield f"{finding.code.display or finding.code.code}: {_said(finding, outcome)}."
     for limit in outcome.limits:
-        yield f"Limit of {name}: {limit}."
+        yield f"Limit of {name}: {limit.rstrip('.')}."
 
 
 def _said(finding: Finding, outcome: Findings) -> str:
@@ -78,7 +78,8 @@ def _of_advice(advice: Advice) -> Iterator[str]:
 
 
 def _recommended(item: Recommendation) -> str:
-    when = [f"not before {item.not_before.isoformat()}"] if item.not_before else []
+    day = item.not_before.isoformat() if item.not_before else ""
+    when = [f"not before {day}"] if day and day not in item.action else []
     when += [f"by {item.by.isoformat()}"] if item.by else []
     timing = f" ({', '.join(when)})" if when else ""
     return f"{item.action}{timing}: {item.reason} Source: {item.source.label}."

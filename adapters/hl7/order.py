@@ -72,8 +72,11 @@ def read_orders(message: Message, patient: Identifier, context: Context) -> tupl
     return tuple(_with_shared_study(list(changes), message, context))
 
 
-def priority(group: Group, context: Context) -> Priority:
-    """TQ1-9, ORC-7.6, OBR-27.6, OBR-5, the first that says something; an unknown code is routine, with a warning."""
+def priority(group: Group, context: Context) -> Priority | None:
+    """TQ1-9, ORC-7.6, OBR-27.6, OBR-5, the first that says something; an unknown code is routine, with a warning.
+
+    None where none says anything: a status message must not slow an urgent order down.
+    """
     timing = [segment.text(9) for segment in group.all("TQ1")]
     codes = [*timing, group.orc.text(7, 6), group.obr.text(27, 6), group.obr.text(5)]
     code = next(filter(None, codes), "").upper()
@@ -81,7 +84,7 @@ def priority(group: Group, context: Context) -> Priority:
         return Priority.URGENT
     if code and code not in _PRIORITIES:
         context.note("the priority is no code of table 0485: it is read as routine")
-    return _PRIORITIES.get(code, Priority.ROUTINE)
+    return _PRIORITIES.get(code, Priority.ROUTINE) if code else None
 
 
 def status(control: str, state: str) -> OrderStatus:

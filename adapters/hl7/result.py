@@ -113,7 +113,7 @@ def _finding_notes(finding: Finding, outcome: Findings, model: str) -> Iterator[
     if finding.gates:
         yield f"Checked: {'; '.join(finding.gates)}."
     if outcome.limits:
-        yield f"Limits: {'; '.join(outcome.limits)}."
+        yield "Limits: " + " ".join(limit.rstrip(".") + "." for limit in outcome.limits)
 
 
 def _refusal(outcome: NotEvaluated) -> Observation:
@@ -144,8 +144,13 @@ def _could_not_tell(said: CouldNotTell) -> Observation:
 
 
 def _recommendation(said: Recommendation) -> str:
-    when = _period(said.not_before, said.by)
+    when = "" if _stands_in(said) else _period(said.not_before, said.by)
     return f"{said.action}{when} ({said.priority.value}). {said.reason} Source: {said.source.label}, {said.source.url}"
+
+
+def _stands_in(said: Recommendation) -> bool:
+    """True where the action itself names its date."""
+    return said.not_before is not None and said.not_before.isoformat() in said.action
 
 
 def _period(not_before: date | None, by: date | None) -> str:

@@ -80,6 +80,8 @@ class Study:
     image_revision: int
     match_revision: int
     started_at: datetime | None = None
+    #: Why its own instances contradict each other about whose they are; empty where they agree.
+    contradiction: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ def match(study: Study, candidates: tuple[tuple[ServiceRequest, Patient], ...]) 
 
     `candidates` are the orders that share the accession number value, whatever their issuer, with their patients.
     """
+    if study.contradiction:
+        return Match(MatchState.HELD, (study.contradiction,))
     order = _candidate(study, candidates)
     if isinstance(order, Match):
         return order

@@ -33,7 +33,8 @@ class Priority(StrEnum):
 class ServiceRequest:
     """One ordered examination: its numbers, its patient, and what was asked.
 
-    `accession` carries the issuer; `requested_at`, `scheduled_at` and `changed_at` are timezone-aware.
+    `accession` carries the issuer; `priority` is None where nobody stated one.
+    `requested_at`, `scheduled_at` and `changed_at` are timezone-aware.
     """
 
     placer_order_number: Identifier | None
@@ -41,7 +42,7 @@ class ServiceRequest:
     accession: Identifier | None
     patient: Identifier
     status: OrderStatus
-    priority: Priority = Priority.ROUTINE
+    priority: Priority | None = None
     procedure: Coding | None = None
     modality: str | None = None
     study_instance_uid: str | None = None
@@ -60,7 +61,7 @@ QUEUE_PRIORITY = {Priority.STAT: 1, Priority.ASAP: 2, Priority.URGENT: 3, Priori
 
 def queue_priority(orders: Iterable[ServiceRequest]) -> int:
     """The priority of the most urgent order that is not cancelled; routine where there is none."""
-    wanted = [QUEUE_PRIORITY[o.priority] for o in orders if o.status is not OrderStatus.REVOKED]
+    wanted = [QUEUE_PRIORITY[o.priority] for o in orders if o.priority and o.status is not OrderStatus.REVOKED]
     return min(wanted, default=QUEUE_PRIORITY[Priority.ROUTINE])
 
 
@@ -89,7 +90,7 @@ def merge_order(before: ServiceRequest, change: OrderChange) -> tuple[ServiceReq
         placer_order_number=said.placer_order_number or before.placer_order_number,
         accession=said.accession or before.accession,
         status=said.status,
-        priority=before.priority if closed else said.priority,
+        priority=before.priority if closed else said.priority or before.priority,
         procedure=said.procedure or before.procedure,
         modality=said.modality or before.modality,
         study_instance_uid=said.study_instance_uid or before.study_instance_uid,

@@ -54,8 +54,9 @@ def _order(order: ServiceRequest, zone: ZoneInfo) -> str:
         )
         if number
     ]
+    urgency = f", {order.priority.value}" if order.priority else ""
     when = order.requested_at.astimezone(zone).strftime(" requested %Y-%m-%d %H:%M") if order.requested_at else ""
-    return f"Order {', '.join(numbers)}: {order.status.value}, {order.priority.value}{when}"
+    return f"Order {', '.join(numbers)}: {order.status.value}{urgency}{when}"
 
 
 def _study(told: StudyTold) -> Iterator[str]:

@@ -47,6 +47,7 @@ class StudyStore:
                     session, received_at, "receive", "late instance", study_uid=study.uid,
                     detail=(f"image revision {study.image_revision} opened",),
                 )  # fmt: skip
+            self._compare(session, study, header, received_at)
             study.instances += 1
             study.consumed_instances += consumed
             study.last_instance_at = received_at
@@ -89,16 +90,15 @@ class StudyStore:
         return open_work(session, row, now, reason)
 
     def _new(self, session: Session, header: InstanceHeader, at: datetime, source: str) -> StudyRow:
-        patient_assigner = header.issuer_of_patient_id or self._authority
-        accession_issuer = header.issuer_of_accession_number or self._issuer
+        patient, accession = self._named(header)
         row = StudyRow(
             uid=header.study_instance_uid,
             public_id=str(uuid.uuid4()),
             source=source,
-            patient_value=header.patient_id if patient_assigner else "",
-            patient_assigner=patient_assigner,
-            accession_number=header.accession_number if accession_issuer else "",
-            accession_issuer=accession_issuer,
+            patient_value=patient.value if patient else "",
+            patient_assigner=patient.assigner if patient else "",
+            accession_number=accession.value if accession else "",
+            accession_issuer=accession.assigner if accession else "",
             birth_date=header.patient_birth_date,
             sex=header.patient_sex.value,
             study_date=header.study_date,
@@ -114,16 +114,46 @@ class StudyStore:
         timeline.write(session, at, "receive", "first instance", study_uid=row.uid, detail=(f"by {source}",))
         return row
 
+    def _compare(self, session: Session, study: StudyRow, header: InstanceHeader, at: datetime) -> None:
+        """Instances of one study that name two patients or orders: nobody's report until a person decided."""
+        if study.contradiction:
+            return
+        contradiction = _contradiction(study, self._named(header), header)
+        if not contradiction:
+            return
+        study.contradiction = contradiction
+        session.add(
+            HoldRow(
+                key=f"study-identity:{study.uid}", kind="study-identity", reason=contradiction, study_uid=study.uid,
+                created_at=at,
+            )
+        )  # fmt: skip
+        timeline.write(session, at, "receive", "contradiction", study_uid=study.uid, detail=(contradiction,))
+        if not study.revision_open:
+            study.match_revision += 1
+            open_work(session, study, at, contradiction)
+
+    def _named(self, header: InstanceHeader) -> tuple[Identifier | None, Identifier | None]:
+        """The patient and the accession number of a header, with the site's authorities where it has none."""
+        return (
+            _identifier(header.patient_id, header.issuer_of_patient_id or self._authority),
+            _identifier(header.accession_number, header.issuer_of_accession_number or self._issuer),
+        )
+
     def _again(self, session: Session, known: InstanceRow, instance: StoredInstance, at: datetime) -> str:
         if known.sha256 == instance.sha256:
             return "duplicate"
         key = f"instance-conflict:{known.sop_instance_uid}:{instance.sha256}"
-        if session.get(HoldRow, key) is None:
-            reason = "an instance came again under its UID with other content; the first one is used"
-            session.add(
-                HoldRow(key=key, kind="instance-conflict", reason=reason, study_uid=known.study_uid, created_at=at)
+        if session.get(HoldRow, key) is not None:
+            return "duplicate"
+        reason = "an instance came again under its UID with other content; the first one is used"
+        session.add(
+            HoldRow(
+                key=key, kind="instance-conflict", reason=reason, path=instance.path, study_uid=known.study_uid,
+                created_at=at,
             )
-            timeline.write(session, at, "receive", "conflict", study_uid=known.study_uid, detail=(reason,))
+        )  # fmt: skip
+        timeline.write(session, at, "receive", "conflict", study_uid=known.study_uid, detail=(reason,))
         return "conflict"
 
 
@@ -179,8 +209,24 @@ def _study(row: StudyRow) -> Study:
         public_id=row.public_id,
         image_revision=row.image_revision,
         match_revision=row.match_revision,
+        contradiction=row.contradiction,
         started_at=row.started_at,
     )
+
+
+def _contradiction(study: StudyRow, named: tuple[Identifier | None, Identifier | None], header: InstanceHeader) -> str:
+    """Why an instance cannot belong to the patient and order of its study; empty where it can."""
+    patient, accession = named
+    if patient != _identifier(study.patient_value, study.patient_assigner):
+        return "instances of this study name different patients"
+    if accession != _identifier(study.accession_number, study.accession_issuer):
+        return "instances of this study carry different accession numbers"
+    if header.patient_birth_date and study.birth_date and header.patient_birth_date != study.birth_date:
+        return "instances of this study state different birth dates"
+    stated = {Sex.FEMALE.value, Sex.MALE.value}
+    if {header.patient_sex.value, study.sex} == stated:
+        return "instances of this study state different sexes"
+    return ""
 
 
 def _started_at(header: InstanceHeader, zone: ZoneInfo) -> datetime | None:

@@ -154,6 +154,7 @@ class StudyRow(AppBase, table=True):
     image_revision: int
     match_revision: int
     analysis_run: int
+    contradiction: str = ""
     revision_open: bool = Field(index=True)
     instances: int = 0
     consumed_instances: int = 0
@@ -280,6 +281,8 @@ class HoldRow(AppBase, table=True):
     key: str = Field(primary_key=True)
     kind: str
     reason: str
+    #: What the person will want to look at, below the data folder.
+    path: str = ""
     study_uid: str | None = None
     work_id: str | None = None
     message_id: int | None = None

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cds.domain.coding import Coding, Quantity
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.imaging import InstanceHeader, StoredInstance
+from cds.domain.matching import MatchState, match
 from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordValue
 from cds.domain.order import OrderChange, OrderStatus, Priority, ServiceRequest
 from cds.errors import InvalidMessage, OutOfResources
@@ -159,7 +161,32 @@ class StoreContract:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
         again = instance("1.2.1", sha256="other")
         assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "conflict"
-        assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "conflict"
+        assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "duplicate"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"patient_id": "P2"},
+            {"issuer_of_patient_id": "ELSEWHERE"},
+            {"accession_number": "A2"},
+            {"patient_birth_date": date(1950, 1, 1)},
+            {"patient_sex": Sex.MALE},
+        ],
+        ids=str,
+    )
+    def test_instances_of_one_study_that_name_two_patients_are_held(
+        self, change: dict[str, Any], studies: StudyStore, works: WorkStore
+    ) -> None:
+        one, two = instance("1.2.1"), instance("1.2.2")
+        born = replace(one.header, patient_birth_date=date(1960, 3, 2), patient_sex=Sex.FEMALE)
+        studies.add(replace(one, header=born), received_at=NOW, consumed=True, source="dicom")
+        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        assert studies.study("1.2").contradiction == ""
+        other = replace(two, header=replace(born, sop_instance_uid="1.2.2", **change))
+        studies.add(other, received_at=NOW, consumed=False, source="dicom")
+        assert studies.study("1.2").contradiction
+        assert match(studies.study("1.2"), ()).state is MatchState.HELD
+        assert {works.work(w.id).revision.match for w in works.pending()} == {1, 2}
 
     # --- applying messages
 

@@ -24,6 +24,7 @@ KNOWN = ServiceRequest(
     changed_at=NOW,
 )
 CANCELLED = replace(KNOWN, status=OrderStatus.REVOKED)
+STAT = replace(KNOWN, priority=Priority.STAT)
 CHANGED = replace(KNOWN, priority=Priority.STAT, changed_at=LATER)
 
 ROWS = {
@@ -37,6 +38,12 @@ ROWS = {
         ServiceRequest(KNOWN.placer_order_number, None, None, KNOWN.patient, OrderStatus.ACTIVE, changed_at=LATER),
         "XO",
         KNOWN,
+    ),
+    "a status without a priority keeps the priority": (
+        replace(KNOWN, priority=Priority.STAT),
+        replace(KNOWN, changed_at=LATER),
+        "SC",
+        replace(KNOWN, priority=Priority.STAT),
     ),
     "a filler number that comes later": (
         KNOWN,
