@@ -11,7 +11,7 @@ import signal
 import ssl
 import threading
 from asyncio import FIRST_COMPLETED
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from cds.checks import Check, run_checks
 from cds.clock import SystemClock
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Mode
-from cds.domain.story import Story
+from cds.domain.story import HoldTold, Story
 from cds.errors import ConfigurationError, SightlineError, Unavailable
 from cds.hooks import CardsShown, HookContext
 from cds.lifeline import follow_lifeline, notify_ready
@@ -32,6 +32,7 @@ from cds.store import schema
 from cds.store.artifacts import ScratchFolders
 from cds.store.deliveries import DeliveryStore
 from cds.store.engine import Database, open_app, open_messages, workflow_engine
+from cds.store.holds import open_holds
 from cds.store.message_log import SqlMessageLog
 from cds.store.record import RecordStore
 from cds.store.reports import SqlReportStore
@@ -103,6 +104,11 @@ def upgrade(settings: Settings) -> None:
 def why(settings: Settings, asked: str) -> Story:
     """The story of an accession number, a Study Instance UID or a patient identifier."""
     return why_query(stores(settings).database, asked)
+
+
+def holds(settings: Settings) -> Sequence[HoldTold]:
+    """Everything that waits for a person."""
+    return open_holds(stores(settings).database)
 
 
 def run_web(settings: Settings) -> None:

@@ -88,6 +88,16 @@ def why(
 
 
 @app.command()
+def holds() -> None:
+    """List what waits for a person: matches in doubt, conflicts, quarantined messages, refused deliveries."""
+    from cds import bootstrap
+    from cds.render import why as telling
+
+    settings = _settings()
+    typer.echo(telling.holds(bootstrap.holds(settings), settings.time_zone))
+
+
+@app.command()
 def demo(
     study: Annotated[Path | None, typer.Option(help="a folder of your own DICOM files")] = None,
     leave: Annotated[bool, typer.Option("--exit", help="end by itself, with 0 only if all happened")] = False,

@@ -108,7 +108,10 @@ def _plain(instance: Instance, index: int, size: int) -> Pixels:
 
 
 def _decoded(instance: Instance, index: int) -> Pixels:
-    decoder = get_decoder(UID(instance.syntax))
+    try:
+        decoder = get_decoder(UID(instance.syntax))
+    except NotImplementedError:
+        raise _undecodable(f"there is no decoder for {name_of(instance.syntax)}") from None
     if not decoder.is_available:
         raise _undecodable(f"no decoder for {name_of(instance.syntax)} is installed")
     pixels = bytes(instance.pixels or b"")

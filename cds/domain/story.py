@@ -22,11 +22,13 @@ class DeliveryTold:
 
 @dataclass(frozen=True, slots=True)
 class HoldTold:
-    """Something about this study that waits for a person."""
+    """Something that waits for a person: what kind, why, since when, about what, and the file to look at."""
 
     kind: str
     reason: str
     created_at: datetime
+    about: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
@@ -11,7 +11,7 @@ from cds.domain.finding import Finding, Findings, ModelOutcome
 from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import Advice, PathwayOutcome
 from cds.domain.report import Report, TimelineEvent
-from cds.domain.story import Story, StudyTold
+from cds.domain.story import HoldTold, Story, StudyTold
 
 
 def as_json(story: Story) -> str:
@@ -24,6 +24,18 @@ def as_text(story: Story, time_zone: str) -> str:
     if not story.found:
         return "Nothing here has that accession number, Study Instance UID or patient identifier."
     return "\n".join(_lines(story, ZoneInfo(time_zone)))
+
+
+def holds(waiting: Sequence[HoldTold], time_zone: str) -> str:
+    """What waits for a person, oldest first."""
+    if not waiting:
+        return "Nothing waits for a person."
+    zone = ZoneInfo(time_zone)
+    return "\n".join(
+        f"{hold.created_at.astimezone(zone):%Y-%m-%d %H:%M}  {hold.kind}  {hold.about}\n    {hold.reason}"
+        + (f"\n    file {hold.path}" if hold.path else "")
+        for hold in waiting
+    )
 
 
 def timeline(events: tuple[TimelineEvent, ...], zone: ZoneInfo) -> Iterator[str]:

@@ -9,9 +9,10 @@ from sqlmodel import Session, col, select
 
 from cds.domain.order import ServiceRequest
 from cds.domain.report import Report
-from cds.domain.story import DeliveryTold, HoldTold, Story, StudyTold
+from cds.domain.story import DeliveryTold, Story, StudyTold
 from cds.store import timeline
 from cds.store.engine import Database
+from cds.store.holds import told
 from cds.store.tables import (
     DeliveryRow,
     HoldRow,
@@ -85,5 +86,5 @@ def _study(session: Session, row: StudyRow) -> StudyTold:
         deliveries=tuple(
             DeliveryTold(d.destination, d.state, d.attempts, d.acknowledgment, d.updated_at) for d in deliveries
         ),
-        holds=tuple(HoldTold(h.kind, h.reason, h.created_at) for h in holds),
+        holds=tuple(told(hold) for hold in holds),
     )

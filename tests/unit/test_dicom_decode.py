@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,11 +164,28 @@ def test_a_range_of_padding_is_padding(tmp_path: Path) -> None:
     assert hounsfield(stored, frame_with(1, 0, tmp_path), header).tolist() == [[-1499, -1499, -1499]]
 
 
-def test_a_syntax_without_decoder_says_so(reference_dir: Path) -> None:
-    name = "CTImage.dcm_JPEGProcess14SV1TransferSyntax_1.2.840.10008.1.2.4.70.dcm"
-    path = reference_dir / "reference" / "dicom" / "dicom-cornerstone" / name
-    with pytest.raises(NotEvaluable, match="no decoder for JPEG Lossless"):
-        stored_values(read(path), 0)
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        "JPEG2000LosslessOnlyTransferSyntax_1.2.840.10008.1.2.4.90",
+        "JPEGLSLosslessTransferSyntax_1.2.840.10008.1.2.4.80",
+        "JPEGProcess14SV1TransferSyntax_1.2.840.10008.1.2.4.70",
+        "JPEGProcess14TransferSyntax_1.2.840.10008.1.2.4.57",
+        "RLELosslessTransferSyntax_1.2.840.10008.1.2.5",
+        "BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2",
+    ],
+)
+def test_one_image_has_the_same_values_in_every_lossless_syntax(syntax: str, reference_dir: Path) -> None:
+    folder = reference_dir / "reference" / "dicom" / "dicom-cornerstone"
+    plain = stored_values(read(folder / "CTImage.dcm_LittleEndianExplicitTransferSyntax_1.2.840.10008.1.2.1.dcm"), 0)
+    assert np.array_equal(stored_values(read(folder / f"CTImage.dcm_{syntax}.dcm"), 0), plain)
+
+
+def test_a_syntax_without_decoder_says_so(tmp_path: Path) -> None:
+    instance = read(write_series(tmp_path, noise())[0])
+    video = replace(instance, syntax="1.2.840.10008.1.2.4.100")
+    with pytest.raises(NotEvaluable, match="no decoder for MPEG2"):
+        stored_values(video, 0)
 
 
 def test_phantom_pixels_survive_the_file(tmp_path: Path) -> None:
