@@ -25,7 +25,7 @@ from cds.domain.story import HoldTold, Story
 from cds.errors import ConfigurationError, SightlineError, Unavailable
 from cds.hooks import CardsShown, HookContext
 from cds.lifeline import follow_lifeline, notify_ready
-from cds.pipeline import Line
+from cds.line import Line
 from cds.services import Probe, Services
 from cds.settings import Settings, TlsSettings
 from cds.store import schema
@@ -239,7 +239,7 @@ def worker(settings: Settings, runtime: Runtime) -> Worker:
     from models.registry import load
     from models.runtime import InstalledModel
 
-    held = stores(settings)
+    held = stores(settings, durable=True)  # a report must not be lost after the engine noted that it is done
     systems = settings.identifier_systems
     line = Line(
         settings=settings,
@@ -260,7 +260,7 @@ def worker(settings: Settings, runtime: Runtime) -> Worker:
         resources=lambda report: resources(report, identifier_systems=systems, site_name=settings.site_name),
         withdraw=lambda body, patient_id: withdrawn(body, patient_id=patient_id),
     )
-    sources = Sources(held.works, held.deliveries.pending, held.studies.close_quiet)
+    sources = Sources(held.works, held.deliveries.pending, held.deliveries.refused, held.studies.close_quiet)
     return Worker(line, sources, workflow_engine(settings.data_dir, settings.database_url), settings.worker_slot)
 
 

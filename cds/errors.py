@@ -12,7 +12,8 @@ SightlineError
 ├── NotEvaluable                a model refuses what it was given, with the reason
 ├── Conflict                    two things contradict each other; a person decides
 ├── Unavailable                 try again: disk, database or peer
-│   └── OutOfResources          disk full, inbox full
+│   ├── OutOfResources          disk full, inbox full
+│   └── PeerFailed              the other side answered that it failed
 ├── PeerRefused                 the other side said no, permanently
 └── ConfigurationError          the installation is wrong; names every mistake at once
 
@@ -121,6 +122,10 @@ class Unavailable(SightlineError):
 
     http_status = 503
     issue_code = "transient"
+
+
+class PeerFailed(Unavailable):
+    """The other side answers that it could not take this now; asked too often in vain, a person has to look."""
 
 
 class OutOfResources(Unavailable):

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Protocol
 
 from cds.domain.message import LoggedMessage, MessageContent
-from cds.errors import InvalidMessage, Unavailable
+from cds.errors import InvalidMessage, SightlineError, Unavailable
 from cds.logs import get_logger
 from cds.ports import Clock, MessageLog, MessageReader
 
 log = get_logger(__name__)
+
+_Entry = tuple[LoggedMessage, MessageContent | InvalidMessage]
 
 #: Messages per transaction: 32 gave half as much again as one (reference/engine).
 BATCH = 32
@@ -31,10 +33,28 @@ class RecordWriter(Protocol):
 
 def apply_next(messages: MessageLog, read: MessageReader, record: RecordWriter, clock: Clock) -> int:
     """Apply the next batch; answer how many there were. Raises Unavailable; nothing is lost, the log has them."""
-    batch = messages.after(record.applied_up_to(), BATCH)
+    batch = [(logged, _read(logged, read)) for logged in messages.after(record.applied_up_to(), BATCH)]
     if batch:
-        record.apply([(logged, _read(logged, read)) for logged in batch], clock.now())
+        try:
+            record.apply(batch, clock.now())
+        except SightlineError:
+            raise
+        except Exception as error:  # one message must not stop the feed: apply them singly, quarantine the culprit
+            log.error("a batch of messages could not be applied", count=len(batch), exc_info=error)
+            _apply_singly(batch, record, clock)
     return len(batch)
+
+
+def _apply_singly(batch: Sequence[_Entry], record: RecordWriter, clock: Clock) -> None:
+    for logged, content in batch:
+        try:
+            record.apply([(logged, content)], clock.now())
+        except SightlineError:
+            raise
+        except Exception as error:  # as above
+            broken = InvalidMessage(f"applying the message broke with {type(error).__name__}")
+            log.error("message quarantined", message_control_id=logged.message.control_id, exc_info=error)
+            record.apply([(logged, broken)], clock.now())
 
 
 def follow(apply: Callable[[], int], wait: Callable[[float], bool], *, idle_s: float = 0.1) -> None:

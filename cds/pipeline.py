@@ -7,177 +7,33 @@ nothing here knows how. Steps take a work id and give back small values, no PHI.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from cds import metrics, release
 from cds.domain import matching
 from cds.domain.ehr import EhrData
 from cds.domain.finding import Findings, ModelOutcome, NotEvaluated
 from cds.domain.identity import Patient
-from cds.domain.imaging import SeriesSummary, Study, VolumeRef
+from cds.domain.imaging import SeriesSummary, VolumeRef
 from cds.domain.matching import Match, MatchState
-from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Audience, Decision, Delivery, Mode, Release, Report
+from cds.domain.report import Audience, Decision, Delivery, DeliveryState, Mode, Release, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
-from cds.errors import NotEvaluable, PeerRefused, Unavailable
-from cds.ports import ArtifactStore, Clock, FindingModel, ImageSource, PatientRecord, ReportSink
+from cds.errors import NotEvaluable, PeerFailed, PeerRefused, Unavailable
+from cds.line import Line
+from cds.ports import FindingModel
 from cds.record import assemble
 from cds.settings import Settings
 
 #: A series that cannot be read is followed by the next best one, this many in all.
 _SERIES_TRIED = 3
-
-
-class Studies(Protocol):
-    """What the pipeline asks of the image index."""
-
-    def study(self, uid: str) -> Study:
-        """One study."""
-        ...
-
-    def series(self, uid: str, image_revision: int) -> Sequence[SeriesSummary]:
-        """Its series in an image revision."""
-        ...
-
-
-class Orders(PatientRecord, Protocol):
-    """What the pipeline asks of the record."""
-
-    def order(self, order_id: str) -> ServiceRequest:
-        """One order."""
-        ...
-
-    def patient_by_id(self, patient_id: str) -> Patient:
-        """One patient."""
-        ...
-
-    def order_candidates(self, accession_number: str) -> tuple[tuple[ServiceRequest, Patient], ...]:
-        """Orders that share an accession number."""
-        ...
-
-
-class Works(Protocol):
-    """Where steps keep what they found."""
-
-    def work(self, work_id: str) -> Work:
-        """One work."""
-        ...
-
-    def mark(self, work_id: str, state: str, now: datetime) -> None:
-        """Move a work to another state."""
-        ...
-
-    def save_step(
-        self,
-        work: Work,
-        step: str,
-        kind: Any,
-        value: object,
-        now: datetime,
-        *,
-        outcome: str,
-        detail: tuple[str, ...] = (),
-    ) -> None:
-        """Keep what a step found."""
-        ...
-
-    def step(self, work_id: str, step: str, kind: Any) -> Any:
-        """What a step found."""
-        ...
-
-    def save_outcome(self, work: Work, outcome: ModelOutcome, now: datetime) -> None:
-        """Keep a model's answer."""
-        ...
-
-    def outcomes(self, work: Work) -> tuple[ModelOutcome, ...]:
-        """All models' answers on the work's images."""
-        ...
-
-    def hold(self, work: Work, kind: str, reason: str, now: datetime) -> None:
-        """Hold for a person."""
-        ...
-
-
-class Committed(Protocol):
-    """What committing a report left."""
-
-    @property
-    def version(self) -> int:
-        """The report's version."""
-        ...
-
-    @property
-    def deliveries(self) -> tuple[str, ...]:
-        """The deliveries that wait."""
-        ...
-
-    @property
-    def superseded(self) -> bool:
-        """True where a later revision was reported first."""
-        ...
-
-
-class Reports(Protocol):
-    """Where reports are committed."""
-
-    def commit(
-        self,
-        report: Report,
-        encode: Encode,
-        now: datetime,
-    ) -> Committed:
-        """All or nothing, once per work."""
-        ...
-
-    def latest_of_study(self, study_uid: str) -> Report | None:
-        """The newest report of a study."""
-        ...
-
-
-class Deliveries(Protocol):
-    """Where deliveries wait."""
-
-    def delivery(self, delivery_id: str) -> Delivery:
-        """One delivery."""
-        ...
-
-    def sent(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
-        """It arrived."""
-        ...
-
-    def refused(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
-        """It was refused for good."""
-        ...
-
-    def attempted(self, delivery_id: str, reason: str, now: datetime) -> int:
-        """It failed for now."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Everything that the steps need."""
-
-    settings: Settings
-    clock: Clock
-    studies: Studies
-    record: Orders
-    works: Works
-    reports: Reports
-    deliveries: Deliveries
-    models: Mapping[str, FindingModel]
-    images: ImageSource
-    artifacts: ArtifactStore
-    sinks: Mapping[str, ReportSink]
-    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
-    resources: Callable[[Report], Sequence[NewResource]]
-    withdraw: Callable[[Mapping[str, object], str | None], NewResource]
+#: A peer that answers AE this often (some ten minutes) gets the next report, and this one is held.
+_PEER_FAILURES = 16
+#: The gate of a study that has nothing for a model: no finding, and nothing to tell anybody.
+NO_SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +56,8 @@ def match(line: Line, work_id: str) -> str:
     now = line.clock.now()
     if result.state is MatchState.HELD:
         line.works.hold(work, "match-in-doubt", "; ".join(result.reasons), now)
+    else:
+        line.works.resolve(work, "match-in-doubt", now)
     line.works.save_step(work, "match", Match, result, now, outcome=result.state.value, detail=result.reasons)
     return result.state.value
 
@@ -276,7 +134,9 @@ def decide(line: Line, work_id: str) -> list[str]:
                 site=dict(line.settings.site_options),
             )
         )
-    allowed: Release = release.decide(line.settings, _match(line, work_id), outcomes, verified=False)
+    allowed = release.decide(line.settings, _match(line, work_id), outcomes, verified=False)
+    if outcomes and all(isinstance(o, NotEvaluated) and o.gate == NO_SERIES for o in outcomes):
+        allowed = Release(frozenset(), ("no model of this site reads images like these",))
     decision = Decision(said, allowed, today)
     undated = () if study.study_date else ("no pathway: the images carry no study date",)
     detail = (*(f"{o.pathway}: {o.kind}" for o in said), *undated, *allowed.withheld)
@@ -313,27 +173,43 @@ def report(line: Line, work_id: str) -> list[str]:
 
 
 def deliver(line: Line, delivery_id: str) -> str:
-    """Step 7, one attempt: send to one destination. Answers sent, refused or retry."""
+    """Step 7, one attempt at one destination: sent, refused, withheld or retry; or how it had ended before."""
     delivery = line.deliveries.delivery(delivery_id)
-    if delivery.state.value != "pending":
+    if delivery.state is not DeliveryState.PENDING:
         return delivery.state.value
-    sink = line.sinks.get(delivery.destination)
-    if sink is None:
-        line.deliveries.attempted(delivery_id, "this destination is not configured any more", line.clock.now())
-        return "retry"
-    try:
-        acknowledgment = sink.send(delivery.payload)
-    except Unavailable as error:
-        line.deliveries.attempted(delivery_id, str(error), line.clock.now())
-        outcome = "retry"
-    except PeerRefused as error:
-        line.deliveries.refused(delivery_id, str(error), line.clock.now())
-        outcome = "refused"
-    else:
-        line.deliveries.sent(delivery_id, acknowledgment, line.clock.now())
-        outcome = "sent"
+    release_now = released(line.settings, line.reports.of_work(delivery.work_id))
+    if not release_now.allows(Audience.EHR):
+        line.deliveries.withheld(delivery_id, "; ".join(release_now.withheld), line.clock.now())
+        return "withheld"
+    outcome = _send(line, delivery)
     metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
     return outcome
+
+
+def _send(line: Line, delivery: Delivery) -> str:
+    sink, now = line.sinks.get(delivery.destination), line.clock.now
+    try:
+        if sink is None:
+            raise Unavailable("this destination is not configured any more")
+        acknowledgment = sink.send(delivery.payload)
+    except PeerRefused as error:
+        line.deliveries.refused(delivery.id, str(error), now())
+        return "refused"
+    except Unavailable as error:
+        attempts = line.deliveries.attempted(delivery.id, str(error), now())
+        if isinstance(error, PeerFailed) and attempts >= _PEER_FAILURES:
+            line.deliveries.refused(delivery.id, f"{error} (asked {attempts} times)", now())
+            return "refused"
+        return "retry"
+    line.deliveries.sent(delivery.id, acknowledgment, now())
+    return "sent"
+
+
+def released(settings: Settings, report: Report) -> Release:
+    """Who may see a stored report under the settings of now: a kill switch reaches what waits and what is shown."""
+    decided = report.decision.release
+    now = release.decide(settings, report.match, report.outcomes, verified=False)
+    return Release(decided.audiences & now.audiences, tuple(dict.fromkeys((*decided.withheld, *now.withheld))))
 
 
 def _active(line: Line) -> list[FindingModel]:
@@ -348,7 +224,7 @@ def _advisory(line: Line, work: Work) -> tuple[ModelOutcome, ...]:
 def _retrieve(line: Line, work: Work, model: FindingModel, series: Sequence[SeriesSummary]) -> Retrieved:
     chosen = model.choose(series)
     if not chosen:
-        return Retrieved(model.id, None, ("no series of this study is one that the model reads",), "series")
+        return Retrieved(model.id, None, ("no series of this study is one that the model reads",), NO_SERIES)
     refusals: list[str] = []
     gate = ""
     for candidate in chosen[:_SERIES_TRIED]:

@@ -130,6 +130,10 @@ class ReportStore(Protocol):
         """True where any wire has ever named this patient."""
         ...
 
+    def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
+        """The stored patients who own any of these identifiers; more than one is a doubt."""
+        ...
+
 
 class ResourceStore(Protocol):
     """The FHIR resources that Sightline emitted: immutable versions."""

@@ -16,11 +16,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from dbos import DBOS, DBOSPortableJSONSerializer
 
 from cds import metrics, pipeline
-from cds.domain.report import Delivery
 from cds.domain.revision import Work
 from cds.errors import SightlineError, Unavailable
+from cds.line import Line
 from cds.logs import get_logger
-from cds.pipeline import Line
 
 log = get_logger(__name__)
 
@@ -61,8 +60,8 @@ class Outbox(Protocol):
         """Works with `id` and `priority` that the engine does not have yet."""
         ...
 
-    def mark(self, work_id: str, state: str, now: datetime) -> None:
-        """Move a work to another state."""
+    def mark(self, work_id: str, state: str, now: datetime, *, only_from: Sequence[str]) -> None:
+        """Move a work to another state, if it is in one of these."""
         ...
 
     def fail(self, work_id: str, reason: str, now: datetime) -> None:
@@ -79,7 +78,8 @@ class Sources:
     """What the timers look at."""
 
     outbox: Outbox
-    pending_deliveries: Callable[[], Sequence[Delivery]]
+    pending_deliveries: Callable[[], Sequence[Any]]
+    refuse_delivery: Callable[[str, str, datetime], None]
     close_quiet: Callable[[datetime, timedelta], Sequence[Work]]
 
 
@@ -136,10 +136,15 @@ class Worker:
         @DBOS.workflow(name="delivery", max_recovery_attempts=None)
         def delivery(delivery_id: str) -> str:
             attempt = 0
-            while (said := steps["deliver"](delivery_id))["value"] in (None, "retry"):
+            while True:
+                said = steps["deliver"](delivery_id)
+                if "failed" in said:
+                    self.sources.refuse_delivery(delivery_id, said["failed"], self.line.clock.now())
+                    return "failed"
+                if said["value"] not in (None, "retry"):
+                    return str(said["value"])
                 attempt += 1
                 DBOS.sleep(_delay_s(attempt))
-            return str(said["value"])
 
     def _study(self, steps: Mapping[str, Step], work_id: str) -> str:
         try:
@@ -154,6 +159,7 @@ class Worker:
             self.sources.outbox.fail(work_id, str(error), self.line.clock.now())
             metrics.WORK.inc(outcome="failed")
             log.error("study failed", work_id=work_id)
+            self.line.artifacts.discard(work_id)
             return "failed"
         self.line.artifacts.discard(work_id)
         metrics.WORK.inc(outcome="done")
@@ -192,7 +198,7 @@ class Worker:
         """The outbox: a work is enqueued under its own id, so that handing it over twice is one run."""
         for work in self.sources.outbox.pending():
             _enqueue("study", STUDIES, work.id, priority=work.priority)
-            self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now())
+            self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now(), only_from=("pending",))
         due = self.sources.pending_deliveries()
         self._handed_over &= {delivery.id for delivery in due}
         for delivery in due:
@@ -259,4 +265,4 @@ def _patiently(step: Step, *arguments: str, attempts: int = _ATTEMPTS) -> Any:
 
 
 def _delay_s(attempt: int) -> float:
-    return min(2.0**attempt / 2, _LONGEST_RETRY_S)
+    return min(2.0 ** min(attempt, 10) / 2, _LONGEST_RETRY_S)

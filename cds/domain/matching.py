@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -59,17 +60,31 @@ def _candidate(
     if study.accession is None:
         return Match(MatchState.UNMATCHED, ("the images carry no accession number",))
     same = [(o, p) for o, p in candidates if o.accession == study.accession]
-    if not same:
-        return Match(MatchState.UNMATCHED, ("no order has this accession number and issuer",))
     timely = [(o, p) for o, p in same if _dates_fit(study.study_date, o)]
-    if not timely:
-        return Match(MatchState.UNMATCHED, ("orders with this accession number are too far in time: it was reused",))
     living = [(o, p) for o, p in timely if o.status is not OrderStatus.REVOKED]
     if not living:
-        return Match(MatchState.UNMATCHED, ("the order was cancelled",))
-    if len(living) > 1:
-        return Match(MatchState.HELD, ("more than one open order has this accession number",))
-    return living[0]
+        return Match(MatchState.UNMATCHED, (_why_none(same, timely),))
+    doubt = _doubt(study, living)
+    if doubt:
+        return Match(MatchState.HELD, (doubt,))
+    # Several procedures of one patient may share a number; the one that names these images comes first.
+    return min(living, key=lambda one: one[0].study_instance_uid != study.study_instance_uid)
+
+
+def _why_none(same: Sequence[object], timely: Sequence[object]) -> str:
+    if not same:
+        return "no order has this accession number and issuer"
+    if not timely:
+        return "orders with this accession number are too far in time: it was reused"
+    return "the order was cancelled"
+
+
+def _doubt(study: Study, living: Sequence[tuple[ServiceRequest, Patient]]) -> str:
+    if study.study_date is None:
+        return "the images carry no date: the accession number may have been reused"
+    if len({patient.id for _, patient in living}) > 1:
+        return "open orders of several patients have this accession number"
+    return ""
 
 
 def _contradictions(study: Study, order: ServiceRequest, patient: Patient) -> tuple[str, ...]:

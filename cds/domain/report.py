@@ -79,11 +79,16 @@ class Report:
 
 
 class DeliveryState(StrEnum):
-    """A delivery waits until it is sent, or is held where the peer refused it for good."""
+    """A delivery waits until it is sent; it is held where the peer refused it for good.
+
+    SUPERSEDED: a newer version came first. WITHHELD: the release does not let it go any more.
+    """
 
     PENDING = "pending"
     SENT = "sent"
     REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True, slots=True)

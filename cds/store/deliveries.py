@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -12,6 +13,15 @@ from cds.errors import NotFound
 from cds.store import timeline
 from cds.store.engine import Database
 from cds.store.tables import DeliveryRow, HoldRow, WorkRow
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery that waits, as the engine enqueues it."""
+
+    id: str
+    destination: str
+    sequence: int
 
 
 class DeliveryStore:
@@ -25,15 +35,15 @@ class DeliveryStore:
         with self._database.reading() as session:
             return _delivery(_get(session, delivery_id))
 
-    def pending(self) -> Sequence[Delivery]:
-        """All that waits, in order per destination."""
+    def pending(self) -> Sequence[Due]:
+        """All that waits, in order per destination, without what is to be sent."""
         with self._database.reading() as session:
             rows = session.exec(
-                select(DeliveryRow)
+                select(DeliveryRow.id, DeliveryRow.destination, DeliveryRow.sequence)
                 .where(DeliveryRow.state == DeliveryState.PENDING.value)
                 .order_by(col(DeliveryRow.destination), col(DeliveryRow.sequence))
             ).all()
-            return [_delivery(row) for row in rows]
+            return [Due(*row) for row in rows]
 
     def sent(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
         """The peer has it; a second time changes nothing."""
@@ -42,6 +52,10 @@ class DeliveryStore:
     def refused(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
         """The peer said no for good: held for a person."""
         self._end(delivery_id, DeliveryState.REFUSED, acknowledgment, now)
+
+    def withheld(self, delivery_id: str, reason: str, now: datetime) -> None:
+        """The release does not let it go any more."""
+        self._end(delivery_id, DeliveryState.WITHHELD, reason, now)
 
     def attempted(self, delivery_id: str, reason: str, now: datetime) -> int:
         """Count an attempt that failed for now; the first is told to the timeline. Answers the number of attempts."""

@@ -17,8 +17,11 @@ from sqlmodel import Session, col, select
 
 from cds.domain.message import LoggedMessage, RawMessage
 from cds.errors import SightlineError, Unavailable
+from cds.logs import get_logger
 from cds.store.engine import Database, lock
 from cds.store.tables import MessageRow
+
+log = get_logger(__name__)
 
 _GROUP = 256
 _Entry = tuple[RawMessage, "Future[LoggedMessage]"]
@@ -80,11 +83,19 @@ class SqlMessageLog:
                 lock(session, "message-log")  # ids become visible in their order
                 logged = [_insert(session, message) for message, _ in group]
         except SightlineError as error:
-            for _, future in group:
-                future.set_exception(error)
+            _fail(group, error)
+            return
+        except Exception as error:  # the thread's outer loop: senders get an answer, and the next group its turn
+            log.error("messages could not be committed", count=len(group), exc_info=error)
+            _fail(group, Unavailable("the message could not be stored; try again later"))
             return
         for (_, future), message in zip(group, logged, strict=True):
             future.set_result(message)
+
+
+def _fail(group: list[_Entry], error: SightlineError) -> None:
+    for _, future in group:
+        future.set_exception(error)
 
 
 def _insert(session: Session, message: RawMessage) -> LoggedMessage:

@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from cds.codes import loaded
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.message import (
     LoggedMessage,
@@ -24,7 +25,7 @@ from cds.domain.order import ServiceRequest, merge_order
 from cds.errors import InvalidMessage
 from cds.store import timeline
 from cds.store.engine import Database, lock
-from cds.store.studies import open_work
+from cds.store.studies import rematch
 from cds.store.tables import (
     FeedRow,
     HoldRow,
@@ -40,7 +41,8 @@ from cds.store.values import dump, parse
 _ORDER_CAME = "the order came after the images"
 _ORDER_CHANGED = "the order changed after the images came"
 _PATIENT_CHANGED = "what is known of the patient changed after the images came"
-_SEVERAL = "the identifiers in PID-3 belong to more than one patient"
+#: Kinds of value sets that a type of message can answer. An order's reason is no problem list: orders answer none.
+_TELLS = {"ORU": ("answer", "procedure"), "ADT": ("condition", "symptom"), "PPR": ("condition", "symptom")}
 
 
 class RecordStore:
@@ -63,7 +65,7 @@ class RecordStore:
                     self._apply_one(session, logged, content, now)
 
     def statements(self, patient: Patient) -> RecordStatements:
-        """See the port. Every HL7 feed that was ever heard counts as searched, since its first message."""
+        """See the port. An HL7 feed counts as searched for what it can tell, since its first applied message."""
         with self._database.reading() as session:
             rows = session.exec(
                 select(StatementRow).where(StatementRow.patient_id == patient.id).order_by(col(StatementRow.id))
@@ -71,7 +73,7 @@ class RecordStore:
             feeds = session.exec(select(FeedRow).order_by(col(FeedRow.first_at))).all()
         return RecordStatements(
             tuple(Statement(parse(RecordValue, row.body), row.source, row.received_at) for row in rows),
-            tuple(Searched(feed.source, feed.first_at.date()) for feed in feeds),
+            tuple(map(_searched, feeds)),
         )
 
     def patient(self, identifier: Identifier) -> Patient | None:
@@ -102,36 +104,77 @@ class RecordStore:
     def _apply_one(
         self, session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage, now: datetime
     ) -> None:
-        source = f"HL7 {logged.message.sender}"
-        _hear(session, source, logged.message.received_at)
-        state, reason = "applied", ""
-        if isinstance(content, InvalidMessage) or _belongs_to_several(session, content):
-            state = "quarantined"
-            reason = str(content) if isinstance(content, InvalidMessage) else _SEVERAL
+        state, reason = _verdict(session, logged, content)
+        if state == "quarantined":
             key = f"message:{logged.id}"
             session.add(HoldRow(key=key, kind=state, reason=reason, message_id=logged.id, created_at=now))
-        elif content.test:
-            state, reason = "ignored", "MSH-11 is T or D: test and training messages change no record"
-        elif content.ignored or content.patient is None:
-            state, reason = "ignored", content.ignored or "the message names no patient"
-        else:
-            patient_id = _upsert_patient(session, content.patient, now)
-            for value in content.values:
-                _upsert_statement(session, patient_id, source, value, logged)
-            for change in content.orders:
-                _apply_order(session, patient_id, change, now)
+        if state == "applied" and isinstance(content, MessageContent) and content.patient is not None:
+            _apply_content(session, logged, content, content.patient, now)
         session.add(MessageOutcomeRow(message_id=logged.id, state=state, reason=reason, applied_at=now))
 
 
-def _belongs_to_several(session: Session, content: MessageContent) -> bool:
-    return not content.ignored and content.patient is not None and len(_owners(session, content.patient)) > 1
+def _verdict(session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage) -> tuple[str, str]:
+    """What is to become of a message, and why: applied, ignored, or quarantined for a person."""
+    if isinstance(content, InvalidMessage):
+        return "quarantined", str(content)
+    if content.test:
+        return "ignored", "MSH-11 is T or D: test and training messages change no record"
+    if content.ignored or content.patient is None:
+        return "ignored", content.ignored or "the message names no patient"
+    doubt = _doubt(session, content.patient, logged.message.message_type)
+    return ("quarantined", doubt) if doubt else ("applied", "")
 
 
-def _hear(session: Session, source: str, at: datetime) -> None:
-    feed = session.get(FeedRow, source) or FeedRow(source=source, first_at=at, last_at=at)
+def _doubt(session: Session, patient: Patient, message_type: str) -> str:
+    """Why a message may speak of somebody else than the patient whose identifier it has; empty where it does not.
+
+    Registration (ADT) corrects birth date and sex; any other message that contradicts them, and a registration that
+    at the same time brings identifiers of its own, is nobody's until a person decided (SAFETY section 1).
+    """
+    owners = _owners(session, patient)
+    if len(owners) > 1:
+        return "the identifiers in PID-3 belong to more than one patient"
+    if not owners:
+        return ""
+    known = _patient(session, owners.pop())
+    differs = []
+    if patient.birth_date and known.birth_date and patient.birth_date != known.birth_date:
+        differs.append("birth date")
+    if {patient.sex, known.sex} == {Sex.FEMALE, Sex.MALE}:
+        differs.append("sex")
+    brings = set(patient.identifiers) - set(known.identifiers)
+    if differs and (message_type != "ADT" or brings):
+        return f"the patient with this identifier has another {' and '.join(differs)}"
+    return ""
+
+
+def _apply_content(
+    session: Session, logged: LoggedMessage, content: MessageContent, patient: Patient, now: datetime
+) -> None:
+    source = f"HL7 {logged.message.sender}"
+    _hear(session, source, logged.message.message_type, logged.message.received_at)
+    patient_id, numbers = _upsert_patient(session, patient, now)
+    reason = _PATIENT_CHANGED if numbers else ""
+    for value in content.values:
+        _upsert_statement(session, patient_id, source, value, logged)
+    for change in content.orders:
+        touched, why = _apply_order(session, patient_id, change, now)
+        numbers, reason = numbers | touched, why or reason
+    _revise_match(session, numbers, reason, now)
+
+
+def _hear(session: Session, source: str, message_type: str, at: datetime) -> None:
+    key = (source, message_type)
+    feed = session.get(FeedRow, key) or FeedRow(source=source, message_type=message_type, first_at=at, last_at=at)
     feed.last_at = max(feed.last_at, at)
     session.add(feed)
     session.flush()
+
+
+def _searched(feed: FeedRow) -> Searched:
+    """What an applied message of this type can have told: a feed of registrations says nothing of spirometry."""
+    kinds = _TELLS.get(feed.message_type, ())
+    return Searched(feed.source, feed.first_at.date(), tuple(s.name for s in loaded().values() if s.kind in kinds))
 
 
 def _owners(session: Session, patient: Patient) -> set[str]:
@@ -140,7 +183,8 @@ def _owners(session: Session, patient: Patient) -> set[str]:
     return {row.patient_id for row in rows if row is not None}
 
 
-def _upsert_patient(session: Session, patient: Patient, now: datetime) -> str:
+def _upsert_patient(session: Session, patient: Patient, now: datetime) -> tuple[str, set[str]]:
+    """The patient's id, and the accession numbers of the orders that have to be matched again."""
     owner = next(iter(_owners(session, patient)), None)
     row = (session.get(PatientRow, owner) if owner else None) or PatientRow(id=str(uuid.uuid4()), updated_at=now)
     before = (row.birth_date, row.sex, row.deceased)
@@ -155,10 +199,10 @@ def _upsert_patient(session: Session, patient: Patient, now: datetime) -> str:
     for identifier in added:
         session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=row.id))
     session.flush()
-    if owner is not None and (added or before != (row.birth_date, row.sex, row.deceased)):
-        numbers = session.exec(select(OrderRow.accession_number).where(OrderRow.patient_id == row.id)).all()
-        _revise_match(session, {n for n in numbers if n}, _PATIENT_CHANGED, now)
-    return row.id
+    if owner is None or (not added and before == (row.birth_date, row.sex, row.deceased)):
+        return row.id, set()
+    numbers = session.exec(select(OrderRow.accession_number).where(OrderRow.patient_id == row.id)).all()
+    return row.id, {number for number in numbers if number}
 
 
 def _upsert_statement(
@@ -185,7 +229,8 @@ def _upsert_statement(
     session.flush()
 
 
-def _apply_order(session: Session, patient_id: str, change: OrderChange, now: datetime) -> None:
+def _apply_order(session: Session, patient_id: str, change: OrderChange, now: datetime) -> tuple[set[str], str]:
+    """Apply what a message says of an order; answers the accession numbers to match again, and why."""
     rows = _same_orders(session, patient_id, change.order)
     if not rows:
         order = replace(change.order, id=str(uuid.uuid4()))
@@ -194,8 +239,8 @@ def _apply_order(session: Session, patient_id: str, change: OrderChange, now: da
         )
         _store_order(session, row, order, now)
         timeline.write(session, now, "order", f"order received ({change.control})", order_id=row.id)
-        _revise_match(session, _numbers(order), _ORDER_CAME, now)
-        return
+        return _numbers(order), _ORDER_CAME
+    touched: set[str] = set()
     for row in rows:
         before = _order(row)
         after, reason = merge_order(before, change)
@@ -204,21 +249,23 @@ def _apply_order(session: Session, patient_id: str, change: OrderChange, now: da
             continue
         _store_order(session, row, after, now)
         timeline.write(session, now, "order", f"order changed ({change.control})", order_id=row.id, detail=(reason,))
-        _revise_match(session, _numbers(before) | _numbers(after), _ORDER_CHANGED, now)
+        touched |= _numbers(before) | _numbers(after)
+    return touched, _ORDER_CHANGED
 
 
 def _same_orders(session: Session, patient_id: str, order: ServiceRequest) -> Sequence[OrderRow]:
-    """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows."""
-    query = select(OrderRow).where(OrderRow.patient_id == patient_id)
-    if order.placer_order_number:
-        query = query.where(OrderRow.placer_order_number == _key(order.placer_order_number))
-    elif order.filler_order_number:
-        query = query.where(OrderRow.filler_order_number == _key(order.filler_order_number))
-    elif order.accession:
-        query = query.where(OrderRow.accession_number == order.accession.value)
-    else:
-        return []
-    rows = session.exec(query).all()
+    """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows.
+
+    A filler number finds an order whose placer number is not known, or the same.
+    """
+    placer, filler = _key(order.placer_order_number), _key(order.filler_order_number)
+    mine = select(OrderRow).where(OrderRow.patient_id == patient_id)
+    rows: Sequence[OrderRow] = []
+    if placer:
+        rows = session.exec(mine.where(OrderRow.placer_order_number == placer)).all()
+    if not rows and filler:
+        found = session.exec(mine.where(OrderRow.filler_order_number == filler)).all()
+        rows = [row for row in found if placer is None or row.placer_order_number in (None, placer)]
     if order.accession is None:
         return rows
     return [row for row in rows if row.accession_number in (None, order.accession.value)]
@@ -240,17 +287,10 @@ def _store_order(session: Session, row: OrderRow, order: ServiceRequest, now: da
 
 
 def _revise_match(session: Session, numbers: Collection[str], reason: str, now: datetime) -> None:
-    """What an order or its patient says has changed: the studies with its accession number are matched again."""
+    """What orders or their patient say has changed: the studies with their accession numbers are matched again."""
     uids = session.exec(select(StudyRow.uid).where(col(StudyRow.accession_number).in_(numbers))).all()
     for uid in sorted(uids):
-        lock(session, "study", uid)
-        study = session.get_one(StudyRow, uid, populate_existing=True)
-        study.match_revision += 1
-        session.add(study)
-        outcome = f"match revision {study.match_revision}"
-        timeline.write(session, now, "match", outcome, study_uid=uid, detail=(reason,))
-        if not study.revision_open:
-            open_work(session, study, now, reason)
+        rematch(session, uid, reason, now)
 
 
 def _key(identifier: Identifier | None) -> str | None:

@@ -11,13 +11,15 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from cds.domain.identity import Identifier
-from cds.domain.report import Report
+from cds.domain.report import DeliveryState, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Revision
+from cds.errors import NotFound, SightlineError
 from cds.store import timeline
 from cds.store.engine import Database, lock
 from cds.store.tables import (
     DeliveryRow,
+    HoldRow,
     PatientIdentifierRow,
     ReportRow,
     ResourceIdentifierRow,
@@ -64,14 +66,17 @@ class SqlReportStore:
             if done is not None:
                 return Committed(done.version, _delivery_ids(session, report.work.id))
             last = _last(session, report.work.study_instance_uid)
-            if last is not None and _revision(session, last.work_id) > report.work.revision:
+            if _current(session, report.work.study_instance_uid) > report.work.revision:
                 _finish(session, report.work.id, "superseded", now)
-                return Committed(last.version, superseded=True)
+                return Committed(last.version if last else 0, superseded=True)
             version = last.version + 1 if last else 1
             final = replace(report, version=version, replaces=last.version if last else None)
             session.add(_row(final))
             _emit(session, final, encode, now)
-            ids = [_deliver(session, report.work.id, delivery, now) for delivery in encode.deliveries(final)]
+            _overtake(session, final, now)
+            ids = [
+                _deliver(session, report.work.id, delivery, now) for delivery in _payloads(session, final, encode, now)
+            ]
             _finish(session, report.work.id, "reported", now)
             detail = (f"version {version}", *final.decision.release.withheld)
             timeline.write(
@@ -107,6 +112,21 @@ class SqlReportStore:
         with self._database.reading() as session:
             return session.get(PatientIdentifierRow, (patient.value, patient.assigner)) is not None
 
+    def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
+        """See the port."""
+        with self._database.reading() as session:
+            rows = [session.get(PatientIdentifierRow, (i.value, i.assigner)) for i in patients]
+            return frozenset(row.patient_id for row in rows if row is not None)
+
+    def of_work(self, work_id: str) -> Report:
+        """The report that a work committed; raise NotFound."""
+        with self._database.reading() as session:
+            row = session.get(ReportRow, work_id)
+            if row is None:
+                raise NotFound("this work committed no report")
+            report: Report = parse(Report, row.body)
+            return report
+
     def latest_of_study(self, study_uid: str) -> Report | None:
         """The newest report of a study."""
         with self._database.reading() as session:
@@ -125,9 +145,39 @@ def _last(session: Session, study_uid: str) -> ReportRow | None:
     ).first()
 
 
-def _revision(session: Session, work_id: str) -> Revision:
-    row = session.get_one(WorkRow, work_id)
+def _current(session: Session, study_uid: str) -> Revision:
+    """The study's own numbers: a work below them was overtaken, and another one follows or was there."""
+    row = session.get_one(StudyRow, study_uid, populate_existing=True)
     return Revision(row.image_revision, row.match_revision, row.analysis_run)
+
+
+def _overtake(session: Session, report: Report, now: datetime) -> None:
+    """What an earlier version still has to send is not sent any more."""
+    waiting = session.exec(
+        select(DeliveryRow).where(
+            DeliveryRow.state == DeliveryState.PENDING.value,
+            col(DeliveryRow.work_id).in_(select(WorkRow.id).where(WorkRow.study_uid == report.work.study_instance_uid)),
+        )
+    ).all()
+    for row in waiting:
+        row.state = DeliveryState.SUPERSEDED.value
+        row.acknowledgment = f"version {report.version} of the report came first"
+        row.updated_at = now
+        session.add(row)
+
+
+def _payloads(session: Session, report: Report, encode: Encode, now: datetime) -> Sequence[tuple[str, str, bytes]]:
+    """What to send; a report that cannot be encoded is committed all the same, and its deliveries are held."""
+    try:
+        return encode.deliveries(report)
+    except SightlineError as error:
+        session.add(
+            HoldRow(
+                key=f"encode:{report.work.id}", kind="delivery-not-encoded", reason=str(error),
+                study_uid=report.work.study_instance_uid, work_id=report.work.id, created_at=now,
+            )
+        )  # fmt: skip
+        return ()
 
 
 def _row(report: Report) -> ReportRow:
@@ -162,6 +212,7 @@ def _emit(session: Session, report: Report, encode: Encode, now: datetime) -> No
 
 def put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
     """Add the next version of a resource; one whose content did not change gets none."""
+    lock(session, "resource", resource.type, resource.id)
     current = session.exec(
         select(ResourceRow).where(
             ResourceRow.type == resource.type, ResourceRow.id == resource.id, col(ResourceRow.is_current).is_(True)

@@ -75,19 +75,24 @@ class StudyStore:
 
     def close_quiet(self, now: datetime, quiet_period: timedelta) -> Sequence[Work]:
         """Close the open revisions that heard nothing for the quiet period; each becomes pending work."""
-        with self._database.writing() as session:
-            rows = session.exec(
-                select(StudyRow)
-                .where(col(StudyRow.revision_open).is_(True), StudyRow.last_instance_at <= now - quiet_period)
-                .with_for_update(skip_locked=True)
+        with self._database.reading() as session:
+            due = session.exec(
+                select(StudyRow.uid).where(
+                    col(StudyRow.revision_open).is_(True), StudyRow.last_instance_at <= now - quiet_period
+                )
             ).all()
-            return [self._close(session, row, now, quiet_period) for row in rows]
+        return [work for uid in sorted(due) if (work := self._close(uid, now, quiet_period)) is not None]
 
-    def _close(self, session: Session, row: StudyRow, now: datetime, quiet_period: timedelta) -> Work:
-        row.revision_open = False
-        session.add(row)
-        reason = f"quiet for {quiet_period.total_seconds():g} s with {row.instances} instances"
-        return open_work(session, row, now, reason)
+    def _close(self, uid: str, now: datetime, quiet_period: timedelta) -> Work | None:
+        """Looked at again under the study's lock: an instance may have come in between."""
+        with self._database.writing() as session:
+            row = locked(session, uid)
+            if not row.revision_open or row.last_instance_at > now - quiet_period:
+                return None
+            row.revision_open = False
+            session.add(row)
+            reason = f"quiet for {quiet_period.total_seconds():g} s with {row.instances} instances"
+            return open_work(session, row, now, reason)
 
     def _new(self, session: Session, header: InstanceHeader, at: datetime, source: str) -> StudyRow:
         patient, accession = self._named(header)
@@ -115,23 +120,26 @@ class StudyStore:
         return row
 
     def _compare(self, session: Session, study: StudyRow, header: InstanceHeader, at: datetime) -> None:
-        """Instances of one study that name two patients or orders: nobody's report until a person decided."""
-        if study.contradiction:
-            return
-        contradiction = _contradiction(study, self._named(header), header)
-        if not contradiction:
-            return
-        study.contradiction = contradiction
-        session.add(
-            HoldRow(
-                key=f"study-identity:{study.uid}", kind="study-identity", reason=contradiction, study_uid=study.uid,
-                created_at=at,
-            )
-        )  # fmt: skip
-        timeline.write(session, at, "receive", "contradiction", study_uid=study.uid, detail=(contradiction,))
-        if not study.revision_open:
-            study.match_revision += 1
-            open_work(session, study, at, contradiction)
+        """Instances of one study that name two patients or orders: nobody's report until a person decided.
+
+        What an instance does not state contradicts nothing; what the first ones did not state is taken from a later.
+        """
+        patient, accession = self._named(header)
+        contradiction = _contradiction(study, patient, accession, header)
+        if contradiction and not study.contradiction:
+            study.contradiction = contradiction
+            session.add(
+                HoldRow(
+                    key=f"study-identity:{study.uid}", kind="study-identity", reason=contradiction,
+                    study_uid=study.uid, created_at=at,
+                )
+            )  # fmt: skip
+            timeline.write(session, at, "receive", "contradiction", study_uid=study.uid, detail=(contradiction,))
+        filled = _fill(study, patient, accession, header)
+        session.add(study)
+        if (filled or contradiction) and not study.revision_open:
+            session.flush()
+            rematch(session, study.uid, contradiction or "a later instance says whose the images are", at)
 
     def _named(self, header: InstanceHeader) -> tuple[Identifier | None, Identifier | None]:
         """The patient and the accession number of a header, with the site's authorities where it has none."""
@@ -155,6 +163,26 @@ class StudyStore:
         )  # fmt: skip
         timeline.write(session, at, "receive", "conflict", study_uid=known.study_uid, detail=(reason,))
         return "conflict"
+
+
+def locked(session: Session, uid: str) -> StudyRow:
+    """The study's row as it is now, with nobody else writing it until the transaction ends; raise NotFound."""
+    lock(session, "study", uid)
+    row = session.get(StudyRow, uid, populate_existing=True)
+    if row is None:
+        raise NotFound("no such study")
+    return row
+
+
+def rematch(session: Session, uid: str, reason: str, now: datetime) -> None:
+    """Match revision +1 (SAFETY section 2); a study whose images are complete becomes pending work."""
+    row = locked(session, uid)
+    row.match_revision += 1
+    session.add(row)
+    outcome = f"match revision {row.match_revision}"
+    timeline.write(session, now, "match", outcome, study_uid=uid, detail=(reason,))
+    if not row.revision_open:
+        open_work(session, row, now, reason)
 
 
 def open_work(session: Session, row: StudyRow, now: datetime, reason: str) -> Work:
@@ -214,19 +242,33 @@ def _study(row: StudyRow) -> Study:
     )
 
 
-def _contradiction(study: StudyRow, named: tuple[Identifier | None, Identifier | None], header: InstanceHeader) -> str:
+def _contradiction(
+    study: StudyRow, patient: Identifier | None, accession: Identifier | None, header: InstanceHeader
+) -> str:
     """Why an instance cannot belong to the patient and order of its study; empty where it can."""
-    patient, accession = named
-    if patient != _identifier(study.patient_value, study.patient_assigner):
+    known_patient = _identifier(study.patient_value, study.patient_assigner)
+    known_accession = _identifier(study.accession_number, study.accession_issuer)
+    if patient and known_patient and patient != known_patient:
         return "instances of this study name different patients"
-    if accession != _identifier(study.accession_number, study.accession_issuer):
+    if accession and known_accession and accession != known_accession:
         return "instances of this study carry different accession numbers"
     if header.patient_birth_date and study.birth_date and header.patient_birth_date != study.birth_date:
         return "instances of this study state different birth dates"
-    stated = {Sex.FEMALE.value, Sex.MALE.value}
-    if {header.patient_sex.value, study.sex} == stated:
+    if {header.patient_sex.value, study.sex} == {Sex.FEMALE.value, Sex.MALE.value}:
         return "instances of this study state different sexes"
     return ""
+
+
+def _fill(study: StudyRow, patient: Identifier | None, accession: Identifier | None, header: InstanceHeader) -> bool:
+    """Take what the study does not know yet; True where that says whose it is."""
+    filled = False
+    if patient and not study.patient_value:
+        study.patient_value, study.patient_assigner, filled = patient.value, patient.assigner, True
+    if accession and not study.accession_number:
+        study.accession_number, study.accession_issuer, filled = accession.value, accession.assigner, True
+    study.birth_date = study.birth_date or header.patient_birth_date
+    study.study_date = study.study_date or header.study_date
+    return filled
 
 
 def _started_at(header: InstanceHeader, zone: ZoneInfo) -> datetime | None:

@@ -76,10 +76,11 @@ class MessageOutcomeRow(AppBase, table=True):
 
 
 class FeedRow(AppBase, table=True):
-    """A sender, and since when it is heard: how far back an absence reaches."""
+    """A sender of one kind of message, and since when it is heard: how far back an absence reaches."""
 
     __tablename__ = "feed"
     source: str = Field(primary_key=True)
+    message_type: str = Field(primary_key=True)
     first_at: datetime = Field(sa_type=UtcDateTime)
     last_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -13,7 +13,7 @@ from cds.domain.finding import ModelOutcome
 from cds.domain.revision import Revision, Work
 from cds.errors import NotFound
 from cds.store import timeline
-from cds.store.engine import Database
+from cds.store.engine import Database, lock
 from cds.store.tables import HoldRow, ModelOutcomeRow, WorkRow, WorkStepRow
 from cds.store.values import dump, parse
 
@@ -49,6 +49,7 @@ class WorkStore:
     def mark(self, work_id: str, state: str, now: datetime, *, only_from: Sequence[str] = _LIVE) -> None:
         """Move a work to another state, unless it has already left the given ones."""
         with self._database.writing() as session:
+            lock(session, "work", work_id)
             row = _get(session, work_id)
             if row.state in only_from:
                 row.state = state
@@ -145,6 +146,20 @@ class WorkStore:
                 .order_by(col(ModelOutcomeRow.model), col(ModelOutcomeRow.version))
             ).all()
             return tuple(parse(ModelOutcome, row.body) for row in rows)
+
+    def resolve(self, work: Work, kind: str, now: datetime) -> None:
+        """A doubt about the work's study that is gone by itself waits for nobody."""
+        with self._database.writing() as session:
+            rows = session.exec(
+                select(HoldRow).where(
+                    HoldRow.study_uid == work.study_instance_uid,
+                    HoldRow.kind == kind,
+                    col(HoldRow.resolved_at).is_(None),
+                )
+            ).all()
+            for row in rows:
+                row.resolved_at = now
+                session.add(row)
 
     def hold(self, work: Work, kind: str, reason: str, now: datetime) -> None:
         """Hold a work for a person; the same work is held once."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cds.domain.identity import Identifier, Patient
 from cds.domain.matching import Match, MatchState
 from cds.domain.message import LoggedMessage, MessageContent
+from cds.domain.order import OrderChange
 from cds.domain.report import Audience, Decision, DeliveryState, Release, Report
 from cds.domain.resource import Encode, NewResource, ResourceQuery
 from cds.domain.revision import Work
@@ -63,14 +65,18 @@ class ReportStoreContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def works(self, databases: Databases) -> list[Work]:
-        """Three works of one study, in the order of their revisions; the last of another match revision."""
+    def next_work(self, databases: Databases) -> Callable[[], Work]:
+        """Each call: another instance arrives, and the study is complete again."""
         studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
-        found = []
-        for number in (1, 2, 3):
+        numbers = itertools.count(1)
+
+        def arrive() -> Work:
+            number = next(numbers)
             studies.add(instance(f"1.2.{number}"), received_at=NOW, consumed=True, source="dicom")
-            found += studies.close_quiet(NOW + timedelta(hours=number), timedelta(0))
-        return found
+            [work] = studies.close_quiet(NOW + timedelta(hours=number), timedelta(0))
+            return work
+
+        return arrive
 
     @pytest.fixture
     def patient(self, databases: Databases) -> Patient:
@@ -97,20 +103,20 @@ class ReportStoreContract:
             issued=NOW,
         )
 
-    def test_a_work_commits_once(self, databases: Databases, works: list[Work], patient: Patient) -> None:
+    def test_a_work_commits_once(self, databases: Databases, next_work: Callable[[], Work], patient: Patient) -> None:
         reports = SqlReportStore(databases.app)
-        draft = self._report(databases, works[0], patient)
+        draft = self._report(databases, next_work(), patient)
         first, again = (reports.commit(draft, BOTH, NOW) for _ in range(2))
         assert (first.version, again.version) == (1, 1)
         assert first.deliveries == again.deliveries
         assert len(DeliveryStore(databases.app).pending()) == 1
 
     def test_the_next_work_is_the_next_version_and_replaces(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports = SqlReportStore(databases.app)
-        for work in works:
-            reports.commit(self._report(databases, work, patient), BOTH, NOW)
+        for _ in range(3):
+            reports.commit(self._report(databases, next_work(), patient), BOTH, NOW)
         [latest] = reports.latest_of_patient(Identifier("P1", "HOSP"))
         assert (latest.version, latest.replaces) == (3, 2)
         history = SqlResourceStore(databases.app).history(
@@ -119,25 +125,26 @@ class ReportStoreContract:
         assert [resource.version for resource in history] == [3, 2, 1]
 
     def test_a_work_that_was_overtaken_is_not_reported(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports = SqlReportStore(databases.app)
-        reports.commit(self._report(databases, works[1], patient), BOTH, NOW)
-        late = reports.commit(self._report(databases, works[0], patient), BOTH, NOW)
+        overtaken, current = next_work(), next_work()
+        late = reports.commit(self._report(databases, overtaken, patient), BOTH, NOW)
         assert late.superseded
-        assert len(DeliveryStore(databases.app).pending()) == 1
+        assert DeliveryStore(databases.app).pending() == []
+        reports.commit(self._report(databases, current, patient), BOTH, NOW)
         [latest] = reports.latest_of_patient(Identifier("P1", "HOSP"))
-        assert latest.work == works[1]
+        assert (latest.work, latest.version) == (current, 1)
 
     def test_what_a_new_version_does_not_renew_is_withdrawn(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports, resources = SqlReportStore(databases.app), SqlResourceStore(databases.app)
-        reports.commit(self._report(databases, works[0], patient), BOTH, NOW)
-        reports.commit(self._report(databases, works[1], patient), _encode("DiagnosticReport"), NOW)
+        reports.commit(self._report(databases, next_work(), patient), BOTH, NOW)
+        reports.commit(self._report(databases, next_work(), patient), _encode("DiagnosticReport"), NOW)
         [risk] = resources.search(ResourceQuery("RiskAssessment")).resources
         assert (orjson.loads(risk.body)["status"], risk.version) == ("entered-in-error", 2)
-        reports.commit(self._report(databases, works[2], patient), _encode(), NOW)
+        reports.commit(self._report(databases, next_work(), patient), _encode(), NOW)
         statuses = [
             orjson.loads(r.body)["status"]
             for kind in ("DiagnosticReport", "RiskAssessment")
@@ -147,36 +154,38 @@ class ReportStoreContract:
         assert [r.version for r in resources.search(ResourceQuery("RiskAssessment")).resources] == [2]
 
     def test_a_study_that_left_its_patient_is_not_shown_for_her(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports = SqlReportStore(databases.app)
-        reports.commit(self._report(databases, works[0], patient), BOTH, NOW)
-        reports.commit(self._report(databases, works[1], None), BOTH, NOW)
+        reports.commit(self._report(databases, next_work(), patient), BOTH, NOW)
+        reports.commit(self._report(databases, next_work(), None), BOTH, NOW)
         assert reports.latest_of_patient(Identifier("P1", "HOSP")) == []
 
     def test_the_same_number_of_another_authority_is_another_patient(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports = SqlReportStore(databases.app)
-        reports.commit(self._report(databases, works[0], patient), BOTH, NOW)
+        reports.commit(self._report(databases, next_work(), patient), BOTH, NOW)
         assert reports.latest_of_patient(Identifier("P1", "OTHER")) == []
         assert not reports.knows_patient(Identifier("P1", "OTHER"))
 
-    def test_deliveries_of_a_destination_keep_the_order_of_their_reports(
-        self, databases: Databases, works: list[Work], patient: Patient
+    def test_what_an_earlier_version_still_had_to_send_is_not_sent_any_more(
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         reports, deliveries = SqlReportStore(databases.app), DeliveryStore(databases.app)
-        for work in works:
-            reports.commit(self._report(databases, work, patient), _encode(destinations=("a", "b")), NOW)
-        assert [(d.destination, d.sequence, d.payload) for d in deliveries.pending()] == [
-            (name, n, b"v%d" % n) for name in ("a", "b") for n in (1, 2, 3)
-        ]
+        for _ in range(3):
+            reports.commit(self._report(databases, next_work(), patient), _encode(destinations=("a", "b")), NOW)
+        due = deliveries.pending()
+        assert [(d.destination, d.sequence) for d in due] == [("a", 3), ("b", 3)]
+        assert [deliveries.delivery(d.id).payload for d in due] == [b"v3", b"v3"]
+        [told] = why(databases.app, "1.2").studies
+        assert [d.state for d in told.deliveries].count("superseded") == 4
 
     def test_a_refused_delivery_is_held_and_told(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         deliveries = DeliveryStore(databases.app)
-        done = SqlReportStore(databases.app).commit(self._report(databases, works[0], patient), BOTH, NOW)
+        done = SqlReportStore(databases.app).commit(self._report(databases, next_work(), patient), BOTH, NOW)
         assert deliveries.attempted(done.deliveries[0], "connection refused", NOW) == 1
         deliveries.refused(done.deliveries[0], "AR", NOW)
         deliveries.sent(done.deliveries[0], "AA", NOW)
@@ -184,26 +193,26 @@ class ReportStoreContract:
         [study] = why(databases.app, "1.2").studies
         assert [hold.kind for hold in study.holds] == ["delivery-refused"]
 
-    def test_a_failed_work_waits_for_a_person_once(self, databases: Databases, works: list[Work]) -> None:
-        store = WorkStore(databases.app)
-        store.fail(works[0].id, "broken", NOW)
-        store.fail(works[0].id, "broken again", NOW)
+    def test_a_failed_work_waits_for_a_person_once(self, databases: Databases, next_work: Callable[[], Work]) -> None:
+        store, work = WorkStore(databases.app), next_work()
+        store.fail(work.id, "broken", NOW)
+        store.fail(work.id, "broken again", NOW)
         [study] = why(databases.app, "1.2").studies
         assert [(hold.kind, hold.reason) for hold in study.holds] == [("work-failed", "broken")]
 
     def test_a_patient_whose_birth_date_changes_is_matched_again(
-        self, databases: Databases, works: list[Work], patient: Patient
+        self, databases: Databases, next_work: Callable[[], Work], patient: Patient
     ) -> None:
         record = RecordStore(databases.app)
-        from tests.contract.store_contract import OrderChange
-
+        next_work()
         ordered = MessageContent(
             PATIENT, orders=(OrderChange(replace(ORDER, accession=Identifier("A1", "RIS")), "NW"),)
         )
         record.apply([(LoggedMessage(2, raw("2")), ordered)], NOW)
         before = why(databases.app, "1.2").studies[0].match_revision
         born = replace(PATIENT, birth_date=PATIENT.birth_date and PATIENT.birth_date.replace(year=1950))
-        record.apply([(LoggedMessage(3, raw("3")), MessageContent(born))], NOW)
+        registration = replace(raw("3"), message_type="ADT")
+        record.apply([(LoggedMessage(3, registration), MessageContent(born))], NOW)
         assert why(databases.app, "1.2").studies[0].match_revision == before + 1
-        record.apply([(LoggedMessage(4, raw("4")), MessageContent(born))], NOW)
+        record.apply([(LoggedMessage(4, replace(registration, control_id="4")), MessageContent(born))], NOW)
         assert why(databases.app, "1.2").studies[0].match_revision == before + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -188,6 +189,24 @@ class StoreContract:
         assert match(studies.study("1.2"), ()).state is MatchState.HELD
         assert {works.work(w.id).revision.match for w in works.pending()} == {1, 2}
 
+    def test_no_instance_is_left_behind_where_closing_races_with_arriving(
+        self, studies: StudyStore, works: WorkStore
+    ) -> None:
+        def arrive(start: int) -> None:
+            for number in range(start, start + 25):
+                studies.add(instance(f"1.2.{number}"), received_at=NOW, consumed=True, source="dicom")
+
+        with ThreadPoolExecutor(4) as pool:
+            arriving = [pool.submit(arrive, start) for start in (100, 200, 300)]
+            while not all(future.done() for future in arriving):
+                studies.close_quiet(NOW, timedelta(0))
+            for future in arriving:
+                future.result()
+        studies.close_quiet(NOW, timedelta(0))
+        newest = studies.study("1.2").image_revision
+        assert {works.work(w.id).revision.image for w in works.pending()} == set(range(1, newest + 1))
+        assert sum(len(s.paths) for s in studies.series("1.2", newest)) == 75
+
     # --- applying messages
 
     def _apply(self, record: RecordStore, n: int, content: MessageContent | InvalidMessage) -> None:
@@ -224,6 +243,50 @@ class StoreContract:
         assert first is not None
         assert second is not None
         assert first.id != second.id
+
+    @pytest.mark.parametrize(
+        ("message_type", "change", "kept"),
+        [
+            ("ADT", {"birth_date": date(1950, 1, 1)}, False),
+            ("ADT", {"sex": Sex.MALE}, False),
+            ("ORM", {"birth_date": date(1950, 1, 1)}, True),
+            ("ORU", {"sex": Sex.MALE}, True),
+            ("ADT", {"sex": Sex.MALE, "identifiers": (Identifier("P1", "HOSP"), Identifier("9", "OTHER"))}, True),
+            ("ORU", {"birth_date": None, "sex": Sex.UNKNOWN}, True),
+        ],
+        ids=str,
+    )
+    def test_a_message_that_contradicts_its_patient_changes_her_only_where_it_registers(
+        self, message_type: str, change: dict[str, Any], *, kept: bool, record: RecordStore
+    ) -> None:
+        self._apply(record, 1, MessageContent(PATIENT))
+        said = replace(PATIENT, **change)
+        record.apply([(LoggedMessage(2, replace(raw("2"), message_type=message_type)), MessageContent(said))], NOW)
+        patient = record.patient(Identifier("P1", "HOSP"))
+        assert patient is not None
+        unchanged = (patient.birth_date, patient.sex) == (PATIENT.birth_date, PATIENT.sex)
+        assert unchanged is kept
+        assert record.patient(Identifier("9", "OTHER")) is None
+
+    def test_a_feed_answers_only_for_what_it_can_tell(self, record: RecordStore) -> None:
+        self._apply(record, 1, MessageContent(PATIENT, test=True))
+        self._apply(record, 2, InvalidMessage("want a patient"))
+        patient = replace(PATIENT, id="nobody")
+        assert record.statements(patient).searched == ()
+        record.apply([(LoggedMessage(3, replace(raw("3"), message_type="ADT")), MessageContent(PATIENT))], NOW)
+        [feed] = record.statements(patient).searched
+        assert feed.covers is not None
+        assert "copd" in feed.covers
+        assert "spirometry" not in feed.covers
+
+    def test_a_cancel_by_filler_number_finds_the_order(self, record: RecordStore) -> None:
+        filled = replace(ORDER, placer_order_number=None, filler_order_number=Identifier("F1", "RIS"))
+        self._order(record, 1, filled, "NW")
+        self._order(
+            record, 2, replace(ORDER, filler_order_number=Identifier("F1", "RIS"), status=OrderStatus.REVOKED), "CA"
+        )
+        [(order, _)] = record.order_candidates("A1")
+        assert order.status is OrderStatus.REVOKED
 
     def test_a_message_that_cannot_be_read_does_not_stop_the_next(self, record: RecordStore) -> None:
         self._apply(record, 1, InvalidMessage("want a patient in PID-3"))

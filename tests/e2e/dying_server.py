@@ -15,7 +15,7 @@ from typing import Any
 
 from cds import bootstrap, logs
 from cds.lifeline import follow_lifeline, notify_ready
-from cds.pipeline import Line
+from cds.line import Line
 from cds.settings import Settings, load
 from cds.supervisor import Patience, RoleSpec, Supervisor, standard_roles
 from cds.workflow import STEPS, Step

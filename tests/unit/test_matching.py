@@ -56,6 +56,7 @@ ROWS = {
     "another birth date": (replace(STUDY, patient_birth_date=date(1961, 3, 2)), ORDER, ANNA, MatchState.HELD),
     "another sex": (replace(STUDY, patient_sex=Sex.MALE), ORDER, ANNA, MatchState.HELD),
     "the order names another study": (STUDY, replace(ORDER, study_instance_uid="9.9"), ANNA, MatchState.HELD),
+    "images without a date": (replace(STUDY, study_date=None), ORDER, ANNA, MatchState.HELD),
     "no accession number": (replace(STUDY, accession=None), ORDER, ANNA, MatchState.UNMATCHED),
     "the same number of another issuer": (
         replace(STUDY, accession=Identifier("A1", "OTHER")), ORDER, ANNA, MatchState.UNMATCHED,
@@ -74,8 +75,15 @@ def test_a_study_finds_its_order_only_where_everything_agrees(row: str) -> None:
     assert (found.patient_id, found.order_id) == (("a", "o") if wanted is MatchState.MATCHED else (None, None))
 
 
-def test_two_open_orders_under_one_accession_number_are_held() -> None:
-    assert match(STUDY, ((ORDER, ANNA), (replace(ORDER, id="p"), ANNA))).state is MatchState.HELD
+def test_open_orders_of_two_patients_under_one_accession_number_are_held() -> None:
+    boris = Patient((Identifier("2", "HOSP"),), id="b")
+    assert match(STUDY, ((ORDER, ANNA), (replace(ORDER, id="p"), boris))).state is MatchState.HELD
+
+
+def test_of_two_procedures_under_one_number_the_one_that_names_the_images_is_theirs() -> None:
+    named = replace(ORDER, id="n", study_instance_uid="1.2")
+    assert match(STUDY, ((ORDER, ANNA), (named, ANNA))).order_id == "n"
+    assert match(STUDY, ((ORDER, ANNA), (replace(ORDER, id="p"), ANNA))).order_id == "o"
 
 
 def test_a_reused_number_finds_the_order_of_its_own_time() -> None:

@@ -36,9 +36,10 @@ def upgrade() -> None:
     op.create_table(
         "feed",
         sa.Column("source", sa.String(), nullable=False),
+        sa.Column("message_type", sa.String(), nullable=False),
         sa.Column("first_at", UtcDateTime(), nullable=False),
         sa.Column("last_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("source"),
+        sa.PrimaryKeyConstraint("source", "message_type"),
     )
     op.create_table(
         "hold",

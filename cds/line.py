@@ -1,0 +1,180 @@
+"""What the pipeline is given: the stores behind Protocols, and everything else that its steps use.
+
+Wider than `cds.ports`, which are the seams to the outside: these are the pipeline's own tables. `bootstrap` fills them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from cds.domain.finding import ModelOutcome
+from cds.domain.identity import Patient
+from cds.domain.imaging import SeriesSummary, Study
+from cds.domain.order import ServiceRequest
+from cds.domain.recommendation import Case, PathwayOutcome
+from cds.domain.report import Delivery, Report
+from cds.domain.resource import Encode, NewResource
+from cds.domain.revision import Work
+from cds.ports import ArtifactStore, Clock, FindingModel, ImageSource, PatientRecord, ReportSink
+from cds.settings import Settings
+
+
+class Studies(Protocol):
+    """What the pipeline asks of the image index."""
+
+    def study(self, uid: str) -> Study:
+        """One study."""
+        ...
+
+    def series(self, uid: str, image_revision: int) -> Sequence[SeriesSummary]:
+        """Its series in an image revision."""
+        ...
+
+
+class Orders(PatientRecord, Protocol):
+    """What the pipeline asks of the record."""
+
+    def order(self, order_id: str) -> ServiceRequest:
+        """One order."""
+        ...
+
+    def patient_by_id(self, patient_id: str) -> Patient:
+        """One patient."""
+        ...
+
+    def order_candidates(self, accession_number: str) -> tuple[tuple[ServiceRequest, Patient], ...]:
+        """Orders that share an accession number."""
+        ...
+
+
+class Works(Protocol):
+    """Where steps keep what they found."""
+
+    def work(self, work_id: str) -> Work:
+        """One work."""
+        ...
+
+    def mark(self, work_id: str, state: str, now: datetime) -> None:
+        """Move a work to another state."""
+        ...
+
+    def save_step(
+        self,
+        work: Work,
+        step: str,
+        kind: Any,
+        value: object,
+        now: datetime,
+        *,
+        outcome: str,
+        detail: tuple[str, ...] = (),
+    ) -> None:
+        """Keep what a step found."""
+        ...
+
+    def step(self, work_id: str, step: str, kind: Any) -> Any:
+        """What a step found."""
+        ...
+
+    def save_outcome(self, work: Work, outcome: ModelOutcome, now: datetime) -> None:
+        """Keep a model's answer."""
+        ...
+
+    def outcomes(self, work: Work) -> tuple[ModelOutcome, ...]:
+        """All models' answers on the work's images."""
+        ...
+
+    def resolve(self, work: Work, kind: str, now: datetime) -> None:
+        """The doubt is gone."""
+        ...
+
+    def hold(self, work: Work, kind: str, reason: str, now: datetime) -> None:
+        """Hold for a person."""
+        ...
+
+
+class Committed(Protocol):
+    """What committing a report left."""
+
+    @property
+    def version(self) -> int:
+        """The report's version."""
+        ...
+
+    @property
+    def deliveries(self) -> tuple[str, ...]:
+        """The deliveries that wait."""
+        ...
+
+    @property
+    def superseded(self) -> bool:
+        """True where a later revision was reported first."""
+        ...
+
+
+class Reports(Protocol):
+    """Where reports are committed."""
+
+    def commit(
+        self,
+        report: Report,
+        encode: Encode,
+        now: datetime,
+    ) -> Committed:
+        """All or nothing, once per work."""
+        ...
+
+    def latest_of_study(self, study_uid: str) -> Report | None:
+        """The newest report of a study."""
+        ...
+
+    def of_work(self, work_id: str) -> Report:
+        """The report of a work."""
+        ...
+
+
+class Deliveries(Protocol):
+    """Where deliveries wait."""
+
+    def delivery(self, delivery_id: str) -> Delivery:
+        """One delivery."""
+        ...
+
+    def sent(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
+        """It arrived."""
+        ...
+
+    def refused(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:
+        """It was refused for good."""
+        ...
+
+    def withheld(self, delivery_id: str, reason: str, now: datetime) -> None:
+        """It may not go any more."""
+        ...
+
+    def attempted(self, delivery_id: str, reason: str, now: datetime) -> int:
+        """It failed for now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Everything that the steps need."""
+
+    settings: Settings
+    clock: Clock
+    studies: Studies
+    record: Orders
+    works: Works
+    reports: Reports
+    deliveries: Deliveries
+    models: Mapping[str, FindingModel]
+    images: ImageSource
+    artifacts: ArtifactStore
+    sinks: Mapping[str, ReportSink]
+    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
+    resources: Callable[[Report], Sequence[NewResource]]
+    withdraw: Callable[[Mapping[str, object], str | None], NewResource]
