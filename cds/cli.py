@@ -27,10 +27,9 @@ app.add_typer(models, name="models")
 @app.command()
 def serve() -> None:
     """Run all roles: web, worker, hl7 and dicom, restarted when they fail."""
-    from cds import bootstrap
+    from cds.bootstrap import roles
 
-    settings = _settings()
-    raise typer.Exit(bootstrap.serve(settings))
+    raise typer.Exit(roles.serve(_settings()))
 
 
 @app.command()
@@ -60,9 +59,9 @@ def dicom() -> None:
 @app.command()
 def check() -> None:
     """Say whether everything that is configured can be reached and written; exit code 1 where not."""
-    from cds import bootstrap
+    from cds.bootstrap import readiness
 
-    checks = bootstrap.checks(_settings())
+    checks = readiness.checks(_settings())
     for one in checks:
         typer.echo(f"{'ok  ' if one.ok else 'FAIL'}  {one.name}: {one.detail}")
         if not one.ok and one.how_to_fix:
@@ -138,9 +137,9 @@ def risk_check(vectors: Annotated[list[Path], typer.Argument(exists=True, dir_ok
 
 
 def _role(name: str) -> None:
-    from cds import bootstrap
+    from cds.bootstrap import roles
 
-    run: Callable[[Settings], None] = getattr(bootstrap, name)
+    run: Callable[[Settings], None] = getattr(roles, name)
     run(_settings())
 
 

@@ -260,7 +260,7 @@ def _said(outcome: ModelOutcome) -> tuple[str, ...]:
 
 
 def _resources(line: Line, final: Report) -> Sequence[NewResource]:
-    return line.resources(final) if final.decision.release.allows(Audience.RADIOLOGIST) else ()
+    return line.resources(final) if final.decision.release.allows(line.settings.fhir_audience) else ()
 
 
 def _deliveries(line: Line, final: Report) -> list[tuple[str, str, bytes]]:

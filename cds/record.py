@@ -3,17 +3,19 @@
 The rules, in the order in which they are applied:
 
 1. Of several statements with one key from one source the last received counts; entered-in-error removes it.
-2. A value dated in the future, or that cannot be read, is not used; the reason is given where nothing else is found.
-3. The newest effective date wins; an undated value is older than every dated one.
-4. Two values that contradict each other ("never smoked", yet pack-years) are settled for the newer; the other becomes
+2. A value dated in the future is not used; the reason is given where nothing else is found.
+3. The newest effective date wins; an undated value is older than every dated one. Where the newest cannot be read the
+   answer is unknown, with the reason: an older value is told, but does not stand in for it.
+4. A disease that is provisional, differential or a working diagnosis alone is not known: it is suspected since a day.
+5. Two values that contradict each other ("never smoked", yet pack-years) are settled for the newer; the other becomes
    unknown with the reason. Of the same age, or undated, neither is believed.
-5. What was not found is NotFoundSince if somebody was asked, Unknown if nobody was.
+6. What was not found is NotFoundSince if somebody was asked, Unknown if nobody was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
@@ -29,9 +31,10 @@ T = TypeVar("T")
 
 DEMOGRAPHICS = "patient demographics"
 
-#: A site east of UTC may already live in tomorrow.
+#: Where the site's day is not given: a site east of UTC may already live in tomorrow.
 _CLOCK_TOLERANCE = timedelta(days=1)
-_STATUS_RANK = {"preliminary": 0, "final": 1, "corrected": 2, "entered-in-error": 3}
+_PRELIMINARY = "preliminary"
+_STATUS_RANK = {_PRELIMINARY: 0, "final": 1, "corrected": 2, "entered-in-error": 3}
 _CONTRADICTION = "contradicts a value of the same age or without a date: ask the patient"
 
 
@@ -41,7 +44,7 @@ class _Valid:
 
     statements: tuple[Statement, ...]
     searched: tuple[Searched, ...]
-    today: date
+    latest: date
 
     def newest_first(self, value_set: ValueSet) -> list[Statement]:
         """What was stated about one question, the newest first."""
@@ -49,7 +52,12 @@ class _Valid:
         return sorted(stated, key=_age, reverse=True)
 
     def is_future(self, day: date | None) -> bool:
-        return day is not None and day > self.today + _CLOCK_TOLERANCE
+        return day is not None and day > self.latest
+
+    def of_status(self, value_set: ValueSet, *, suspected: bool) -> _Valid:
+        """Only what is confirmed of one question, or only what is suspected."""
+        kept = (s for s in self.newest_first(value_set) if (s.value.status == _PRELIMINARY) is suspected)
+        return replace(self, statements=tuple(kept))
 
 
 def merge(*records: RecordStatements) -> RecordStatements:
@@ -60,15 +68,25 @@ def merge(*records: RecordStatements) -> RecordStatements:
     )
 
 
-def assemble(patient: Patient, record: RecordStatements, *, now: datetime) -> EhrData:
-    """Everything that pathways and scores may ask about one patient, as of `now`."""
+def suspicion(condition: str) -> str:
+    """The name under which `EhrData.conditions` holds a disease that is suspected and not confirmed."""
+    return f"suspected-{condition}"
+
+
+def assemble(patient: Patient, record: RecordStatements, *, now: datetime, today: date | None = None) -> EhrData:
+    """Everything that pathways and scores may ask about one patient, as of `now`, which is `today` at the site."""
     sets = codes.loaded()
-    valid = _Valid(_standing(record.statements), record.searched, now.date())
+    latest = now.date() + _CLOCK_TOLERANCE if today is None else today
+    valid = _Valid(_standing(record.statements), record.searched, latest)
     status = _value(valid, sets[codes.SMOKING_STATUS.name], _smoking_status)
     pack_years = _value(valid, sets[codes.PACK_YEARS.name], _pack_years)
     quit_date = _value(valid, sets[codes.QUIT_DATE.name], lambda value: _quit_date(value, valid))
     status, pack_years, quit_date = _settled(status, pack_years, quit_date)
-    items = {name: _item(valid, value_set) for name, value_set in sets.items() if value_set.kind != "answer"}
+    items = {
+        kind: {name: _item(valid, value_set) for name, value_set in sets.items() if value_set.kind == kind}
+        for kind in ("procedure", "symptom")
+    }
+    diseases = (_conditions(valid, value_set) for value_set in sets.values() if value_set.kind == "condition")
     return EhrData(
         birth_date=_demographic(patient.birth_date, "the birth date"),
         sex=_demographic(None if patient.sex is Sex.UNKNOWN else patient.sex, "the sex"),
@@ -77,9 +95,9 @@ def assemble(patient: Patient, record: RecordStatements, *, now: datetime) -> Eh
         pack_years=pack_years,
         quit_date=quit_date,
         measurements={},
-        conditions={name: items[name] for name in items if sets[name].kind == "condition"},
-        procedures={name: items[name] for name in items if sets[name].kind == "procedure"},
-        symptoms={name: items[name] for name in items if sets[name].kind == "symptom"},
+        conditions={name: fact for facts in diseases for name, fact in facts.items()},
+        procedures=items["procedure"],
+        symptoms=items["symptom"],
         assembled_at=now,
     )
 
@@ -109,19 +127,49 @@ def _age(statement: Statement) -> tuple[date, datetime, int]:
 
 
 def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T]) -> Fact[T]:
-    """The newest value that can be read; where there is none, why."""
-    unusable: list[str] = []
-    for statement in valid.newest_first(value_set):
-        if valid.is_future(statement.value.effective):
-            unusable.append("it is dated in the future")
-            continue
+    """The newest value; where that one cannot be read, why, and what the one before it said."""
+    stated = valid.newest_first(value_set)
+    timely = [statement for statement in stated if not valid.is_future(statement.value.effective)]
+    if not timely:
+        future = Unknown(f"{value_set.title} was found but cannot be used: it is dated in the future")
+        return future if stated else _absent(valid.searched, value_set)
+    newest, *older = timely
+    try:
+        return Known(read(newest.value), newest.value.effective, newest.source)
+    except InvalidInput as error:
+        found = f"{value_set.title} was found ({_on(newest.value.effective)}) but cannot be used: {error}"
+        return Unknown(found + _before(older, read))
+
+
+def _before(older: Iterable[Statement], read: Callable[[RecordValue], T]) -> str:
+    """What the newest readable one of older statements said: it is history, and does not stand in for today."""
+    for statement in older:
         try:
-            return Known(read(statement.value), statement.value.effective, statement.source)
-        except InvalidInput as error:
-            unusable.append(str(error))
-    if unusable:
-        return Unknown(f"{value_set.title} was found but cannot be used: {unusable[0]}")
-    return _absent(valid.searched, value_set)
+            said = read(statement.value)
+        except InvalidInput:
+            continue
+        words = f"{said.value:g}" if isinstance(said, Quantity) else str(said)
+        return f"; an older value, not taken as current, was: {words} ({_on(statement.value.effective)})"
+    return ""
+
+
+def _on(day: date | None) -> str:
+    return day.isoformat() if day else "no date"
+
+
+def _conditions(valid: _Valid, value_set: ValueSet) -> dict[str, Fact[ClinicalItem]]:
+    """A disease, and beside it the suspicion of one that nobody has confirmed.
+
+    A suspicion makes the disease unknown unless it is confirmed, or was refuted since.
+    """
+    confirmed = _item(valid.of_status(value_set, suspected=False), value_set)
+    suspected = _item(valid.of_status(value_set, suspected=True), value_set)
+    refuted_since = _item(valid, value_set) == confirmed
+    if isinstance(confirmed, Known) or not isinstance(suspected, Known) or refuted_since:
+        return {value_set.name: confirmed}
+    since = f" since {suspected.effective}" if suspected.effective else ""
+    doubt = Unknown(f"{value_set.title} is suspected{since} ({suspected.source}), not confirmed")
+    return {value_set.name: doubt, suspicion(value_set.name): suspected}
 
 
 def _item(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
@@ -191,7 +239,7 @@ def _quit_date(value: RecordValue, valid: _Valid) -> date:
 def _settled(
     status: Fact[SmokingStatus], pack_years: Fact[Quantity], quit_date: Fact[date]
 ) -> tuple[Fact[SmokingStatus], Fact[Quantity], Fact[date]]:
-    """Rule 4: never smoked excludes pack-years and a quit date; smoking now excludes having quit."""
+    """Rule 5: never smoked excludes pack-years and a quit date; smoking now excludes having quit."""
     never, now = _says(status, SmokingStatus.NEVER), _says(status, SmokingStatus.CURRENT)
     if never and isinstance(pack_years, Known) and pack_years.value.value > 0:
         status, pack_years = _newer(status, "smoking status", pack_years, "pack-years")

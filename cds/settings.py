@@ -9,12 +9,19 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
@@ -148,6 +155,11 @@ class Settings(BaseSettings):
     model_modes: dict[str, Mode] = Field(default_factory=dict)
     pathway_modes: dict[str, Mode] = Field(default_factory=dict)
     release: ReleaseMatrix = ReleaseMatrix()
+    #: Whose door /fhir is: it serves what this audience may see. Unverified results wait there too, unless it is
+    #: the radiologist's.
+    fhir_audience: Audience = Audience.EHR
+    #: Roles that must be alive for /health/ready; a site without DICOM, say, leaves it out.
+    expected_roles: tuple[str, ...] = ("worker", "hl7", "dicom")
     #: Options that a site must set itself, keyed "<pathway>.<option>", e.g. "emphysema.laa_950_percent".
     site_options: dict[str, str] = Field(default_factory=dict)
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
@@ -192,6 +204,9 @@ class Settings(BaseSettings):
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
         mistakes += [f"{path} does not exist" for path in self._files() if not path.is_file()]
+        token = self.http_token_file
+        if token is not None and token.is_file() and not token.read_text().strip():
+            mistakes.append("CDS_HTTP_TOKEN_FILE holds no token")
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -230,15 +245,35 @@ def is_loopback(host: str) -> bool:
 
 def load(**overrides: object) -> Settings:
     """Read the settings; raise ConfigurationError with every mistake, each naming its variable."""
+    mistakes = [f"{name}: no setting has this name" for name in unknown_variables()]
     file = os.environ.get("CDS_CONFIG_FILE")
     if file and not Path(file).is_file():
-        raise ConfigurationError([f"CDS_CONFIG_FILE: {file} does not exist"])
-    try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
-    except ValidationError as error:
-        raise ConfigurationError(_mistakes(error)) from None
-    except ValueError as error:
-        raise ConfigurationError([str(error)]) from None
+        raise ConfigurationError([*mistakes, f"CDS_CONFIG_FILE: {file} does not exist"])
+    settings = _read(overrides, mistakes)
+    if mistakes or settings is None:
+        raise ConfigurationError(mistakes)
+    return settings
+
+
+def _read(overrides: dict[str, object], mistakes: list[str]) -> Settings | None:
+    """Read again without what was wrong, so that one mistake does not hide the others."""
+    given = dict(overrides)
+    for _ in range(len(Settings.model_fields)):
+        try:
+            return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
+        except ValidationError as error:
+            mistakes += [m for m in _mistakes(error) if m not in mistakes]
+            wrong = {str(item["loc"][0]) for item in error.errors() if item["loc"]} & set(Settings.model_fields)
+        except tomllib.TOMLDecodeError as error:
+            mistakes.append(f"CDS_CONFIG_FILE: the file is no TOML: {error}")
+            return None
+        except SettingsError as error:
+            wrong = {name for name in Settings.model_fields if f'"{name}"' in str(error)}
+            mistakes += [f'CDS_{name.upper()}: want JSON, such as {{"name": "value"}}' for name in wrong]
+        if not wrong - given.keys():
+            return None
+        given |= {name: Settings.model_fields[name].get_default(call_default_factory=True) for name in wrong}
+    return None
 
 
 def unknown_variables() -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.fhir.elements import unit_name
+from adapters.fhir.emission import guidance
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.matching import MatchState
-from cds.domain.recommendation import Advice, CouldNotTell, Recommendation
-from cds.domain.report import Report
+from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay, Recommendation
+from cds.domain.report import Audience, Report
 
 DISCLAIMER = "AI output, preliminary, advisory; not a radiology report."
+#: How a release names the audience that a reason is about.
+_REFERRAL = f"{Audience.REFERRAL.value}: "
 
 
 def text(report: Report) -> str:
@@ -39,11 +42,22 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"Not attached to a patient: {'; '.join(report.match.reasons)}."
     for outcome in report.outcomes:
         yield from _of_model(outcome)
-    for said in report.decision.outcomes:
+    for said in guidance(report):
         if isinstance(said, Advice):
             yield from _of_advice(said)
         elif isinstance(said, CouldNotTell):
             yield f"Could not be told: {said.title}: {_with(said.reason, said.missing)}."
+    yield from _withheld(report)
+
+
+def _withheld(report: Report) -> Iterator[str]:
+    """That a guideline has something to say which the release keeps back, and why."""
+    release = report.decision.release
+    kept = any(not isinstance(said, NothingToSay) for said in report.decision.outcomes)
+    if kept and release.withheld and not release.allows(Audience.REFERRAL):
+        own = [reason for reason in release.withheld if reason.startswith(_REFERRAL)]
+        reasons = "; ".join(reason.removeprefix(_REFERRAL) for reason in own or release.withheld)
+        yield f"Recommendations are withheld: {reasons}."
 
 
 def _of_model(outcome: ModelOutcome) -> Iterator[str]:

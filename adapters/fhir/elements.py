@@ -43,9 +43,10 @@ def quantity(value: Quantity) -> Element:
     return {"value": value.value, "unit": unit_name(value.unit), "system": UCUM, "code": value.unit}
 
 
-def reference(resource_type: str, resource_id: str, display: str = "") -> Element:
-    """A relative reference, which stays right whatever base URL the server is reached by."""
-    element: Element = {"reference": f"{resource_type}/{resource_id}"}
+def reference(resource_type: str, resource_id: str, display: str = "", *, version: int | None = None) -> Element:
+    """A relative reference, which stays right whatever base URL the server is reached by; to one version if given."""
+    history = "" if version is None else f"/_history/{version}"
+    element: Element = {"reference": f"{resource_type}/{resource_id}{history}"}
     return element | ({"display": display} if display else {})
 
 

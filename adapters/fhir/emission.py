@@ -20,7 +20,8 @@ from adapters.fhir.elements import Element, absent, coding, reference, without_e
 from cds.domain.identity import Patient
 from cds.domain.ids import resource_id
 from cds.domain.matching import MatchState
-from cds.domain.report import Report
+from cds.domain.recommendation import PathwayOutcome
+from cds.domain.report import Audience, Report
 from cds.domain.resource import NewResource
 from cds.errors import InvalidResource
 
@@ -36,11 +37,16 @@ _MODELS: Mapping[str, type[BaseModel]] = {
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """One report on its way to FHIR. `by_authority` maps an assigning authority to its identifier system."""
+    """One report on its way to FHIR. `by_authority` maps an assigning authority to its identifier system.
+
+    `previous` is the version of the study's DiagnosticReport that is stored now, 0 where there is none, None where it
+    is not known. It is not the report's own number less one: a report that nobody may see makes no DiagnosticReport.
+    """
 
     report: Report
     by_authority: Mapping[str, str]
     site_name: str
+    previous: int | None = None
 
     @property
     def patient(self) -> Patient | None:
@@ -85,6 +91,11 @@ class Emission:
     ) -> NewResource:
         """Check a body and pair it with its index columns."""
         return new_resource(body, patient_id=self.patient_id if of_patient else None, identifiers=identifiers)
+
+
+def guidance(report: Report) -> tuple[PathwayOutcome, ...]:
+    """What the guidelines say, where the release lets referral advice out; the findings do not wait (SAFETY 4)."""
+    return report.decision.outcomes if report.decision.release.allows(Audience.REFERRAL) else ()
 
 
 def ai_label() -> Element:

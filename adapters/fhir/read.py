@@ -1,6 +1,6 @@
 """What an EHR sends, read tolerantly: Patient, and statements from the prefetch of CDS Hooks.
 
-Nothing here validates: an odd resource says less, it does not fail the call. What was not delivered was not searched.
+Nothing here validates: an odd resource says less, it does not fail the call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from adapters.fhir.tolerant import Value, codings, earliest_day, full_day, has_c
 from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
-from cds.domain.message import RecordStatements, RecordValue, Searched, Statement
+from cds.domain.message import RecordValue, Statement
 from cds.errors import InvalidResource
 
 SOURCE = "FHIR prefetch"
@@ -63,29 +63,19 @@ def read_patient(resource: Resource, identifier_systems: Mapping[str, str]) -> P
     )
 
 
-def read_statements(
-    prefetch: Mapping[str, object],
-    today: date,
-    *,
-    covers: Mapping[str, tuple[str, ...]] | None = None,
-    patient_id: str | None = None,
-) -> RecordStatements:
+def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statement, ...]:
     """All that Observations, Conditions, Procedures and DiagnosticReports of a prefetch state.
 
-    `covers` names the value sets that each key asks for: those of the keys that arrived whole count as searched, an
-    empty Bundle included; null, an OperationOutcome, a further page or no such key do not. Without `covers` all keys
-    must have arrived whole. Resources of another patient than `patient_id` (the EHR's logical id) are left out.
+    Whose they are, and what an answer without them proves, is for the caller, who knows what was asked.
     """
     received_at = datetime.combine(today, time.min, UTC)
     values = [
         value
         for key, answer in prefetch.items()
         for index, resource in enumerate(_resources(answer))
-        if _is_about(resource, patient_id)
         for value in _values(resource, f"{key}/{index}")
     ]
-    statements = {value.key: Statement(value, SOURCE, received_at) for value in values}
-    return RecordStatements(tuple(statements.values()), _searched(prefetch, covers))
+    return tuple({value.key: Statement(value, SOURCE, received_at) for value in values}.values())
 
 
 def _identifiers(resource: Resource, identifier_systems: Mapping[str, str]) -> Iterator[Identifier]:
@@ -114,41 +104,11 @@ def _deceased(resource: Resource) -> bool | None:
     return stated if isinstance(stated, bool) else None
 
 
-def _searched(prefetch: Mapping[str, object], covers: Mapping[str, tuple[str, ...]] | None) -> tuple[Searched, ...]:
-    searches = {key: answer for key, answer in prefetch.items() if obj(answer).get("resourceType") != "Patient"}
-    if covers is None:
-        whole = bool(searches) and all(_is_whole(answer) for answer in searches.values())
-        return (Searched(SOURCE, None),) if whole else ()
-    asked = [name for key, names in covers.items() if _is_whole(searches.get(key)) for name in names]
-    return (Searched(SOURCE, None, tuple(dict.fromkeys(asked))),) if asked else ()
-
-
-def _is_whole(answer: object) -> bool:
-    """True for a Bundle without a further page and without an error inside; a single resource was not a search."""
-    bundle = obj(answer)
-    if bundle.get("resourceType") != "Bundle":
-        return False
-    more = any(link.get("relation") == "next" for link in items(bundle.get("link")))
-    return not more and not any(_is_failure(resource) for resource in _resources(bundle))
-
-
-def _is_failure(resource: Resource) -> bool:
-    severities = {issue.get("severity") for issue in items(resource.get("issue"))}
-    return resource.get("resourceType") == "OperationOutcome" and bool(severities & {"error", "fatal"})
-
-
 def _resources(answer: object) -> list[Resource]:
     resource = obj(answer)
     if resource.get("resourceType") == "Bundle":
         return [obj(entry.get("resource")) for entry in items(resource.get("entry"))]
     return [resource]
-
-
-def _is_about(resource: Resource, patient_id: str | None) -> bool:
-    """False only where the resource names another Patient of the same server."""
-    reference = text(obj(resource.get("subject")).get("reference"))
-    kind, _, named = reference.split("/_history/")[0].rpartition("/")
-    return patient_id is None or not kind.endswith("Patient") or named == patient_id
 
 
 def _values(resource: Resource, place: str) -> Iterator[RecordValue]:

@@ -19,13 +19,18 @@ from cds.domain.resource import NewResource
 _WITHDRAWABLE = frozenset({"DiagnosticReport", "Observation", "RiskAssessment"})
 
 
-def resources(report: Report, *, identifier_systems: Mapping[str, str], site_name: str) -> list[NewResource]:
+def resources(
+    report: Report, *, identifier_systems: Mapping[str, str], site_name: str, previous: int | None = None
+) -> list[NewResource]:
     """Everything that one version of a report says in FHIR, each resource checked against R4.
 
     Ids stay the same over the versions of a study, so that the store numbers them. `identifier_systems` maps system
     to assigning authority. Without a matched patient no Patient is made, and the subject says that it is not known.
+    `previous` is the version of the study's DiagnosticReport that is stored now, 0 where there is none; without it
+    only a first report knows the number that the store will give.
     """
-    emission = Emission(report, systems.systems_by_authority(identifier_systems), site_name)
+    known = 0 if previous is None and report.version == 1 else previous
+    emission = Emission(report, systems.systems_by_authority(identifier_systems), site_name, known)
     found = observations(emission)
     results = [o.resource for o in found]
     risks = risk_assessments(emission, found)
@@ -38,7 +43,7 @@ def resources(report: Report, *, identifier_systems: Mapping[str, str], site_nam
         *results,
         *risks,
         main,
-        provenance(emission, [main, *results, *risks]),
+        provenance(emission, main, [*results, *risks]),
     ]
 
 

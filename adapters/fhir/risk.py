@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from adapters.fhir import systems
 from adapters.fhir.elements import Element, concept, note, reference, without_empty
-from adapters.fhir.emission import Emission, ai_label
+from adapters.fhir.emission import Emission, ai_label, guidance
 from adapters.fhir.observation import FindingObservation
 from cds.domain.coding import Coding
 from cds.domain.recommendation import Advice, InputUsed, RiskResult
@@ -16,9 +16,9 @@ _DAYS_PER_YEAR = 365.25
 
 
 def risk_assessments(emission: Emission, observations: tuple[FindingObservation, ...]) -> tuple[NewResource, ...]:
-    """One per score that could be evaluated; the first advice that carries a score speaks for it."""
+    """One per score that could be evaluated and is released; the first advice that carries a score speaks for it."""
     found: dict[str, NewResource] = {}
-    for advice in [said for said in emission.report.decision.outcomes if isinstance(said, Advice)]:
+    for advice in [said for said in guidance(emission.report) if isinstance(said, Advice)]:
         for risk in advice.risks:
             if risk.value is not None and risk.score not in found:
                 basis = [o.resource for o in observations if o.finding_key in advice.finding_keys]

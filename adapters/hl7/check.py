@@ -13,7 +13,7 @@ from itertools import islice
 
 from adapters.hl7.events import ORDER_TYPES, PATIENT_TYPES, WITHOUT_PATIENT, not_applied
 from adapters.hl7.header import Header, read_header
-from adapters.hl7.text import codec, decode
+from adapters.hl7.text import codec, decode, without_controls
 from cds.domain.message import RawMessage
 from cds.errors import InvalidMessage
 
@@ -35,6 +35,8 @@ _REQUIRED = {9: "a message type", 10: "a message control id", 11: "a processing 
 def check(block: bytes, peer: str, received_at: datetime, header: Header | None = None) -> RawMessage:
     """The message with what the log needs to know of it; InvalidMessage says what was wanted and where."""
     header = header or read_header(block)
+    if b"\x00" in block:
+        raise InvalidMessage("want text, found a byte that is zero", condition="102")
     _check_header(header)
     if any(True for _ in _segments(block, "MSH", header)):
         raise InvalidMessage("want one message in a block, found a second MSH", location="MSH^2", condition="100")
@@ -135,7 +137,8 @@ def _raw_message(block: bytes, header: Header, peer: str, received_at: datetime)
     declared = codec(header.field(18), header.delimiters.repetition)
 
     def text(value: str) -> str:
-        return decode(value.encode("latin-1"), declared)[0] if not value.isascii() else value
+        plain = value.isascii() and value.isprintable()
+        return value if plain else without_controls(decode(value.encode("latin-1"), declared)[0])
 
     return RawMessage(
         raw=block,

@@ -58,9 +58,16 @@ class Context:
 
     def number(self, value: Value) -> Identifier | None:
         """An order number (EI): its value with its namespace or universal id, else the site's authority or sender."""
-        text = value.text(1)
-        assigner = value.text(2) or value.text(3) or self.site.assigning_authority or self.sender
+        text = self.identifying(value)
+        assigner = stated_assigner(value) or self.site.assigning_authority or self.sender
         return Identifier(text, assigner or "unknown") if text else None
+
+    def identifying(self, value: Value) -> str:
+        """The first component of an identifier; empty, with a warning, where control characters stand in the value."""
+        if value.garbled:
+            self.note("an identifier with control characters was dropped")
+            return ""
+        return value.text(1)
 
     def _time(self, read: Callable[[str, tzinfo], T], text: str, where: str) -> T | None:
         if not text:
@@ -70,3 +77,8 @@ class Context:
         except (ValueError, OverflowError):
             self.note(f"{where} is no date or time of at least a day")
             return None
+
+
+def stated_assigner(value: Value) -> str:
+    """Whose number an EI says that it is: its namespace, else its universal id; empty where it says neither."""
+    return value.text(2) or value.text(3)

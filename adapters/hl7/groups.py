@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from adapters.hl7.context import Context
-from adapters.hl7.message import Message, Segment
+from adapters.hl7.context import Context, stated_assigner
+from adapters.hl7.message import Message, Segment, Value
 from cds.domain.identity import Identifier
 
 
@@ -27,11 +27,20 @@ class Group:
 
     def number(self, number: int, context: Context) -> Identifier | None:
         """Order number 2 (placer) or 3 (filler), of ORC before OBR; of the OBR first where the ORC is shared."""
-        values = [context.number(self.orc.value(number)), context.number(self.obr.value(number))]
-        stated = [value for value in values if value]
-        if len({value.value for value in stated}) > 1 and not self.shared:
+        stated = [found for value in self._values(number) if (found := context.number(value))]
+        if len({found.value for found in stated}) > 1 and not self.shared:
             context.note(f"ORC-{number} and OBR-{number} differ: ORC-{number} is taken")
-        return next(iter(stated[::-1] if self.shared else stated), None)
+        return next(iter(stated), None)
+
+    def assigner(self, number: int, context: Context) -> str:
+        """Whose the order number says that it is, in ORC or OBR; empty where neither says so."""
+        taken = self.number(number, context)
+        same = (value for value in self._values(number) if taken and value.text(1) == taken.value)
+        return next(filter(None, map(stated_assigner, same)), "")
+
+    def _values(self, number: int) -> list[Value]:
+        values = [self.orc.value(number), self.obr.value(number)]
+        return values[::-1] if self.shared else values
 
 
 def read_groups(message: Message) -> list[Group]:

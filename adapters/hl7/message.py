@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from adapters.hl7.delimiters import STANDARD, Delimiters, split
 from adapters.hl7.header import read_header
-from adapters.hl7.text import GUESSED, codec, decode, unescape
+from adapters.hl7.text import GUESSED, codec, decode, unescape, without_controls
 
 _DELETE = '""'
 _TEXTS = ("OBX", "NTE")
@@ -34,6 +34,12 @@ class Value:
         """True where the sender asks to delete what stood here."""
         return self.raw.strip() == _DELETE
 
+    @property
+    def garbled(self) -> bool:
+        """True where decoding drops control characters: what identifies somebody must not be read from it."""
+        decoded = unescape(self.raw, self.syntax.delimiters, self.syntax.codec)
+        return without_controls(decoded) != decoded
+
     def text(self, component: int = 1, subcomponent: int = 0) -> str:
         """One component, or one subcomponent of it, decoded; a component of text may hold a stray subcomponent mark."""
         part = _nth(split(self.raw, self.syntax.delimiters.component), component)
@@ -47,7 +53,7 @@ class Value:
 
     def _decoded(self, part: str) -> str:
         text = part.strip(" ")
-        return "" if text == _DELETE else unescape(text, self.syntax.delimiters, self.syntax.codec)
+        return "" if text == _DELETE else without_controls(unescape(text, self.syntax.delimiters, self.syntax.codec))
 
 
 class Segment:

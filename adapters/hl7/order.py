@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from adapters.hl7.coded import coding
-from adapters.hl7.context import Context
+from adapters.hl7.context import Context, stated_assigner
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.message import Message, Segment, Value
 from cds.domain.coding import Coding
@@ -22,12 +22,15 @@ _CONTROL = {
     **dict.fromkeys(("CA", "DC", "OC", "OD", "CR", "DR", "RP", "RQ", "RU"), OrderStatus.REVOKED),
     **dict.fromkeys(("HD", "OH", "HR"), OrderStatus.ON_HOLD),
 }
-#: HL7 table 0038, for a control code that says nothing itself.
+#: HL7 table 0038, for a control code that says nothing itself. ER says nothing of the order.
 _STATUS = {
     **dict.fromkeys(("CA", "DC", "RP"), OrderStatus.REVOKED),
+    **dict.fromkeys(("A", "IP", "SC"), OrderStatus.ACTIVE),
     "CM": OrderStatus.COMPLETED,
     "HD": OrderStatus.ON_HOLD,
 }
+#: HL7 table 0119: these end a hold.
+_RELEASED = frozenset({"RL", "OE", "OR"})
 #: HL7 table 0485 and words that senders use.
 _PRIORITIES = {
     "S": Priority.STAT,
@@ -46,6 +49,11 @@ _MODALITIES = frozenset(
 )
 #: What an ORC is followed by where it orders something else.
 _NOT_IMAGING = frozenset({"RXO", "RXE", "RQD", "ODS", "ODT"})
+#: HL7 table 0074, the sections of a laboratory. SR (serology) is left out: in imaging it is a structured report.
+_LABORATORY = frozenset(
+    {"BG", "BLB", "CG", "CH", "CP", "GE", "HM", "IMM", "LAB", "MB", "MCB", "MYC", "OSL", "PAR", "PAT", "SP", "TX"}
+    | {"URN", "VR"}
+)
 _NEW = frozenset({"NW", "SN", "RO", "PA", "CH"})
 #: PS3.5 section 9.1.
 _UID = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
@@ -60,7 +68,7 @@ def read_orders(message: Message, patient: Identifier, context: Context) -> tupl
     common = [segment for segment in message if segment.name == "DG1" and not _in_groups(segment, groups)]
     changes: dict[OrderChange, None] = {}
     for group in groups:
-        if _NOT_IMAGING & {segment.name for segment in group.rest}:
+        if _is_something_else(group):
             context.note("an order that is no imaging order was left out")
             continue
         control = group.orc.text(1)
@@ -68,7 +76,8 @@ def read_orders(message: Message, patient: Identifier, context: Context) -> tupl
             raise InvalidMessage("want an order control code in ORC-1", location="ORC^1^1", condition="101")
         procedures = group.all("IPC") or [Segment("", message.syntax)]
         orders = (_order(group, procedure, patient, context, common) for procedure in procedures)
-        changes |= dict.fromkeys(OrderChange(order, control) for order in _exams(orders))
+        states = stated_status(control, group.orc.text(5)) is not None
+        changes |= dict.fromkeys(OrderChange(order, control, states) for order in _exams(orders))
     return tuple(_with_shared_study(list(changes), message, context))
 
 
@@ -87,9 +96,17 @@ def priority(group: Group, context: Context) -> Priority | None:
     return _PRIORITIES.get(code, Priority.ROUTINE) if code else None
 
 
-def status(control: str, state: str) -> OrderStatus:
-    """ORC-1 where it changes the order's life, else ORC-5, else active."""
-    return _CONTROL.get(control) or _STATUS.get(state) or OrderStatus.ACTIVE
+def stated_status(control: str, state: str) -> OrderStatus | None:
+    """ORC-1 where it closes or holds the order, else ORC-5, else the end of a hold; None where nothing is said."""
+    released = OrderStatus.ACTIVE if control in _RELEASED else None
+    return _CONTROL.get(control) or _STATUS.get(state) or released
+
+
+def _is_something_else(group: Group) -> bool:
+    """An order of drugs, goods or diet, or one of a laboratory's section that speaks of no images."""
+    names = {segment.name for segment in group.rest}
+    laboratory = group.obr.text(24).upper() in _LABORATORY
+    return bool(_NOT_IMAGING & names) or (laboratory and not names & {"IPC", "ZDS"})
 
 
 def _order(
@@ -105,9 +122,9 @@ def _order(
     return ServiceRequest(
         placer_order_number=placer,
         filler_order_number=filler,
-        accession=_accession(group, procedure, placer, filler, context),
+        accession=_accession(group, procedure, context),
         patient=patient,
-        status=status(control, orc.text(5)),
+        status=stated_status(control, orc.text(5)) or OrderStatus.ACTIVE,
         priority=priority(group, context),
         procedure=_procedure(group, procedure, context),
         modality=_modality(procedure.text(5) or obr.text(24), context),
@@ -129,17 +146,18 @@ def _exams(orders: Iterable[ServiceRequest]) -> list[ServiceRequest]:
     return list(exams.values())
 
 
-def _accession(
-    group: Group, procedure: Segment, placer: Identifier | None, filler: Identifier | None, context: Context
-) -> Identifier | None:
+def _accession(group: Group, procedure: Segment, context: Context) -> Identifier | None:
     for value in (procedure.value(1), group.obr.value(18)):
-        if value.text(1):
-            return _issued(value.text(1), value.text(2) or value.text(3) or context.site.accession_issuer, context)
-    number = {"none": None, "ORC-2": placer, "ORC-3": filler}[context.site.accession_fallback]
-    return _issued(number.value, context.site.accession_issuer or number.assigner, context) if number else None
+        if text := context.identifying(value):
+            return _issued(text, stated_assigner(value), context)
+    number = {"none": 0, "ORC-2": 2, "ORC-3": 3}[context.site.accession_fallback]
+    found = group.number(number, context) if number else None
+    return _issued(found.value, group.assigner(number, context), context) if found else None
 
 
-def _issued(value: str, issuer: str, context: Context) -> Identifier | None:
+def _issued(value: str, stated: str, context: Context) -> Identifier | None:
+    """An accession number is its issuer's own: what the number states, and only without it the site's."""
+    issuer = stated or context.site.accession_issuer
     if not issuer:
         context.note("the accession number has no issuer, and none is configured: the order cannot match images")
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from adapters.hl7.context import Context
 from adapters.hl7.message import Segment, Value
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
@@ -11,22 +13,31 @@ from cds.errors import InvalidMessage
 _SEXES = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "U": Sex.UNKNOWN, "A": Sex.OTHER, "N": Sex.OTHER}
 #: HL7 table 0203: types that number a patient, so that the site's authority may be assumed for them.
 _PATIENT_NUMBERS = frozenset({"", "MR", "PI", "PT"})
+#: HL7 table 0203: types that number one person at their authority. Medical records and persons (temporary ones too), a
+#: nation's or jurisdiction's numbers, and the insured person's own; U is "unspecified". All others number something
+#: else, or several people: accounts, visits, subscribers of a family's policy, licences, documents, cards, employees.
+_PERSON_NUMBERS = _PATIENT_NUMBERS | {"MRT", "PE", "PN", "PNT", "NI", "NH", "SS", "HC", "JHN", "MA", "MC", "U"}
+#: NNxxx of table 0203: a nation's number of a person, xxx is the country (ISO 3166).
+_NATIONAL = re.compile(r"NN[A-Z]{3}")
+#: What senders write instead of a code of the table.
+_WORDS = {"MRN": "MR", "SSN": "SS"}
 
 
 def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
     """The patient, and the identifier that orders are filed under: the first of type MR or PI, else the first.
 
     Name, birth date and sex are unknown where they are empty and where the sender deletes them (`""`, with a warning).
-    InvalidMessage where no identifier has an authority.
+    Only identifiers of a person count (table 0203): an account or visit number that is given out again would make two
+    patients one. InvalidMessage where none of them has an authority.
     """
     found = [
         (identifier, kind)
         for value in pid.values(3)
         if (identifier := _identifier(value, context))
-        for kind in (value.text(5),)
+        for kind in (_type(value),)
     ]
     if not found:
-        text = "want an identifier with an assigning authority in PID-3.4, or a configured one"
+        text = "want an identifier of a person with an assigning authority in PID-3.4, or a configured one"
         raise InvalidMessage(text, location="PID^1^3", condition="101", permanent=False)
     for number, what in ((5, "name"), (7, "birth date"), (8, "sex")):
         if pid.value(number).deleted:
@@ -42,8 +53,11 @@ def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
 
 
 def _identifier(value: Value, context: Context) -> Identifier | None:
-    number, kind = value.text(1), value.text(5)
+    number, kind = context.identifying(value), _type(value)
     if not number:
+        return None
+    if kind not in _PERSON_NUMBERS and not _NATIONAL.fullmatch(kind):
+        context.note("an identifier of PID-3 whose type (PID-3.5) is not a person's was left out")
         return None
     authority = value.text(4, 1) or value.text(4, 2)
     if not authority and kind in _PATIENT_NUMBERS:
@@ -52,6 +66,11 @@ def _identifier(value: Value, context: Context) -> Identifier | None:
         context.note("an identifier of PID-3 without an assigning authority was dropped")
         return None
     return Identifier(number, authority)
+
+
+def _type(value: Value) -> str:
+    kind = value.text(5).upper()
+    return _WORDS.get(kind, kind)
 
 
 def _name(pid: Segment) -> HumanName:

@@ -1,6 +1,7 @@
 """A report as ORU^R01 of HL7 v2.5.1: preliminary, under our own filler number and code, linked to the exam's order.
 
-So it can neither complete the exam's order nor touch the radiologist's report (SAFETY section 3).
+So it can neither complete the exam's order nor touch the radiologist's report (SAFETY section 3): OBR-2 stays empty,
+because receivers file a result under the placer's order that it names, and complete that order.
 """
 
 from __future__ import annotations
@@ -125,7 +126,6 @@ def _request(report: Report, zone: ZoneInfo) -> Encoded:
         "OBR",
         {
             1: field("1"),
-            2: _number(placer),
             3: components(f"SL-{report.study.public_id}", OUR_NAME),
             4: components("AI-ANALYSIS", "AI analysis of imaging study", OUR_CODES),
             7: _study_time(report, zone),
@@ -167,10 +167,6 @@ def _observation(number: int, observation: Observation, report: Report, zone: Zo
 
 def _note(number: int, text: str) -> Encoded:
     return segment("NTE", {1: field(str(number)), 2: field("L"), 3: field(text)})
-
-
-def _number(identifier: Identifier | None) -> Encoded:
-    return components(identifier.value, identifier.assigner) if identifier else NOTHING
 
 
 def _parent(identifier: Identifier | None) -> Encoded:

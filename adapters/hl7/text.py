@@ -30,6 +30,8 @@ CODECS = {
 }
 GUESSED = "the character set was guessed"
 
+#: C0 control characters except tab and line breaks: no value has them, and a database's text has no NUL.
+_CONTROLS = dict.fromkeys(number for number in range(0x20) if chr(number) not in "\t\n\r")
 _FORMATTING = r"\.(?:br|sp|fi|nf|in|ti|sk|ce)[ ]?[+-]?\d{0,4}"
 _BREAKS = (".br", ".sp", ".ce")
 
@@ -55,6 +57,11 @@ def decode(raw: bytes, declared: str | None) -> tuple[str, str, bool]:
             continue
         return text, name, not (name == declared or raw.isascii() or (declared is None and name == "utf-8"))
     raise InvalidMessage("the bytes fit neither MSH-18 nor UTF-8 nor Windows-1252", location="MSH^1^18")
+
+
+def without_controls(text: str) -> str:
+    """The text without C0 control characters except tab and line breaks."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def unescape(text: str, delimiters: Delimiters, codec_name: str) -> str:

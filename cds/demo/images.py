@@ -59,6 +59,8 @@ def users_study(source: Path, cast: Cast, folder: Path) -> Images:
     Files without UIDs, patient or accession number (they were anonymised) are sent as copies in `folder` that belong
     to the demo's patient; the user's own are never changed. Raise NotFound where there is no DICOM file.
     """
+    if not source.is_dir():
+        raise NotFound(f"{source} is no folder")
     found = read_headers(source)
     if not found:
         raise NotFound(f"{source} holds no DICOM file")

@@ -37,6 +37,7 @@ from cds.demo.story import IDENTIFIER_SYSTEM, Cast
 from cds.domain.story import Story
 from cds.errors import SightlineError
 from cds.exclusive import holder
+from cds.lifeline import LIFELINE_FD
 from cds.render import why as telling
 from cds.settings import Settings, load
 
@@ -162,7 +163,15 @@ def _server(stage: Stage, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         f"LAA-950, {_DEMO_CUT_OFF} %, is the demo's: there is no agreed one."
     )
     with log_file.open("wb") as log:
-        server = subprocess.Popen([sys.executable, "-P", "-m", "cds", "serve"], stderr=log, stdout=log)
+        lifeline, ours = os.pipe()  # closed by the kernel, however the demo ends: the server ends with it
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cds", "serve"],
+            stderr=log,
+            stdout=log,
+            pass_fds=(lifeline,),
+            env={**os.environ, LIFELINE_FD: str(lifeline)},
+        )
+        os.close(lifeline)
         try:
             _wait_until_ready(stage, server, log_file)
             yield server
@@ -172,6 +181,7 @@ def _server(stage: Stage, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
                 server.wait(settings.drain_s + 10)
             except subprocess.TimeoutExpired:
                 server.kill()
+            os.close(ours)
 
 
 def _wait_until_ready(stage: Stage, server: subprocess.Popen[bytes], log_file: Path) -> None:

@@ -67,29 +67,34 @@ def queue_priority(orders: Iterable[ServiceRequest]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """An order as a message states it, and what the message does to it (ORC-1)."""
+    """An order as a message states it, and what the message does to it (ORC-1).
+
+    `states_status` is False where the message says nothing of the order's status.
+    """
 
     order: ServiceRequest
     control: str
+    states_status: bool = True
 
 
 def merge_order(before: ServiceRequest, change: OrderChange) -> tuple[ServiceRequest, str]:
     """What an order is after a message, and why (SAFETY section 3). Empty fields mean no change.
 
-    A closed order is not revived by a late NW, nor an open one changed by a message older than what is known.
+    A closed order is not revived by a late NW, nor an open one changed by a message older than what is known; a cancel
+    is never older.
     """
     said = change.order
     if before.status is OrderStatus.REVOKED and said.status is not OrderStatus.REVOKED:
         return before, "the order was cancelled; a later message does not revive it"
-    if before.changed_at and said.changed_at and said.changed_at < before.changed_at:
-        return before, "the message is older than what is known of the order"
     closed = said.status is OrderStatus.REVOKED
+    if not closed and before.changed_at and said.changed_at and said.changed_at < before.changed_at:
+        return before, "the message is older than what is known of the order"
     after = replace(
         before,
         filler_order_number=said.filler_order_number or before.filler_order_number,
         placer_order_number=said.placer_order_number or before.placer_order_number,
         accession=said.accession or before.accession,
-        status=said.status,
+        status=said.status if change.states_status else before.status,
         priority=before.priority if closed else said.priority or before.priority,
         procedure=said.procedure or before.procedure,
         modality=said.modality or before.modality,

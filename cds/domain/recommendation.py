@@ -104,13 +104,14 @@ class NothingToSay:
 
 @dataclass(frozen=True, slots=True)
 class CouldNotTell:
-    """The pathway could not be evaluated: what is missing, and how to get it."""
+    """The pathway could not be evaluated: what is missing, and how to get it. `failed` where it broke on the way."""
 
     pathway: str
     title: str
     reason: str
     missing: tuple[str, ...] = ()
     how_to_get: tuple[str, ...] = ()
+    failed: bool = False
     kind: Literal["could-not-tell"] = "could-not-tell"
 
 

@@ -22,6 +22,8 @@ Json = dict[str, object]
 
 #: "a < 140 summary message" (CDS Hooks 2.0, card attributes).
 LONGEST_SUMMARY = 139
+#: The system of DiagnosticReport.identifier, as the FHIR edge writes it.
+REPORT_IDENTIFIER = "urn:sightline:report"
 _REPORT = "DiagnosticReport"
 _TOPIC = Coding(codes.SIGHTLINE_TOPIC, "imaging-findings", "Findings on images")
 _UNREADABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
@@ -72,7 +74,7 @@ def advice(site: Site, report: Report, said: Advice, patient_id: str) -> Json:
 
 
 def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -> Json:
-    """One card for all that could not be evaluated of one study: what, why, and how to change that."""
+    """One card for all that failed on one study: what, why, and how to change that (SAFETY section 6)."""
     date = f"images of {md.day(report.study.study_date)}"
     lines = [f"**{md.escape(item.title)}**: {md.escape(item.reason)}" for item in untold]
     missing = [md.escape(text) for item in untold for text in item.missing]
@@ -151,10 +153,7 @@ def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: 
         "supportingInfo": [
             {
                 "type": _REPORT,
-                "identifier": {
-                    "system": "urn:ietf:rfc:3986",
-                    "value": f"urn:uuid:{resource_id(report.study, _REPORT)}",
-                },
+                "identifier": {"system": REPORT_IDENTIFIER, "value": report.study.public_id},
                 "display": f"AI analysis of the images of {day}",
             }
         ],

@@ -13,7 +13,7 @@ from cds import record
 from cds.domain.finding import Findings, ModelOutcome
 from cds.domain.identity import Patient, Sex
 from cds.domain.message import RecordStatements
-from cds.domain.recommendation import Advice, Case, CouldNotTell, NothingToSay, PathwayOutcome
+from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
 from cds.domain.report import Audience, Report
 from cds.hooks import cards, prefetch
 from cds.hooks.cards import Site
@@ -24,7 +24,8 @@ ID = "imaging-findings"
 
 _UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
 _SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
-_CONTRADICTS = "The birth date contradicts the one that came with the images; a person must decide."
+_OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the images; a person must decide."
+_OTHER_SEX = "The sex contradicts the one that came with the images; a person must decide."
 
 
 def service() -> Service:
@@ -72,7 +73,7 @@ def respond(request: HookRequest, context: HookContext) -> list[Json]:
     stated = prefetch.statements(request.prefetch, request.patient_id, context.read_statements)
     asked = _Asked(request, context, patient, stated)
     reports = _reports(patient, context)
-    doubt = _doubt(patient, reports)
+    doubt = _doubt(patient, reports, context)
     if doubt:
         context.on_shown(CardsShown(ID, None, 1, (doubt,)))
         return [cards.unidentified(asked.site, request.hook_instance, doubt)]
@@ -87,15 +88,17 @@ def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
     return tuple({report.study.study_instance_uid: report for report in found}.values())
 
 
-def _doubt(patient: Patient, reports: tuple[Report, ...]) -> str:
+def _doubt(patient: Patient, reports: tuple[Report, ...], context: HookContext) -> str:
     """Why no result may be shown for this patient; empty where nothing contradicts (SAFETY section 1)."""
     if not patient.identifiers:
         return _UNMAPPED
-    owners = [report.patient for report in reports if report.patient]
-    if len({owner.id for owner in owners}) > 1:
+    stored = [report.patient for report in reports if report.patient]
+    if len(context.reports.owners(patient.identifiers) | {p.id for p in stored}) > 1:
         return _SEVERAL
-    born = {p.birth_date for p in (patient, *owners) if p.birth_date}
-    return _CONTRADICTS if len(born) > 1 else ""
+    if len({p.birth_date for p in (patient, *stored) if p.birth_date}) > 1:
+        return _OTHER_BIRTH_DATE
+    stated = {p.sex for p in (patient, *stored)}
+    return _OTHER_SEX if {Sex.FEMALE, Sex.MALE} <= stated else ""
 
 
 def _no_report(patient: Patient, context: HookContext) -> str:
@@ -111,7 +114,7 @@ def _show(asked: _Asked, report: Report) -> tuple[Json, ...]:
 
 
 def _shown(asked: _Asked, report: Report) -> _Shown:
-    release = report.decision.release
+    release = asked.context.release(report)
     if not release.allows(Audience.REFERRAL):
         return _Shown(suppressed=release.withheld or ("the report is not released to referral cards",))
     outcomes = tuple(o for o in report.outcomes if asked.context.model_is_advisory(o.model))
@@ -133,7 +136,7 @@ def _evaluated(asked: _Asked, report: Report, outcomes: tuple[ModelOutcome, ...]
         study_instance_uid=study.study_instance_uid,
         modality="CT" if "CT" in study.modalities else next(iter(study.modalities), ""),
         outcomes=outcomes,
-        ehr=record.assemble(patient, statements, now=context.clock.now()),
+        ehr=record.assemble(patient, statements, now=context.clock.now(), today=context.clock.today()),
         today=context.clock.today(),
         site=dict(context.site_options),
     )
@@ -155,9 +158,10 @@ def _combined(client: Patient, stored: Patient | None) -> Patient:
 
 
 def _cards(asked: _Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -> _Shown:
+    """Advice, and what failed; where a trigger input is not known there is no card (SAFETY section 6)."""
     patient_id = asked.request.patient_id
     advised = [cards.advice(asked.site, report, o, patient_id) for o in outcomes if isinstance(o, Advice)]
-    untold = [outcome for outcome in outcomes if isinstance(outcome, CouldNotTell)]
-    unevaluated = [cards.could_not_tell(asked.site, report, untold)] if untold else []
-    quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if isinstance(o, NothingToSay))
+    failed = [o for o in outcomes if isinstance(o, CouldNotTell) and o.failed]
+    unevaluated = [cards.could_not_tell(asked.site, report, failed)] if failed else []
+    quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if not isinstance(o, Advice) and o not in failed)
     return _Shown((*advised, *unevaluated), quiet)

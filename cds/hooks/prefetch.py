@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cds import codes
 from cds.codes import CPT, LOINC, SNOMED, ValueSet
-from cds.domain.message import RecordStatements, Searched
+from cds.domain.message import RecordStatements, Searched, Statement
 from cds.errors import InvalidResource, PreconditionFailed
 
 PATIENT = "patient"
@@ -77,7 +77,7 @@ def patient(prefetch: Mapping[str, object], patient_id: str) -> Mapping[str, obj
 
 
 def statements(
-    prefetch: Mapping[str, object], patient_id: str, read: Callable[[Mapping[str, object]], RecordStatements]
+    prefetch: Mapping[str, object], patient_id: str, read: Callable[[Mapping[str, object]], tuple[Statement, ...]]
 ) -> RecordStatements:
     """What the prefetched searches state, and what each of them allows to be called not found.
 
@@ -88,7 +88,7 @@ def statements(
         if key not in prefetch:
             continue
         answer = _answer(key, prefetch[key], patient_id)
-        stated = read({key: answer.resource}).statements if answer.resource else ()
+        stated = read({key: answer.resource}) if answer.resource else ()
         searched = (Searched(template.source, None, template.covers),) if answer.complete else ()
         found.append(RecordStatements(stated, searched))
     return RecordStatements(tuple(s for f in found for s in f.statements), tuple(s for f in found for s in f.searched))

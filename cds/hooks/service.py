@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cds.domain.identity import Patient
-from cds.domain.message import RecordStatements
+from cds.domain.message import Statement
 from cds.domain.recommendation import Case, PathwayOutcome
+from cds.domain.report import Release, Report
 from cds.hooks.request import HookRequest
 from cds.ports import Clock, PatientRecord, ReportStore
 
@@ -33,9 +34,11 @@ class HookContext:
     #: FHIR Patient → Patient with the identifiers whose system the site has configured.
     read_patient: Callable[[Mapping[str, object]], Patient]
     #: {prefetch key: Bundle} → what it states.
-    read_statements: Callable[[Mapping[str, object]], RecordStatements]
+    read_statements: Callable[[Mapping[str, object]], tuple[Statement, ...]]
     evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
     model_is_advisory: Callable[[str], bool]
+    #: Who may see a stored report now, under the settings of now and not of the day when it was made.
+    release: Callable[[Report], Release]
     clock: Clock
     public_url: str
     site_options: Mapping[str, str]

@@ -86,7 +86,7 @@ def _evaluate(installed: Pathway | None, name: str, case: Case) -> PathwayOutcom
         return CouldNotTell(name, installed.title, "a value that it needs is missing", (str(error),))
     except Exception as error:  # noqa: BLE001 - SAFETY section 6: one pathway that fails, the others answer
         log.error("a pathway failed", pathway=name, error=type(error).__name__)
-        return CouldNotTell(name, installed.title, "it failed; this was reported to the administrator")
+        return CouldNotTell(name, installed.title, "it failed; this was reported to the administrator", failed=True)
 
 
 def _declared(name: str) -> dict[str, Pathway]:

@@ -97,6 +97,11 @@ def lack(what: str, fact: Fact[T], how: str) -> tuple[Missing, ...]:
     return (Missing(what, why, how),)
 
 
+def age_lack(case: Case) -> tuple[Missing, ...]:
+    """The age as missing where the birth date is not known (SAFETY section 1); nothing where it is."""
+    return lack("age", case.ehr.birth_date, "correct the birth date in the registration")
+
+
 def words(item: ClinicalItem) -> str:
     """A coded item in its own words with its code."""
     text = item.text or item.code.display or "coded item"

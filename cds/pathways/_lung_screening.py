@@ -13,7 +13,8 @@ from cds import codes
 from cds.domain.ehr import Known, SmokingStatus, Unknown
 from cds.domain.recommendation import Case, InputUsed, Recommendation, RiskResult
 from cds.pathways import markdown as md
-from cds.pathways._facts import Missing, Part, add_months, age_years, lack, use, words, years_between
+from cds.pathways._facts import Missing, Part, add_months, age_lack, age_years, lack, use, words, years_between
+from cds.record import suspicion
 from cds.risk import Answer, Inputs, NotScored, Scored
 from cds.risk.uspstf_lung_2021 import SCORE
 
@@ -59,13 +60,21 @@ def _excluded(case: Case) -> Part | None:
     if isinstance(cancer, Known):
         said = f"lung cancer is on record ({words(cancer.value)}, {md.day(cancer.effective)}, {cancer.source})"
         return Part(note=f"Lung cancer screening: {said}.", why="lung cancer is on record")
+    suspected = case.ehr.condition(suspicion(codes.LUNG_CANCER.name))
+    if isinstance(suspected, Known):
+        said = f"lung cancer is suspected ({words(suspected.value)}, {md.day(suspected.effective)}, {suspected.source})"
+        return _work_up(said, "lung cancer is suspected")
     for symptom in _SYMPTOMS:
         fact = case.ehr.symptom(symptom.name)
         if isinstance(fact, Known):
             said = f"{symptom.title} is on record ({md.day(fact.effective)}, {fact.source})"
-            note = f"Lung cancer screening: {said}. Screening is for people without symptoms: consider a work-up."
-            return Part(note=note, why=f"{symptom.title} is on record")
+            return _work_up(said, f"{symptom.title} is on record")
     return None
+
+
+def _work_up(said: str, why: str) -> Part:
+    note = f"Lung cancer screening: {said}. Screening is for people without signs or symptoms: consider a work-up."
+    return Part(note=note, why=why)
 
 
 def _score_inputs(case: Case, status: SmokingStatus, on: date) -> Inputs:
@@ -99,7 +108,7 @@ def _used(case: Case, status: SmokingStatus) -> tuple[InputUsed, ...]:
 
 def _score_missing(case: Case, answer: NotScored) -> tuple[Missing, ...]:
     wanted: dict[str, tuple[Missing, ...]] = {
-        "age": lack("age", case.ehr.birth_date, "correct the birth date in the registration"),
+        "age": age_lack(case),
         "pack_years": lack("pack-years", case.ehr.pack_years, "ask for packs a day times years smoked, and record it"),
         "years_quit": lack("date of quitting", case.ehr.quit_date, "ask when the patient stopped, and record it"),
     }

@@ -25,7 +25,7 @@ from cds.domain.recommendation import (
 from cds.errors import InvalidInput
 from cds.pathways import markdown as md
 from cds.pathways import pathway
-from cds.pathways._facts import Measured, Missing, Part, age_years, lack, measured, use, used, words
+from cds.pathways._facts import Measured, Missing, Part, age_lack, age_years, lack, measured, use, used, words
 from cds.pathways._lung_screening import screening
 
 ID = "emphysema"
@@ -43,6 +43,8 @@ USPSTF_TOBACCO = Source("USPSTF 2021, tobacco cessation (grade A)", "https://doi
 
 #: NICE NG115 is for people aged 16 and over.
 _LOWEST_AGE = 16
+#: USPSTF 2021 on tobacco is for "adults 18 years or older"; children and adolescents have a recommendation of their own.
+_ADULT_AGE = 18
 _STATUS_WORDS = {
     SmokingStatus.CURRENT: "smokes now",
     SmokingStatus.FORMER: "smoked, has stopped",
@@ -68,7 +70,7 @@ def emphysema(case: Case) -> PathwayOutcome:
     trigger = _trigger(case)
     if not isinstance(trigger, _Trigger):
         return trigger
-    parts = (_spirometry(case), screening(case, trigger.status.value), _cessation(trigger.status))
+    parts = (_spirometry(case), screening(case, trigger.status.value), _cessation(case, trigger.status))
     if not any(part.recommendation or part.missing for part in parts):
         return NothingToSay(ID, "nothing is left to suggest: " + "; ".join(part.why for part in parts if part.why))
     return _advice(case, trigger, parts)
@@ -180,9 +182,15 @@ def _request_spirometry(searched: NotFoundSince) -> Recommendation:
     )
 
 
-def _cessation(status: Known[SmokingStatus]) -> Part:
+def _cessation(case: Case, status: Known[SmokingStatus]) -> Part:
+    born = case.ehr.birth_date
     if status.value is not SmokingStatus.CURRENT:
         return Part()
+    if not isinstance(born, Known):
+        return Part(missing=age_lack(case))
+    if age_years(born.value, case.today) < _ADULT_AGE:
+        why = f"the recommendation is for adults aged {_ADULT_AGE} and over"
+        return Part(note=f"Help to stop smoking: {why}.", why=why)
     recommendation = Recommendation(
         key="cessation",
         action="Help to stop smoking: counselling and medication",
@@ -197,7 +205,8 @@ def _cessation(status: Known[SmokingStatus]) -> Part:
 
 
 def _advice(case: Case, trigger: _Trigger, parts: tuple[Part, ...]) -> Advice:
-    recommendations = tuple(part.recommendation for part in parts if part.recommendation)
+    recommendations = tuple(_marked(case, part.recommendation) for part in parts if part.recommendation)
+    missing = (*age_lack(case), *(item for part in parts for item in part.missing))
     advice = Advice(
         pathway=ID,
         title=TITLE,
@@ -208,10 +217,17 @@ def _advice(case: Case, trigger: _Trigger, parts: tuple[Part, ...]) -> Advice:
         recommendations=tuple(replace(r, recommended=index == 0) for index, r in enumerate(recommendations)),
         inputs=_trigger_inputs(case, trigger) + tuple(item for part in parts for item in part.used),
         finding_keys=(trigger.laa.finding.key,),
-        missing=tuple(item.sentence() for part in parts for item in part.missing),
+        missing=tuple(dict.fromkeys(item.sentence() for item in missing)),
         risks=tuple(risk for part in parts for risk in part.risks),
     )
     return replace(advice, detail=_detail(case, trigger, advice, tuple(part.note for part in parts if part.note)))
+
+
+def _marked(case: Case, recommendation: Recommendation) -> Recommendation:
+    """Where the age is not known the draft itself says so, wherever it is read (SAFETY section 1)."""
+    if isinstance(case.ehr.birth_date, Known):
+        return recommendation
+    return replace(recommendation, reason=f"{recommendation.reason} The age is not known.")
 
 
 def _trigger_inputs(case: Case, trigger: _Trigger) -> tuple[InputUsed, ...]:

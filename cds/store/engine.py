@@ -94,13 +94,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A snapshot for queries; raise Unavailable where the database cannot be used."""
-        with _translated(), Session(self.reader, expire_on_commit=False) as session:
+        with translated(), Session(self.reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction, committed at the end; raise OutOfResources on a full disk, else Unavailable."""
-        with _translated(), Session(self.writer, expire_on_commit=False) as session, session.begin():
+        with translated(), Session(self.writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def dispose(self) -> None:
@@ -124,7 +124,10 @@ def _open(file: Path, database_url: str, *, durable: bool, patience_ms: int = _P
         engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True)
         reader = engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
         return Database(reader, engine)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError([f"CDS_DATA_DIR: {file.parent} cannot be made: {error.strerror}"]) from error
     writer = sqlite_engine(file, durable=durable, patience_ms=patience_ms)
     return Database(sqlite_engine(file, read_only=True), writer)
 
@@ -139,7 +142,8 @@ def lock(session: Session, *parts: str) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """A database's errors as ours."""
     try:
         yield
     except SightlineError:

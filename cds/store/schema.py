@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from cds.errors import ConfigurationError
-from cds.store.engine import Database
+from cds.store.engine import Database, translated
 
 _HERE = Path(__file__).parent / "migrations"
 
@@ -40,7 +40,7 @@ def downgrade(database: Database, branch: str, revision: str = "base") -> None:
 
 def check(database: Database, branch: str) -> None:
     """Raise ConfigurationError unless the tables are at the newest revision."""
-    with database.writer.connect() as connection:
+    with translated(), database.writer.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": f"alembic_version_{branch}"})
         current = context.get_current_revision()
     newest = ScriptDirectory.from_config(config(branch)).get_current_head()

@@ -275,6 +275,15 @@ class DeliveryRow(AppBase, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class HeartbeatRow(AppBase, table=True):
+    """A role that is alive, wherever it runs."""
+
+    __tablename__ = "heartbeat"
+    name: str = Field(primary_key=True)
+    role: str
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class HoldRow(AppBase, table=True):
     """Something that waits for a person. `key` keeps the same doubt from being held twice."""
 

@@ -85,7 +85,7 @@ def test_no_message_of_the_corpus_crashes_anything(reference_dir: Path) -> None:
             read.append(content)
         elif "PID-3.4" not in str(content):
             assert not _is_complete(sample) or sample.block[4:5] != b"^", (sample.file, content)
-    assert len([content for content in read if content.patient]) >= 350
+    assert len([content for content in read if content.patient]) >= 340  # nine have only a PID-3.5 of no table
     assert sum(len(content.values) for content in read) >= 400
 
 

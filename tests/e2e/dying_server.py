@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from cds import bootstrap, logs
+from cds.clock import SystemClock
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.line import Line
 from cds.settings import Settings, load
+from cds.store.heartbeats import Heartbeat
 from cds.supervisor import Patience, RoleSpec, Supervisor, standard_roles
 from cds.workflow import STEPS, Step
 from models.runtime import Runtime
@@ -40,11 +42,15 @@ def worker(settings: Settings) -> None:
     logs.configure("worker-0", "info")
     runtime = Runtime("cpu")
     runtime.start()
-    running = bootstrap.worker(settings, runtime)
+    held = bootstrap.stores(settings, durable=True)
+    running = bootstrap.worker(settings, held, runtime)
     running.steps = mortal(settings.data_dir)
     running.start()
+    heartbeat = Heartbeat(held.database, SystemClock(), "worker-0")
+    heartbeat.start()
     notify_ready()
     signal.sigwait({signal.SIGTERM})
+    heartbeat.stop()
     running.drain(2)
     runtime.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -161,9 +161,10 @@ class StillClock:
 
 @dataclass
 class Reports:
-    """Committed reports by patient identifier."""
+    """Committed reports by patient identifier, and whose identifier it is."""
 
     by_patient: dict[Identifier, tuple[Report, ...]] = field(default_factory=dict)
+    owner: dict[Identifier, str] = field(default_factory=lambda: {MRN: "patient-1"})
 
     def latest_of_patient(self, patient: Identifier) -> tuple[Report, ...]:
         """The port."""
@@ -172,6 +173,10 @@ class Reports:
     def knows_patient(self, patient: Identifier) -> bool:
         """The port."""
         return patient in self.by_patient
+
+    def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
+        """The port."""
+        return frozenset(self.owner[identifier] for identifier in patients if identifier in self.owner)
 
 
 @dataclass

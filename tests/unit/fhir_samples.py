@@ -23,7 +23,7 @@ from cds.domain.recommendation import (
     RiskResult,
     Source,
 )
-from cds.domain.report import Decision, Release, Report
+from cds.domain.report import Audience, Decision, Release, Report
 from cds.domain.resource import NewResource
 from cds.domain.revision import Revision, Work
 
@@ -113,6 +113,7 @@ ADVICE = Advice(
     risks=(SCORE, replace(SCORE, score="other", value=None, missing=("age",))),
 )
 MATCHED = Match(MatchState.MATCHED, ("accession number and issuer agree",), "order-1", PATIENT_ID)
+EVERYBODY = Release(frozenset(Audience))
 UNMATCHED = Match(MatchState.UNMATCHED, ("the images carry no accession number",))
 
 
@@ -123,6 +124,7 @@ def report(
     match: Match = MATCHED,
     study: Study = STUDY,
     patient: Patient | None = PATIENT,
+    release: Release = EVERYBODY,
 ) -> Report:
     """A report over the sample study; the density model's measurement where no outcome is given."""
     return Report(
@@ -134,17 +136,17 @@ def report(
         order=ORDER,
         outcomes=outcomes or (DENSITY,),
         ehr=None,
-        decision=Decision(advice, Release(frozenset()), date(2026, 3, 5)),
+        decision=Decision(advice, release, date(2026, 3, 5)),
         issued=datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC),
         replaces=version - 1 or None,
     )
 
 
-def emitted(said: Report) -> list[NewResource]:
+def emitted(said: Report, previous: int | None = None) -> list[NewResource]:
     """The resources of a report at the sample site."""
-    return resources(said, identifier_systems=SYSTEMS, site_name="Sample Hospital")
+    return resources(said, identifier_systems=SYSTEMS, site_name="Sample Hospital", previous=previous)
 
 
-def bodies(said: Report, resource_type: str) -> list[dict[str, Any]]:
+def bodies(said: Report, resource_type: str, previous: int | None = None) -> list[dict[str, Any]]:
     """The bodies of one type, in order."""
-    return [r.body for r in emitted(said) if r.type == resource_type]
+    return [r.body for r in emitted(said, previous) if r.type == resource_type]

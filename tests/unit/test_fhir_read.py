@@ -1,4 +1,4 @@
-"""What EHRs send, read tolerantly: nothing raises, and what was not delivered was not searched."""
+"""What EHRs send, read tolerantly: nothing raises."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from adapters.fhir.read import read_patient, read_statements
 from adapters.fhir.report import resources
 from cds import codes, record
 from cds.domain.coding import Coding, Quantity
-from cds.domain.ehr import Known, NotFoundSince, SmokingStatus, Unknown
+from cds.domain.ehr import EhrData, Known, NotFoundSince, SmokingStatus, Unknown
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
-from cds.domain.message import RecordValue, Searched
+from cds.domain.message import RecordStatements, RecordValue, Searched
 from cds.errors import InvalidResource
 from tests.unit.fhir_samples import PATIENT, SYSTEMS, report
 
@@ -65,7 +65,7 @@ def condition(
 
 def values(*entries: dict[str, Any]) -> list[RecordValue]:
     """What a bundle of resources states."""
-    return [s.value for s in read_statements({"all": bundle(*entries)}, TODAY).statements]
+    return [s.value for s in read_statements({"all": bundle(*entries)}, TODAY)]
 
 
 class TestPatients:
@@ -237,59 +237,25 @@ class TestConditionsAndProcedures:
         assert (read.code.code, read.effective, read.key) == ("39065001", date(2012, 5, 24), "Condition/example")
 
 
-class TestWhatWasSearched:
-    """An empty answer was searched; no answer was not (SAFETY section 6)."""
-
-    FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}  # noqa: RUF012 - never changed
-
-    def searched(self, prefetch: dict[str, object], **options: Any) -> tuple[Searched, ...]:
-        return read_statements(prefetch, TODAY, **options).searched
-
-    def test_an_empty_bundle_was_searched(self) -> None:
-        assert self.searched({"smoking": bundle()}) == (Searched("FHIR prefetch", None),)
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            None,
-            FAILED,
-            bundle(FAILED),
-            bundle(link=[{"relation": "next", "url": "https://ehr.example/next"}]),
-            observation(SMOKING),
-            "odd",
-        ],
-    )
-    def test_what_did_not_arrive_whole_was_not_searched(self, answer: object) -> None:
-        assert self.searched({"smoking": answer}) == ()
-        assert self.searched({"smoking": answer, "conditions": bundle()}) == ()
-
-    def test_nothing_delivered_was_not_searched(self) -> None:
-        assert self.searched({}) == ()
-        assert self.searched({"patient": {"resourceType": "Patient"}}) == ()
-
-    def test_each_key_covers_its_own_value_sets(self) -> None:
-        covers = {"smoking": ("smoking-status", "pack-years"), "lung": ("spirometry",), "absent": ("copd",)}
-        found = self.searched({"smoking": bundle(), "lung": None}, covers=covers)
-        assert found == (Searched("FHIR prefetch", None, ("smoking-status", "pack-years")),)
-        assert self.searched({"lung": self.FAILED}, covers=covers) == ()
-
-    def test_the_reference_requests_are_read_without_claiming_more_than_they_hold(self, reference_dir: Path) -> None:
-        for name in ("patient-view", "prefetch_error_OperationOutcome", "prefetch_paginated"):
-            request = json.loads((reference_dir / "reference" / f"cds-hooks/examples/request_{name}.json").read_text())
-            assert self.searched(request["prefetch"]) == ()
-
-
 class TestAsARecord:
     """Through `cds.record`, as a hook uses it."""
 
-    def test_prefetch_becomes_ehr_data_with_dates_and_source(self) -> None:
-        smoking = observation(
-            SMOKING,
-            valueCodeableConcept=EX_SMOKER,
-            component=[{"code": PACK_YEARS, "valueQuantity": {"value": 30, "code": "{pack-years}"}}],
+    def ehr(self, *entries: dict[str, Any]) -> EhrData:
+        """What pathways see of a bundle that was searched for smoking and spirometry."""
+        said = RecordStatements(
+            read_statements({"smoking": bundle(*entries)}, TODAY),
+            (Searched("FHIR prefetch", None, ("smoking-status", "spirometry")),),
         )
-        said = read_statements({"smoking": bundle(smoking)}, TODAY, covers={"smoking": ("spirometry",)})
-        ehr = record.assemble(PATIENT, said, now=NOW)
+        return record.assemble(PATIENT, said, now=NOW)
+
+    def test_prefetch_becomes_ehr_data_with_dates_and_source(self) -> None:
+        ehr = self.ehr(
+            observation(
+                SMOKING,
+                valueCodeableConcept=EX_SMOKER,
+                component=[{"code": PACK_YEARS, "valueQuantity": {"value": 30, "code": "{pack-years}"}}],
+            )
+        )
         assert ehr.smoking_status == Known(SmokingStatus.FORMER, date(2026, 1, 2), "FHIR prefetch")
         assert isinstance(ehr.pack_years, Known)
         assert ehr.pack_years.value.value == 30
@@ -298,15 +264,17 @@ class TestAsARecord:
 
     def test_what_was_entered_in_error_is_not_used(self) -> None:
         wrong = observation(SMOKING, status="entered-in-error", valueCodeableConcept=EX_SMOKER)
-        ehr = record.assemble(PATIENT, read_statements({"smoking": bundle(wrong)}, TODAY), now=NOW)
-        assert isinstance(ehr.smoking_status, NotFoundSince)
+        assert isinstance(self.ehr(wrong).smoking_status, NotFoundSince)
 
-    def test_another_patients_resources_are_left_out(self) -> None:
-        mine = observation(SMOKING, id="1", subject={"reference": "https://ehr.example/fhir/Patient/7"})
-        theirs = observation(SMOKING, id="2", subject={"reference": "Patient/8"})
-        unnamed = observation(SMOKING, id="3", subject={"identifier": {"value": "8"}})
-        said = read_statements({"smoking": bundle(mine, theirs, unnamed)}, TODAY, patient_id="7")
-        assert [s.value.key for s in said.statements] == ["Observation/1", "Observation/3"]
+    @pytest.mark.parametrize("verification", ["unconfirmed", "provisional", "differential"])
+    def test_a_disease_that_nobody_confirmed_is_suspected(self, verification: str) -> None:
+        ehr = self.ehr(condition(COPD, verification=verification, onsetDateTime="2026-01-02"))
+        assert ehr.condition("copd") == Unknown("COPD is suspected since 2026-01-02 (FHIR prefetch), not confirmed")
+
+
+def test_one_resource_in_two_bundles_is_stated_once() -> None:
+    mine = observation(SMOKING, valueCodeableConcept=EX_SMOKER)
+    assert len(read_statements({"one": bundle(mine), "two": bundle(mine)}, TODAY)) == 1
 
 
 json_values = st.recursive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import hl7
@@ -44,6 +45,9 @@ def test_a_complete_order_is_taken_with_what_the_log_needs() -> None:
         (b"|MSG-1|", b"||", "101", "MSH^1^10", "AE"),
         (b"|MSG-1|", b"|" + b"9" * 200 + b"|", "102", "MSH^1^10", "AR"),
         (b"|MSG-1|", b"|M\x1c1|", "102", "MSH^1^10", "AR"),
+        (b"|MSG-1|", b"|M\x001|", "102", "", "AR"),
+        (b"|CLINIC|SIGHTLINE|", b"|CLI\x00NIC|SIGHTLINE|", "102", "", "AR"),
+        (b"Probe^Petra", b"Probe^Pe\x00tra", "102", "", "AR"),
         (b"|P|2.4", b"||2.4", "101", "MSH^1^11", "AE"),
         (b"|P|2.4", b"|X|2.4", "202", "MSH^1^11", "AR"),
         (b"|P|2.4", b"|P|", "101", "MSH^1^12", "AE"),
@@ -94,6 +98,23 @@ def test_the_second_order_of_a_message_is_checked_too() -> None:
 )
 def test_what_senders_do_differently_is_taken(block: bytes) -> None:
     assert check(block, "peer", _NOW).raw == block
+
+
+@pytest.mark.parametrize("charset", [b"", b"8859/1", b"~ISO IR87"])
+def test_what_the_log_is_told_holds_no_control_character(charset: bytes) -> None:
+    block = order().replace(b"|RIS|CLINIC|", b"|R\x01IS\x07|CLIN\x02IC\xc3\xa9|")
+    message = check(block.replace(b"|2.4", b"|2.4||||||" + charset), "peer", _NOW)
+    assert message.sending_application == "RIS"
+    assert message.sending_facility.startswith("CLINIC")
+    stated = [value for value in asdict(message).values() if isinstance(value, str)]
+    assert len(stated) == 10
+    assert not any(ord(character) < 0x20 for value in stated for character in value)
+
+
+def test_a_sender_in_shifted_characters_is_read_in_its_character_set() -> None:
+    block = order().replace(b"|RIS|", b"|" + "山田".encode("iso2022_jp") + b"|")
+    message = check(block.replace(b"|2.4", b"|2.4||||||~ISO IR87"), "peer", _NOW)
+    assert message.sending_application == "山田"
 
 
 @settings(derandomize=True, deadline=None)

@@ -44,6 +44,8 @@ def test_delimiters_come_from_the_message() -> None:
         (r"lone \ backslash", r"lone \ backslash"),
         (r"\Zlocal\ \Xzz\ ", r"\Zlocal\ \Xzz" + "\\"),
         (r"\E\F\E\ ", "\\F\\"),
+        (r"a\X00\b\X01\c\X1B\d\X09\e\X0A\f", "abcd\te\nf"),
+        ("a\x01b\x1cc\x1fd", "abcd"),
     ],
 )
 def test_escapes_are_decoded_once(written: str, meant: str) -> None:

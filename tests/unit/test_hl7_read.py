@@ -131,9 +131,10 @@ def test_an_imaging_order_is_read() -> None:
     [
         ("ORC-3", "CLINIC", "ACC", Identifier("ACC", "CLINIC")),
         ("ORC-3", "CLINIC", "ACC^ISS", Identifier("ACC", "ISS")),
-        ("ORC-3", "CLINIC", "", Identifier("F-1", "CLINIC")),
+        ("ORC-3", "CLINIC", "ACC^^1.2.9^ISO", Identifier("ACC", "1.2.9")),
+        ("ORC-3", "CLINIC", "", Identifier("F-1", "RIS")),
         ("ORC-3", "", "", Identifier("F-1", "RIS")),
-        ("ORC-2", "CLINIC", "", Identifier("P-1", "CLINIC")),
+        ("ORC-2", "CLINIC", "", Identifier("P-1", "HIS")),
         ("none", "CLINIC", "", None),
         ("none", "", "ACC", None),
     ],

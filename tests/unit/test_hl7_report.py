@@ -59,7 +59,7 @@ def test_hl7apy_finds_the_structure_valid() -> None:
 
 def test_the_request_is_ours_and_only_points_to_the_exams() -> None:
     obr = Message(_oru(report())).first("OBR")
-    assert obr.raw(2) == "P-1^HIS"
+    assert obr.raw(2) == ""
     assert obr.raw(3) == "SL-k3v9^SIGHTLINE"
     assert obr.raw(4) == "AI-ANALYSIS^AI analysis of imaging study^99SIGHTLINE"
     assert obr.raw(7) == "20261101093000+0100"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cds.domain.message import RecordStatements, Searched
+from cds.domain.message import Statement
 from cds.errors import InvalidResource, PreconditionFailed
 from cds.hooks import prefetch, request
 from tests.unit.clinical import SMOKING, reference, said
@@ -105,7 +105,7 @@ def of(patient_id: str) -> dict[str, object]:
 
 def covered(fetched: dict[str, object]) -> set[str]:
     """The value sets that this prefetch lets be called not found."""
-    record = prefetch.statements(fetched, "1", lambda _: RecordStatements())
+    record = prefetch.statements(fetched, "1", lambda _: ())
     return {name for searched in record.searched for name in searched.covers or ()}
 
 
@@ -130,9 +130,9 @@ def test_conditions_answer_for_diseases_and_symptoms_and_procedures_for_tests() 
 def test_a_resource_of_another_patient_is_left_out_and_proves_nothing() -> None:
     seen: list[object] = []
 
-    def read(fetched: object) -> RecordStatements:
+    def read(fetched: object) -> tuple[Statement, ...]:
         seen.append(fetched)
-        return RecordStatements((said(SMOKING),), (Searched("ignored", None),))
+        return (said(SMOKING),)
 
     record = prefetch.statements({"smoking": bundle(of("1"), of("2"))}, "1", read)
     assert seen == [{"smoking": bundle(of("1"))}]
@@ -140,7 +140,13 @@ def test_a_resource_of_another_patient_is_left_out_and_proves_nothing() -> None:
     assert record.searched == ()
 
 
+def test_the_standards_examples_claim_no_more_than_they_hold(reference_dir: Path) -> None:
+    for name in ("patient-view", "prefetch_error_OperationOutcome", "prefetch_paginated"):
+        path = reference(reference_dir) / "cds-hooks" / "examples" / f"request_{name}.json"
+        assert covered(json.loads(path.read_text())["prefetch"]) == set()
+
+
 @pytest.mark.parametrize("answer", ["text", 3, [], {"resourceType": "Patient"}, {"resourceType": "Bundle", "entry": 1}])
 def test_an_answer_of_another_kind_is_refused_with_its_key(answer: object) -> None:
     with pytest.raises(InvalidResource, match=r"^prefetch\.smoking: want a searchset Bundle"):
-        prefetch.statements({"smoking": answer}, "1", lambda _: RecordStatements())
+        prefetch.statements({"smoking": answer}, "1", lambda _: ())

@@ -1,39 +1,30 @@
-"""The one place that builds concrete things and wires them; only the CLI imports it (DESIGN section 1).
+"""The one place that builds concrete things and wires them; only the CLI and the demo import it (DESIGN section 1).
 
-Each `run_…` is a role: it follows the supervisor's lifeline, says when it is ready, and drains on SIGTERM.
-Heavy libraries are imported in the role that needs them: the web process never loads torch.
+Heavy libraries are imported where they are used: the web process never loads torch.
 """
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import ssl
-import threading
-from asyncio import FIRST_COMPLETED
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from cds import intake, logs, metrics
-from cds.checks import Check, run_checks
+from cds import logs
 from cds.clock import SystemClock
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Mode
 from cds.domain.story import HoldTold, Story
-from cds.errors import ConfigurationError, SightlineError, Unavailable
+from cds.errors import ConfigurationError, Unavailable
 from cds.hooks import CardsShown, HookContext
-from cds.lifeline import follow_lifeline, notify_ready
 from cds.line import Line
-from cds.services import Probe, Services
-from cds.settings import Settings, TlsSettings
+from cds.pipeline import released
+from cds.services import Services
+from cds.settings import Settings
 from cds.store import schema
 from cds.store.artifacts import ScratchFolders
 from cds.store.deliveries import DeliveryStore
 from cds.store.engine import Database, open_app, open_messages, workflow_engine
 from cds.store.holds import open_holds
-from cds.store.message_log import SqlMessageLog
 from cds.store.record import RecordStore
 from cds.store.reports import SqlReportStore
 from cds.store.resources import SqlResourceStore
@@ -111,108 +102,13 @@ def holds(settings: Settings) -> Sequence[HoldTold]:
     return open_holds(stores(settings).database)
 
 
-def run_web(settings: Settings) -> None:
-    """The web role: gunicorn over `services`."""
-    _begin("web", settings)
-    from cds.web.serve import run
-
-    run(lambda: services(settings), settings, on_ready=notify_ready)
-
-
-def run_worker(settings: Settings) -> None:
-    """A worker role: the durable engine, the timers and the inference runtime."""
-    role = f"worker-{settings.worker_slot}"
-    stopped = _begin(role, settings)
-    from models.runtime import Runtime
-
-    runtime = Runtime(settings.device)
-    runtime.start()
-    running = worker(settings, runtime)
-    running.start()
-    notify_ready()
-    stopped.wait()
-    running.drain(settings.drain_s / 2)
-    runtime.close()
-
-
-def run_hl7(settings: Settings) -> None:
-    """The HL7 v2 role: the MLLP listener and the loop that applies the message log."""
-    stopped = _begin("hl7", settings)
-    asyncio.run(_hl7(settings, stopped))
-
-
-def run_dicom(settings: Settings) -> None:
-    """The DICOM role: the C-STORE and C-ECHO SCP."""
-    stopped = _begin("dicom", settings)
-    from adapters.dicom.files import InstanceFiles
-    from adapters.dicom.receiver import Receiver
-    from models.registry import load
-    from models.selection import consumes
-
-    manifests = [m for m in load().values() if settings.model_mode(m.id).value != "off"]
-    receiver = Receiver(
-        host=settings.dicom_host,
-        port=settings.dicom_port,
-        ae_title=settings.dicom_ae_title,
-        limits=settings.dicom_limits,
-        files=InstanceFiles(settings.data_dir, settings.minimum_free_bytes),
-        index=stores(settings, durable=True).studies,
-        clock=SystemClock(settings.time_zone),
-        consumes=lambda header: any(consumes(m, header) for m in manifests),
-        ssl_context=_tls(settings.dicom_tls),
-    )
-    receiver.start()
-    notify_ready()
-    stopped.wait()
-    receiver.drain(settings.drain_s / 2)
-
-
-def _begin(role: str, settings: Settings) -> threading.Event:
-    """What every role does first; answers the event that SIGTERM and SIGINT set."""
-    follow_lifeline()
-    logs.configure(role, settings.log_level)
-    metrics.prepare(settings.data_dir / "metrics")
-    stopped = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopped
-
-
-def _tls(table: TlsSettings | None) -> ssl.SSLContext | None:
-    """Mutual TLS 1.2 or newer: the client's certificate is its authentication."""
-    if table is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(table.client_ca_file))
-    context.load_cert_chain(table.certificate_file, table.key_file)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def serve(settings: Settings) -> int:
-    """All roles under the supervisor; the tables are upgraded first. Answers the exit code."""
-    from cds.supervisor import Supervisor, standard_roles
-
-    logs.configure("serve", settings.log_level)
-    supervisor = Supervisor(settings, standard_roles(settings), before_start=lambda: upgrade(settings))
-    return supervisor.run()
-
-
-def checks(settings: Settings) -> list[Check]:
-    """Everything that `cds check` looks at, the database included."""
-    return run_checks(settings, (lambda: _database_check(settings),))
-
-
 def services(settings: Settings) -> Services:
     """What the web role's routes may use; called once in every web process."""
     from adapters.fhir.bundle import searchset
     from adapters.fhir.capability import capability
     from adapters.fhir.outcome import operation_outcome
     from cds import hooks
+    from cds.bootstrap.readiness import probes
 
     held = stores(settings, patience_ms=_HOOK_PATIENCE_MS)
     context = _hook_context(settings, held)
@@ -225,12 +121,12 @@ def services(settings: Settings) -> Services:
         capability=capability,
         searchset=searchset,
         outcome=operation_outcome,
-        probes=lambda: _probes(held),
+        probes=lambda: probes(settings, held),
         token=settings.http_token_file.read_text().strip() if settings.http_token_file else None,
     )
 
 
-def worker(settings: Settings, runtime: Runtime) -> Worker:
+def worker(settings: Settings, held: Stores, runtime: Runtime) -> Worker:
     """The worker over its stores, models and sinks."""
     from adapters.dicom.volume import LocalImages
     from adapters.fhir.report import resources, withdrawn
@@ -239,7 +135,6 @@ def worker(settings: Settings, runtime: Runtime) -> Worker:
     from models.registry import load
     from models.runtime import InstalledModel
 
-    held = stores(settings, durable=True)  # a report must not be lost after the engine noted that it is done
     systems = settings.identifier_systems
     line = Line(
         settings=settings,
@@ -284,6 +179,7 @@ def _hook_context(settings: Settings, held: Stores) -> HookContext:
         read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
         read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
         evaluate=_evaluator(settings),
+        release=lambda report: released(settings, report),
         model_is_advisory=lambda model: settings.model_mode(model) is Mode.ADVISORY,
         clock=clock,
         public_url=settings.public_url,
@@ -299,50 +195,3 @@ def _evaluator(settings: Settings) -> Callable[[Case], tuple[PathwayOutcome, ...
 
     enabled = [p for p in pathways.load() if settings.pathway_mode(p) is Mode.ADVISORY]
     return lambda case: pathways.evaluate(case, enabled)
-
-
-async def _hl7(settings: Settings, stopped: threading.Event) -> None:
-    """Serve until stopped or until the applying loop breaks, which ends the role: the supervisor starts it again."""
-    from adapters.hl7.read import Reader
-    from adapters.hl7.receive import Receiver
-    from adapters.hl7.server import MllpServer
-
-    inbox = open_messages(settings.data_dir, settings.database_url)
-    schema.check(inbox, "inbox")
-    messages, clock = SqlMessageLog(inbox), SystemClock(settings.time_zone)
-    record = stores(settings).record
-    read = Reader(
-        settings.assigning_authority, settings.accession_issuer, settings.accession_fallback, settings.time_zone
-    )
-    messages.start()
-    server = MllpServer(
-        settings.hl7_host, settings.hl7_port, settings.hl7_limits, Receiver(messages, clock), _tls(settings.hl7_tls)
-    )
-    await server.start()
-    notify_ready()
-    applying = asyncio.create_task(
-        asyncio.to_thread(intake.follow, lambda: intake.apply_next(messages, read, record, clock), stopped.wait)
-    )
-    await asyncio.wait({applying, asyncio.create_task(asyncio.to_thread(stopped.wait))}, return_when=FIRST_COMPLETED)
-    stopped.set()
-    await server.drain(settings.drain_s / 2)
-    messages.close()
-    await applying
-
-
-def _probes(held: Stores) -> tuple[Probe, ...]:
-    try:
-        held.works.pending(limit=1)
-    except SightlineError as error:
-        return (Probe("database", False, str(error)),)
-    return (Probe("database", True),)
-
-
-def _database_check(settings: Settings) -> Check:
-    try:
-        stores(settings).works.pending(limit=1)
-    except ConfigurationError as error:
-        return Check("database", False, "; ".join(error.mistakes), "run cds db upgrade, or cds serve, which does it")
-    except SightlineError as error:
-        return Check("database", False, str(error), "look at CDS_DATA_DIR, or CDS_DATABASE_URL where it is set")
-    return Check("database", True, "tables are at the newest revision")

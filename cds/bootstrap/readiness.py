@@ -1,0 +1,60 @@
+"""What `cds check` and `/health/ready` look at that needs a concrete store, model or pathway."""
+
+from __future__ import annotations
+
+from cds.bootstrap import Stores, stores
+from cds.checks import Check, free_space, run_checks
+from cds.clock import SystemClock
+from cds.errors import ConfigurationError, SightlineError
+from cds.services import Probe
+from cds.settings import Settings
+from cds.store.heartbeats import alive
+
+
+def checks(settings: Settings) -> list[Check]:
+    """Everything that `cds check` looks at, the database included."""
+    return run_checks(settings, (lambda: _database_check(settings), lambda: misspelt(settings)))
+
+
+def probes(settings: Settings, held: Stores) -> tuple[Probe, ...]:
+    """The database, room on the disk, and the roles that this site expects."""
+    room = free_space(settings.data_dir, settings.minimum_free_bytes)
+    disk = Probe("disk", room.ok, "" if room.ok else room.detail)
+    try:
+        living = alive(held.database, SystemClock(settings.time_zone))
+    except SightlineError as error:
+        return Probe("database", False, str(error)), disk
+    silent = [
+        Probe(role, role in living, "" if role in living else "not heard lately") for role in settings.expected_roles
+    ]
+    return Probe("database", True), disk, *silent
+
+
+def _database_check(settings: Settings) -> Check:
+    how = "look at CDS_DATA_DIR, or CDS_DATABASE_URL where it is set"
+    if not settings.database_url and not (settings.data_dir / "app.sqlite").exists():
+        return Check("database", True, "no tables yet: cds serve creates them")
+    try:
+        stores(settings).works.pending(limit=1)
+    except ConfigurationError as error:
+        return Check("database", False, "; ".join(error.mistakes), "run cds db upgrade, or cds serve, which does it")
+    except SightlineError as error:
+        return Check("database", False, str(error), how)
+    return Check("database", True, "tables are at the newest revision")
+
+
+def misspelt(settings: Settings) -> Check:
+    """A misspelt name would leave a model or pathway in shadow, and nobody would know."""
+    from cds import pathways
+    from models.registry import load
+
+    installed, known = load(), pathways.load()
+    wrong = [f"CDS_MODEL_MODES: no model {name!r}" for name in settings.model_modes if name not in installed]
+    wrong += [f"CDS_PATHWAY_MODES: no pathway {name!r}" for name in settings.pathway_modes if name not in known]
+    wrong += [
+        f"CDS_SITE_OPTIONS: no pathway for {name!r}"
+        for name in settings.site_options
+        if name.partition(".")[0] not in known
+    ]
+    have = f"{len(installed)} models and {len(known)} pathways are installed"
+    return Check("names", not wrong, "; ".join(wrong) or have, "spell them as cds models list and docs/pathways do")

@@ -1,0 +1,63 @@
+"""Which repetitions of PID-3 say who somebody is (HL7 table 0203)."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.hl7.read import Reader
+from cds.domain.identity import Identifier
+from cds.domain.message import MessageContent
+from cds.errors import InvalidMessage
+from tests.unit.hl7_content import READER, content
+
+_LEFT_OUT = "an identifier of PID-3 whose type (PID-3.5) is not a person's was left out"
+
+_PERSONS = "MR mr MRN MRT PI PT PE PN PNT NI NH NNDEU NNESP SS SSN HC JHN MA MC U"
+_OTHERS = "AN AC ANC AND ANT VN DL BA BC EI EN SN MB NII NIIP NPI MCR PPN LN PRN XX ACSN GI NN NNX ANON WEST"
+
+
+def _identifiers(pid_3: str, reader: Reader = READER) -> tuple[Identifier, ...]:
+    patient = _read(pid_3, reader).patient
+    assert patient is not None
+    return patient.identifiers
+
+
+def _read(pid_3: str, reader: Reader = READER) -> MessageContent:
+    return content(f"PID|1||{pid_3}||Probe^Petra||19610203|F", reader=reader)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", *_PERSONS.split()],
+)
+def test_a_number_of_a_person_identifies_the_patient(kind: str) -> None:
+    assert _identifiers(f"4711^^^CLINIC^{kind}") == (Identifier("4711", "CLINIC"),)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    _OTHERS.split(),
+)
+def test_a_number_of_something_else_does_not(kind: str) -> None:
+    said = _read(f"900^^^CLINIC^{kind}~4711^^^CLINIC^MR")
+    assert said.patient is not None
+    assert said.patient.identifiers == (Identifier("4711", "CLINIC"),)
+    assert said.warnings == (_LEFT_OUT,)
+
+
+def test_two_patients_with_one_account_number_stay_two() -> None:
+    first, second = _identifiers("1^^^CLINIC^MR~900^^^CLINIC^AN"), _identifiers("2^^^CLINIC^MR~900^^^CLINIC^AN")
+    assert not set(first) & set(second)
+
+
+def test_a_patient_known_by_a_visit_alone_is_nobody() -> None:
+    with pytest.raises(InvalidMessage, match=r"identifier of a person with an assigning authority in PID-3\.4"):
+        _read("900^^^CLINIC^VN")
+
+
+@pytest.mark.parametrize("number", ["47\\X00\\11", "47\\X01\\11", "47\x0111"])
+def test_a_number_with_control_characters_is_nobodys(number: str) -> None:
+    said = _read(f"{number}^^^CLINIC^MR~9^^^CLINIC^PI")
+    assert said.patient is not None
+    assert said.patient.identifiers == (Identifier("9", "CLINIC"),)
+    assert said.warnings == ("an identifier with control characters was dropped",)
