@@ -78,6 +78,21 @@ def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[int]:
         os.close(descriptor)
 
 
+def take_role(folder: Path, role: str) -> None:
+    """Be the one role of this name on the data folder until this process ends, however it ends.
+
+    A second worker in one slot would take the first one's work for its own. Raises ConfigurationError where one lives.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        text = f"CDS_DATA_DIR: the role {role} is already running on this data folder: {folder}"
+        raise ConfigurationError([text]) from None
+
+
 def holder(folder: Path) -> int | None:
     """The process id of the server that holds the folder; None where nobody does."""
     try:

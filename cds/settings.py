@@ -11,15 +11,16 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -109,6 +110,17 @@ class ReleaseMatrix(_Table):
         ]
 
 
+class _Environment(EnvSettingsSource):
+    """The environment, where what is no JSON is a mistake of its own setting and does not hide the others."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """The JSON of a nested setting; the text itself where it is none, which the field then refuses."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class Settings(BaseSettings):
     """See the module. Durations are seconds, sizes bytes."""
 
@@ -177,10 +189,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments over environment over file."""
-        file = os.environ.get("CDS_CONFIG_FILE")
+        file, environment = os.environ.get("CDS_CONFIG_FILE"), _Environment(settings_cls)
         if not file:
-            return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))
+            return init_settings, environment
+        return init_settings, environment, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))
 
     @model_validator(mode="after")
     def _doors_are_closed(self) -> Settings:
@@ -267,9 +279,6 @@ def _read(overrides: dict[str, object], mistakes: list[str]) -> Settings | None:
         except tomllib.TOMLDecodeError as error:
             mistakes.append(f"CDS_CONFIG_FILE: the file is no TOML: {error}")
             return None
-        except SettingsError as error:
-            wrong = {name for name in Settings.model_fields if f'"{name}"' in str(error)}
-            mistakes += [f'CDS_{name.upper()}: want JSON, such as {{"name": "value"}}' for name in wrong]
         if not wrong - given.keys():
             return None
         given |= {name: Settings.model_fields[name].get_default(call_default_factory=True) for name in wrong}

@@ -7,6 +7,7 @@ JSON. `APPLICATION_VERSION` is raised by hand, when the order of steps changes: 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -118,6 +119,8 @@ class Worker:
         every(self._guarded(self._hand_over), "interval", seconds=0.2, max_instances=1, coalesce=True)
         every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
         every(self._guarded(self._forget_the_finished), "interval", hours=1, max_instances=1, coalesce=True)
+        # It warns of every look that comes while the last one still waits for a lock; those are simply left out.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._timers.start()
 
     def drain(self, timeout_s: float) -> None:

@@ -16,10 +16,10 @@ from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time from its table
 
 from adapters.dicom.files import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, InstanceFiles
-from adapters.dicom.header import HEADER_TAGS, check_uid, read_header
+from adapters.dicom.header import HEADER_TAGS, UNREADABLE, check_uid, read_header
 from adapters.dicom.quiet import quiet
-from adapters.dicom.scan import parse, scan
-from adapters.dicom.syntaxes import ACCEPTED_SYNTAXES
+from adapters.dicom.scan import PIXEL_DATA, parse, scan
+from adapters.dicom.syntaxes import ACCEPTED_SYNTAXES, UNCOMPRESSED
 from adapters.dicom.transport import Overflow, SharedContexts, bounded, on_closed
 from cds import metrics
 from cds.domain.imaging import InstanceHeader, StoredInstance
@@ -35,6 +35,9 @@ PROCESSING_FAILURE = 0x0110
 #: VR LO: (0000,0902) Error Comment holds 64 characters (PS3.7 annex C).
 _LONGEST_COMMENT = 64
 _POLL_S = 0.1
+
+#: Samples per Pixel, Number of Frames, Rows, Columns, Bits Allocated.
+_SIZE_TAGS = (0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100)
 
 
 class MismatchedInstance(InvalidInstance):
@@ -164,14 +167,27 @@ def _understand(event: Event, limits: DicomLimits) -> tuple[InstanceHeader, byte
     check_uid(instance)
     check_uid(sop_class)
     syntax = str(event.context.transfer_syntax)
-    found = scan(encoded, syntax, HEADER_TAGS)
+    found = scan(encoded, syntax, {*HEADER_TAGS, *_SIZE_TAGS, PIXEL_DATA})
     dataset = parse(encoded, syntax, found)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     header = read_header(dataset)
     if (header.sop_instance_uid, header.sop_class_uid) != (instance, sop_class):
         raise MismatchedInstance("want a data set with the request's SOP UIDs")
+    pixels = found.spans.get(PIXEL_DATA)
+    if pixels is not None and syntax in UNCOMPRESSED and pixels.end - pixels.value < _stated_size(dataset):
+        raise InvalidInstance("want as much pixel data as rows, columns and bits state")
     return header, encoded, found.sha256
+
+
+def _stated_size(dataset: Dataset) -> int:
+    """Bytes of uncompressed pixel data by its own header (PS3.3 C.7.6.3.1); 0 where the header does not say."""
+    try:
+        rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+        samples, frames = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("NumberOfFrames") or 1)
+    except (*UNREADABLE, TypeError):
+        return 0
+    return rows * columns * samples * frames * bits // 8
 
 
 def _entity(ae_title: str, limits: DicomLimits) -> AE:

@@ -47,7 +47,9 @@ def reject(header: Header | None, error: SightlineError, at: datetime) -> bytes:
     location, condition = "", error.hl7_error
     if isinstance(error, InvalidMessage):
         location, condition = error.location, error.condition
-    text = f"{error}; try again" if isinstance(error, Unavailable) else str(error)
+    text = str(error)
+    if isinstance(error, Unavailable) and "try again" not in text:
+        text = f"{text}; try again"
     known = header or _UNREADABLE
     return _answer(known, code(error), text, at, _error(known, location, condition, text))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from adapters.hl7.header import read_header
 from adapters.hl7.message import Message
 from adapters.hl7.mllp import Framer, frame
-from cds.errors import InvalidMessage, PeerRefused, Unavailable
+from cds.errors import InvalidMessage, PeerFailed, PeerRefused, Unavailable
 
 _LONGEST_ACKNOWLEDGMENT = 1024 * 1024
 _CHUNK = 65536
@@ -89,5 +89,5 @@ def _judge(answer: bytes, control_id: str) -> Acknowledgment:
     if said.code in ("AR", "CR"):
         raise PeerRefused(f"the HL7 destination refuses the message with {said.code}{detail}")
     if said.code in ("AE", "CE"):
-        raise Unavailable(f"the HL7 destination could not take the message: {said.code}{detail}")
+        raise PeerFailed(f"the HL7 destination could not take the message: {said.code}{detail}")
     raise Unavailable("the HL7 destination answers without an acknowledgment code")

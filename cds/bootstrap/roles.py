@@ -16,7 +16,7 @@ from cds.bootstrap import Stores, services, stores, upgrade, worker
 from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
 from cds.errors import ConfigurationError
-from cds.exclusive import doors, why_closed
+from cds.exclusive import doors, take_role, why_closed
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.settings import Settings, TlsSettings
 from cds.store import schema
@@ -119,6 +119,7 @@ def _begin(role: str, settings: Settings) -> threading.Event:
     """What every role does first; answers the event that SIGTERM and SIGINT set."""
     follow_lifeline()
     logs.configure(role, settings.log_level)
+    take_role(settings.data_dir, role)
     metrics.prepare(settings.data_dir / "metrics")
     stopped = threading.Event()
 

@@ -43,7 +43,7 @@ USPSTF_TOBACCO = Source("USPSTF 2021, tobacco cessation (grade A)", "https://doi
 
 #: NICE NG115 is for people aged 16 and over.
 _LOWEST_AGE = 16
-#: USPSTF 2021 on tobacco is for "adults 18 years or older"; children and adolescents have a recommendation of their own.
+#: USPSTF 2021 on tobacco is for "adults 18 years or older"; children and adolescents have one of their own.
 _ADULT_AGE = 18
 _STATUS_WORDS = {
     SmokingStatus.CURRENT: "smokes now",

@@ -41,6 +41,7 @@ from cds.store.values import dump, parse
 _ORDER_CAME = "the order came after the images"
 _ORDER_CHANGED = "the order changed after the images came"
 _PATIENT_CHANGED = "what is known of the patient changed after the images came"
+_KEYS_AT_ONCE = 1000
 #: Kinds of value sets that a type of message can answer. An order's reason is no problem list: orders answer none.
 _TELLS = {"ORU": ("answer", "procedure"), "ADT": ("condition", "symptom"), "PPR": ("condition", "symptom")}
 
@@ -155,8 +156,7 @@ def _apply_content(
     _hear(session, source, logged.message.message_type, logged.message.received_at)
     patient_id, numbers = _upsert_patient(session, patient, now)
     reason = _PATIENT_CHANGED if numbers else ""
-    for value in content.values:
-        _upsert_statement(session, patient_id, source, value, logged)
+    _upsert_statements(session, patient_id, source, content.values, logged)
     for change in content.orders:
         touched, why = _apply_order(session, patient_id, change, now)
         numbers, reason = numbers | touched, why or reason
@@ -205,27 +205,27 @@ def _upsert_patient(session: Session, patient: Patient, now: datetime) -> tuple[
     return row.id, {number for number in numbers if number}
 
 
-def _upsert_statement(
-    session: Session, patient_id: str, source: str, value: RecordValue, logged: LoggedMessage
+def _upsert_statements(
+    session: Session, patient_id: str, source: str, values: Sequence[RecordValue], logged: LoggedMessage
 ) -> None:
-    row = session.exec(
-        select(StatementRow).where(
-            StatementRow.patient_id == patient_id, StatementRow.source == source, StatementRow.key == value.key
+    """Replace what the sender said before under the same keys; one query per thousand statements."""
+    latest = {value.key: value for value in values}
+    keys = list(latest)
+    known: dict[str, StatementRow] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        query = select(StatementRow).where(
+            StatementRow.patient_id == patient_id,
+            StatementRow.source == source,
+            col(StatementRow.key).in_(keys[start : start + _KEYS_AT_ONCE]),
         )
-    ).first()
-    if row is None:
-        row = StatementRow(
-            patient_id=patient_id,
-            source=source,
-            key=value.key,
-            body="",
-            received_at=logged.message.received_at,
-            message_id=logged.id,
+        known |= {row.key: row for row in session.exec(query)}
+    received_at = logged.message.received_at
+    for key, value in latest.items():
+        row = known.get(key) or StatementRow(
+            patient_id=patient_id, source=source, key=key, body="", received_at=received_at, message_id=logged.id
         )
-    row.body = dump(RecordValue, value)
-    row.received_at = logged.message.received_at
-    row.message_id = logged.id
-    session.add(row)
+        row.body, row.received_at, row.message_id = dump(RecordValue, value), received_at, logged.id
+        session.add(row)
     session.flush()
 
 

@@ -410,6 +410,21 @@ def test_tls_is_spoken_and_a_silent_peer_holds_nobody_up(series: list[Path], tmp
             echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=2)
 
 
+def test_less_pixel_data_than_the_header_states_is_refused_and_the_whole_image_taken(
+    series: list[Path], data_dir: Path
+) -> None:
+    whole = series[0].read_bytes()
+    with edited(series[0]) as dataset:
+        dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+    index = MemoryIndex()
+    with receiving(data_dir, index) as receiver:
+        [short] = store(receiver, series[:1])
+        assert (short.status, "pixel data" in short.comment) == (0xC000, True)
+        series[0].write_bytes(whole)
+        assert [result.status for result in store(receiver, series[:1])] == [0]
+    assert len(index.instances) == 1
+
+
 def test_files_that_are_no_dicom_have_no_status(tmp_path: Path, data_dir: Path, series: list[Path]) -> None:
     other = tmp_path / "readme.txt"
     other.write_text("not an image")

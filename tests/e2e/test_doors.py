@@ -47,11 +47,37 @@ def test_a_second_server_on_the_same_port_is_refused_by_name(running: Site, name
     assert "in use" in told.stderr
 
 
-def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
-    one = site(tmp_path, CDS_HTTP_PORT="http", CDS_TIME_ZONE="Mars/Olympus", CDS_DICOM_AE_TITLE="x" * 17)
-    told = one.cds("check")
+@pytest.mark.parametrize("role", ["web", "worker", "hl7", "dicom"])
+def test_a_second_role_of_a_name_is_refused_in_words(running: Site, role: str) -> None:
+    told = running.cds(role)
     assert told.returncode == 2
-    for name in ("CDS_HTTP_PORT", "CDS_TIME_ZONE", "CDS_DICOM_AE_TITLE"):
+    assert "already running on this data folder" in told.stderr
+
+
+def test_a_name_that_is_misspelt_is_refused(tmp_path: Path) -> None:
+    one = site(tmp_path, CDS_MODEL_MODES='{"nomodel": "advisory"}', CDS_SITE_OPTIONS='{"x.y": "1"}', CDS_TYPO="1")
+    told = one.cds("serve")
+    assert told.returncode == 2
+    assert "CDS_TYPO" in told.stderr
+    told = site(tmp_path, CDS_MODEL_MODES='{"nomodel": "advisory"}', CDS_SITE_OPTIONS='{"x.y": "1"}').cds("serve")
+    assert told.returncode == 2
+    assert "nomodel" in told.stderr
+    assert "x.y" in told.stderr
+
+
+def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
+    wrong = {
+        "CDS_HTTP_PORT": "http",
+        "CDS_TIME_ZONE": "Mars/Olympus",
+        "CDS_DICOM_AE_TITLE": "x" * 17,
+        "CDS_MODEL_MODES": "no json",
+        "CDS_HL7_HOST": "0.0.0.0",
+        "CDS_DATABASE_URL": "mysql://x",
+        "CDS_TYPO": "1",
+    }
+    told = site(tmp_path, **wrong).cds("check")
+    assert told.returncode == 2
+    for name in wrong:
         assert name in told.stderr
 
 
@@ -60,6 +86,20 @@ def test_an_open_address_without_authentication_is_refused(tmp_path: Path) -> No
     assert told.returncode == 2
     assert "CDS_HL7_HOST" in told.stderr
     assert "CDS_HTTP_HOST" in told.stderr
+
+
+def test_an_unreachable_database_is_a_failed_check_and_no_traceback(tmp_path: Path) -> None:
+    url = f"postgresql://u:topsecret@127.0.0.1:{free_port()}/db"
+    told = site(tmp_path, CDS_DATABASE_URL=url).cds("check")
+    assert told.returncode == 1
+    assert "FAIL  database" in told.stdout
+    assert "Traceback" not in told.stderr
+    assert "topsecret" not in told.stdout + told.stderr
+
+
+def test_a_new_site_passes_its_check(tmp_path: Path) -> None:
+    told = site(tmp_path).cds("check")
+    assert told.returncode == 0, told.stdout
 
 
 def test_check_says_what_works_and_what_does_not(running: Site) -> None:

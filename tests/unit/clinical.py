@@ -149,14 +149,15 @@ class StillClock:
     """Time that does not move."""
 
     at: datetime = NOW
+    day: date | None = None
 
     def now(self) -> datetime:
         """The moment of all tests."""
         return self.at
 
     def today(self) -> date:
-        """Its day."""
-        return self.at.date()
+        """The site's day; where none is given, that of UTC."""
+        return self.day or self.at.date()
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""The emphysema pathway, branch by branch, over handmade cases."""
+"""The emphysema pathway, branch by branch, over handmade cases; its screening step has a file of its own."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,53 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds import codes
-from cds.domain.coding import Coding, Quantity
+from cds.domain.coding import Coding
 from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, SmokingStatus, Unknown
 from cds.domain.finding import Findings
-from cds.domain.recommendation import Advice, Case, CouldNotTell, NothingToSay, PathwayOutcome, Recommendation
-from cds.pathways import evaluate
-from cds.pathways._facts import add_months, age_years, years_between
-from tests.unit.clinical import NOT_FOUND, SOURCE, STUDY_DATE, TODAY, case, density, ehr, known_item, refusal
-
-CUT_OFF = "emphysema.laa_950_percent"
-
-
-def outcome(given_case: Case) -> PathwayOutcome:
-    """What the pathway says."""
-    (said,) = evaluate(given_case, {"emphysema"})
-    return said
-
-
-def advice(data: EhrData | None = None, **how: object) -> Advice:
-    """What it advises."""
-    said = outcome(case(data, **how))  # type: ignore[arg-type]  # forwarded
-    assert isinstance(said, Advice), said
-    return said
-
-
-def steps(said: Advice) -> dict[str, Recommendation]:
-    """Its recommendations by key."""
-    return {r.key: r for r in said.recommendations}
-
-
-def smoking(status: SmokingStatus) -> Fact[SmokingStatus]:
-    """A status of the record."""
-    return Known(status, date(2026, 9, 1), SOURCE)
-
-
-def pack_years(number: float) -> Fact[Quantity]:
-    """Pack-years of the record."""
-    return Known(Quantity(number, "{pack-years}"), date(2026, 9, 1), SOURCE)
-
-
-def former(quit_on: date, amount: float = 38) -> EhrData:
-    """Somebody who stopped."""
-    return ehr(
-        smoking_status=smoking(SmokingStatus.FORMER),
-        pack_years=pack_years(amount),
-        quit_date=Known(quit_on, date(2026, 9, 1), SOURCE),
-    )
-
+from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay
+from cds.record import assemble
+from tests.unit.clinical import (
+    NOT_FOUND,
+    NOW,
+    SOURCE,
+    STUDY_DATE,
+    TODAY,
+    case,
+    density,
+    ehr,
+    known_item,
+    patient,
+    record,
+    refusal,
+    said,
+)
+from tests.unit.emphysema_cases import CUT_OFF, advice, former, outcome, pack_years, smoking, steps
 
 # --- trigger
 
@@ -166,6 +140,15 @@ def test_known_copd_needs_no_spirometry_to_be_found() -> None:
     assert "COPD is on record" in said.detail
 
 
+def test_copd_that_is_suspected_alone_does_not_replace_spirometry_and_is_told() -> None:
+    provisional = said(Coding(codes.ICD10, "J44.9", "COPD"), None, date(2026, 1, 2), status="preliminary")
+    data = assemble(patient(), record(provisional), now=NOW, today=TODAY)
+    told = advice(replace(ehr(), conditions=data.conditions))
+    assert "spirometry" in steps(told)
+    assert any("COPD is suspected since 2026-01-02" in text for text in told.missing)
+    assert "COPD is suspected since 2026-01-02" in told.detail
+
+
 def test_known_emphysema_alone_does_not_replace_spirometry() -> None:
     said = advice(ehr(conditions=ehr().conditions | {"emphysema": known_item("87433001", "Emphysema")}))
     assert "spirometry" in steps(said)
@@ -176,124 +159,6 @@ def test_where_nobody_was_asked_for_spirometry_it_is_missing_not_suggested() -> 
     assert "spirometry" not in steps(said)
     assert any(text.startswith("spirometry: ") and "How to get it" in text for text in said.missing)
     assert said.recommendations[0].recommended
-
-
-# --- screening
-
-
-def test_the_next_low_dose_ct_is_not_before_a_year_after_this_one() -> None:
-    visit = steps(advice())["screening-visit"]
-    assert visit.not_before == date(2027, 11, 2)
-    assert "2027-11-02" in visit.action
-    assert visit.source.url == "https://doi.org/10.1001/jama.2021.1117"
-
-
-def test_a_later_low_dose_ct_counts_from_itself() -> None:
-    later = known_item("16334891000119106", "LDCT", date(2026, 11, 20))
-    visit = steps(advice(ehr(procedures=ehr().procedures | {"low-dose-chest-ct": later})))["screening-visit"]
-    assert visit.not_before == date(2027, 11, 20)
-
-
-def test_when_a_year_has_passed_the_ct_is_due() -> None:
-    visit = steps(advice(today=date(2027, 12, 1)))["screening-visit"]
-    assert visit.not_before is None
-    assert visit.action.endswith("low-dose CT is due")
-
-
-@pytest.mark.parametrize(
-    ("born", "suggested"),
-    [
-        (date(1976, 11, 22), True),  # 50 today
-        (date(1976, 11, 23), False),  # 50 tomorrow
-        (date(1946, 11, 3), True),  # 80 today, and still on 2027-11-02
-        (date(1946, 11, 2), False),  # 80 today, 81 on the day when the next CT is due
-        (date(1945, 11, 22), False),  # 81 today
-    ],
-)
-def test_the_age_of_the_criteria_holds_today_and_when_the_ct_is_due(born: date, suggested: bool) -> None:
-    said = advice(ehr(birth_date=Known(born, None, "patient demographics")))
-    assert ("screening-visit" in steps(said)) is suggested
-    if not suggested:
-        assert "USPSTF 2021 criteria" in said.detail
-
-
-@pytest.mark.parametrize(
-    ("quit_on", "suggested"),
-    [
-        (date(2012, 11, 2), True),  # exactly 15 years on 2027-11-02
-        (date(2012, 11, 1), False),  # 15 years and a day by then
-        (date(2011, 11, 21), False),  # more than 15 years today
-        (date(2020, 1, 1), True),
-    ],
-)
-def test_who_stopped_is_screened_within_15_years(quit_on: date, suggested: bool) -> None:
-    said = advice(former(quit_on))
-    assert ("screening-visit" in steps(said)) is suggested
-    assert "cessation" not in steps(said)
-
-
-def test_too_few_pack_years_make_no_visit_and_the_score_says_not_eligible() -> None:
-    said = advice(ehr(pack_years=pack_years(19.9)))
-    assert "screening-visit" not in steps(said)
-    assert said.risks[0].value == "not eligible"
-    assert "criteria for lung cancer screening are not met" in said.detail
-
-
-def test_who_never_smoked_gets_spirometry_alone_and_a_hint_at_other_causes() -> None:
-    said = advice(ehr(smoking_status=smoking(SmokingStatus.NEVER), pack_years=NOT_FOUND))
-    assert list(steps(said)) == ["spirometry"]
-    assert "alpha-1 antitrypsin" in said.detail
-    assert said.missing == ()
-
-
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"birth_date": Unknown("the birth date is not in the patient demographics")}, "age"),
-        ({"pack_years": NOT_FOUND}, "pack-years"),
-        ({"smoking_status": Known(SmokingStatus.FORMER, date(2026, 9, 1), SOURCE)}, "date of quitting"),
-    ],
-)
-def test_what_the_criteria_lack_stands_in_the_card_with_how_to_get_it(changes: dict[str, object], what: str) -> None:
-    said = advice(ehr(**changes))
-    assert "screening-visit" not in steps(said)
-    assert "spirometry" in steps(said)
-    assert any(text.startswith(f"{what}: ") and "How to get it: " in text for text in said.missing)
-    assert said.risks[0].value is None
-    assert "**Missing**" in said.detail
-
-
-def test_pack_years_that_cannot_be_are_missing() -> None:
-    said = advice(ehr(pack_years=pack_years(5000)))
-    assert said.missing == ("pack-years: the recorded value cannot be one. How to get it: correct it in the record",)
-
-
-@pytest.mark.parametrize(
-    ("where", "name", "code"),
-    [
-        ("conditions", "lung-cancer", "254637007"),
-        ("symptoms", "haemoptysis", "66857006"),
-        ("symptoms", "weight-loss", "448765001"),
-    ],
-)
-def test_known_cancer_and_symptoms_exclude_screening_with_the_reason(where: str, name: str, code: str) -> None:
-    facts = getattr(ehr(), where) | {name: known_item(code, "as recorded", date(2026, 10, 1))}
-    said = advice(ehr(**{where: facts}))
-    assert "screening-visit" not in steps(said)
-    assert "is on record (" in said.detail
-    assert "2026-10-01" in said.detail
-    assert said.risks == ()
-    assert "spirometry" in steps(said)
-
-
-def test_symptoms_that_nobody_was_asked_for_are_missing_beside_the_suggestion() -> None:
-    said = advice(ehr(symptoms={}, conditions={"copd": NOT_FOUND}))
-    assert "screening-visit" in steps(said)
-    assert {text.split(":")[0] for text in said.missing} == {
-        "coughing up blood",
-        "unexplained weight loss",
-        "lung cancer",
-    }
 
 
 # --- nothing left, cessation
@@ -318,6 +183,44 @@ def test_where_only_data_is_missing_the_card_says_so_without_a_suggestion() -> N
 
 def test_help_to_stop_is_for_who_smokes_now() -> None:
     assert steps(advice())["cessation"].code.code == "225323000"
+
+
+@pytest.mark.parametrize(("born", "suggested"), [(date(2008, 11, 22), True), (date(2008, 11, 23), False)])
+def test_help_to_stop_is_for_adults_because_its_source_is(born: date, suggested: bool) -> None:
+    said_of = advice(ehr(birth_date=Known(born, None, "patient demographics")))
+    assert ("cessation" in steps(said_of)) is suggested
+    assert ("Help to stop smoking: the recommendation is for adults" in said_of.detail) is not suggested
+    assert "spirometry" in steps(said_of)
+
+
+# --- an unknown age
+
+
+AGELESS = ehr(birth_date=Unknown("the birth date is not in the patient demographics"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        AGELESS,
+        replace(AGELESS, pack_years=pack_years(5)),
+        replace(AGELESS, conditions=ehr().conditions | {"lung-cancer": known_item("254637007")}),
+        replace(AGELESS, smoking_status=smoking(SmokingStatus.NEVER)),
+    ],
+    ids=["all criteria open", "too few pack-years", "lung cancer", "never smoked"],
+)
+def test_an_unknown_age_is_always_missing_once_and_marks_every_suggestion(data: EhrData) -> None:
+    told = advice(data)
+    assert [text.split(":")[0] for text in told.missing].count("age") == 1
+    assert list(steps(told)) == ["spirometry"]
+    assert all(r.reason.endswith("The age is not known.") for r in told.recommendations)
+    assert not any("age is not known" in r.reason for r in advice().recommendations)
+
+
+def test_where_nothing_is_left_to_suggest_an_unknown_age_alone_makes_no_card() -> None:
+    never = replace(AGELESS, smoking_status=smoking(SmokingStatus.NEVER))
+    done = replace(never, procedures=ehr().procedures | {"spirometry": known_item()})
+    assert isinstance(outcome(case(done)), NothingToSay)
 
 
 # --- the card
@@ -384,23 +287,3 @@ def test_whatever_the_record_says_summaries_stay_short_and_text_stays_text(
         links = [part.split(")")[0] for part in said.detail.split("](")[1:]]
         assert all(link.startswith(("https://doi.org/", "https://www.nice.org.uk/", "https://pmc.")) for link in links)
         assert sum(r.recommended for r in said.recommendations) == min(len(said.recommendations), 1)
-
-
-# --- dates
-
-
-def test_a_year_after_29_february_is_never_too_early() -> None:
-    assert add_months(date(2024, 2, 29), 12) == date(2025, 3, 1)
-    assert add_months(date(2024, 1, 31), 1) == date(2024, 3, 1)
-    assert add_months(date(2024, 12, 31), 12) == date(2025, 12, 31)
-
-
-@settings(derandomize=True, deadline=None)
-@given(st.dates(date(1920, 1, 1), date(2030, 1, 1)), st.integers(0, 36500))
-def test_years_between_passes_a_whole_number_only_after_the_anniversary(start: date, days: int) -> None:
-    end = start + timedelta(days=days)
-    years = years_between(start, end)
-    assert int(years) == age_years(start, end)
-    if end == add_months(start, 12 * int(years)):
-        assert years == int(years)
-    assert years_between(end, start) == 0.0

@@ -62,12 +62,13 @@ def test_one_that_fails_is_named_and_the_others_answer(folder: Path, capsys: pyt
     write(folder, "quiet", 'return NothingToSay("quiet", "does not apply")')
     broken, lacking, quiet, unheard_of = evaluate(case(), {"quiet", "lacking", "broken", "unheard-of"}, package())
     assert isinstance(broken, CouldNotTell)
-    assert (broken.pathway, broken.title) == ("broken", "broken title")
+    assert (broken.pathway, broken.title, broken.failed) == ("broken", "broken title", True)
     assert lacking == CouldNotTell(
         "lacking", "lacking title", "a value that it needs is missing", ("Patient.birthDate",)
     )
     assert quiet == NothingToSay("quiet", "does not apply")
     assert isinstance(unheard_of, CouldNotTell)
+    assert not unheard_of.failed
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "a pathway failed" in line]
     assert [(line["pathway"], line["error"]) for line in lines] == [("broken", "ZeroDivisionError")]
     assert "Unmistakable" not in json.dumps(lines)

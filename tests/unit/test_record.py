@@ -10,8 +10,8 @@ from cds.codes import ICD10, LOINC, SNOMED
 from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import EhrData, Known, NotFoundSince, SmokingStatus, Unknown
 from cds.domain.identity import Sex
-from cds.domain.message import RecordStatements, Searched
-from cds.record import assemble, merge
+from cds.domain.message import RecordStatements, Searched, Statement
+from cds.record import assemble, merge, suspicion
 from tests.unit.clinical import (
     DAILY,
     NEVER,
@@ -86,8 +86,21 @@ def test_a_value_dated_in_the_future_is_not_used_and_the_reason_is_given() -> No
     assert fact.effective == date(2020, 2, 1)
 
 
-def test_tomorrow_is_allowed_because_a_site_may_already_live_in_it() -> None:
-    assert isinstance(assembled(said(SMOKING, DAILY, TODAY + timedelta(days=1))).smoking_status, Known)
+def test_tomorrow_is_allowed_where_the_sites_day_is_not_given() -> None:
+    tomorrow = said(SMOKING, DAILY, TODAY + timedelta(days=1))
+    assert isinstance(assembled(tomorrow).smoking_status, Known)
+    assert isinstance(assembled(said(SMOKING, DAILY, TODAY + timedelta(days=2))).smoking_status, Unknown)
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1])
+def test_the_sites_day_decides_what_lies_in_the_future_not_the_day_of_utc(ahead: int) -> None:
+    today = TODAY + timedelta(days=ahead)
+
+    def status(on: date) -> object:
+        return assemble(patient(), record(said(SMOKING, DAILY, on)), now=NOW, today=today).smoking_status
+
+    assert isinstance(status(today), Known)
+    assert isinstance(status(today + timedelta(days=1)), Unknown)
 
 
 @pytest.mark.parametrize("unit", ["{pack-years}", "pack-years", "{PackYears}", "", "1"])
@@ -102,6 +115,29 @@ def test_pack_years_that_cannot_be_read_are_unknown_not_zero(value: Quantity | C
     fact = assembled(said(PACK_YEARS, value)).pack_years
     assert isinstance(fact, Unknown)
     assert "cannot be used: want" in fact.reason
+
+
+def test_the_newest_value_that_cannot_be_read_is_unknown_and_the_older_one_is_history() -> None:
+    data = assembled(
+        said(SMOKING, Coding("L", "SMK1"), date(2026, 8, 1)),
+        said(SMOKING, Coding("L", "SMK2"), date(2025, 9, 1)),
+        said(SMOKING, FORMER, date(2024, 1, 5)),
+        said(SMOKING, NEVER, date(2020, 1, 5)),
+        said(PACK_YEARS, Quantity(20, "/d"), date(2026, 8, 2)),
+        said(PACK_YEARS, Quantity(30, "{pack-years}"), None),
+    )
+    assert data.smoking_status == Unknown(
+        "smoking status was found (2026-08-01) but cannot be used: want an answer code of LOINC 72166-2; "
+        "an older value, not taken as current, was: former (2024-01-05)"
+    )
+    assert isinstance(data.pack_years, Unknown)
+    assert data.pack_years.reason.startswith("pack-years was found (2026-08-02) but cannot be used: want")
+    assert data.pack_years.reason.endswith("an older value, not taken as current, was: 30 (no date)")
+
+
+def test_an_older_value_that_cannot_be_read_disturbs_nothing() -> None:
+    data = assembled(said(SMOKING, Coding("L", "SMK1"), date(2024, 1, 1)), said(SMOKING, DAILY, date(2025, 1, 1)))
+    assert data.smoking_status == Known(SmokingStatus.CURRENT, date(2025, 1, 1), SOURCE)
 
 
 def test_an_answer_that_no_value_set_knows_is_unknown() -> None:
@@ -166,6 +202,49 @@ def test_a_condition_keeps_its_words() -> None:
     assert fact.value.text == "COPD, unspecified"
 
 
+def copd(on: date | None, status: str = "preliminary", value: Coding | None = None) -> Statement:
+    """COPD as somebody recorded it."""
+    return said(Coding(ICD10, "J44.9", "COPD"), value, on, key=f"{on}{status}", status=status)
+
+
+def test_a_disease_that_is_suspected_alone_is_not_known() -> None:
+    data = assembled(copd(date(2026, 1, 2)))
+    assert data.condition("copd") == Unknown(f"COPD is suspected since 2026-01-02 ({SOURCE}), not confirmed")
+    suspected = data.condition(suspicion("copd"))
+    assert isinstance(suspected, Known)
+    assert (suspected.value.text, suspected.effective) == ("COPD", date(2026, 1, 2))
+    undated = assembled(copd(None)).condition("copd")
+    assert undated == Unknown(f"COPD is suspected ({SOURCE}), not confirmed")
+
+
+def test_a_confirmed_disease_stays_known_beside_a_newer_suspicion() -> None:
+    data = assembled(copd(date(2020, 1, 2), "final"), copd(date(2026, 1, 2)))
+    fact = data.condition("copd")
+    assert isinstance(fact, Known)
+    assert fact.effective == date(2020, 1, 2)
+    assert suspicion("copd") not in data.conditions
+
+
+def test_a_refutation_ends_an_older_suspicion_and_not_a_newer_one() -> None:
+    absent = Coding(SNOMED, "2667000")
+    ended = assembled(copd(date(2025, 1, 2)), copd(date(2026, 1, 2), "final", absent))
+    assert ended.condition("copd") == NotFoundSince((f"{SOURCE} (recorded as absent on 2026-01-02)",), None)
+    assert suspicion("copd") not in ended.conditions
+    again = assembled(copd(date(2024, 1, 2), "final", absent), copd(date(2026, 1, 2)))
+    assert isinstance(again.condition("copd"), Unknown)
+
+
+def test_a_suspicion_that_is_confirmed_later_under_its_own_key_is_known() -> None:
+    provisional = said(Coding(ICD10, "J44.9"), None, date(2026, 1, 2), key="problem-1", status="preliminary")
+    confirmed = said(Coding(ICD10, "J44.9"), None, date(2026, 1, 2), key="problem-1", received=NOW + timedelta(hours=1))
+    assert isinstance(assembled(provisional, confirmed).condition("copd"), Known)
+
+
+def test_a_symptom_that_is_preliminary_is_still_a_symptom() -> None:
+    told = said(Coding(SNOMED, "66857006"), None, date(2026, 5, 1), status="preliminary")
+    assert isinstance(assembled(told).symptom("haemoptysis"), Known)
+
+
 def test_never_smoked_and_pack_years_are_settled_for_the_newer() -> None:
     never, amount = said(SMOKING, NEVER, date(2026, 1, 1)), Quantity(30, "{pack-years}")
     newer_status = assembled(never, said(PACK_YEARS, amount, date(2025, 1, 1)))
@@ -199,7 +278,7 @@ def test_a_quit_date_recorded_after_smoking_now_puts_the_status_in_doubt() -> No
 
 def test_a_quit_date_in_the_future_is_not_used() -> None:
     fact = assembled(said(QUIT_DATE, date(2027, 6, 1), date(2026, 7, 1))).quit_date
-    assert fact == Unknown("date of quitting smoking was found but cannot be used: it lies in the future")
+    assert fact == Unknown("date of quitting smoking was found (2026-07-01) but cannot be used: it lies in the future")
 
 
 def test_demographics_that_are_not_stated_are_unknown() -> None:

@@ -1,0 +1,86 @@
+"""A hook context over handmade ports, for the tests of the imaging services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, cast
+
+from cds import hooks
+from cds.domain.coding import Quantity
+from cds.domain.identity import Identifier
+from cds.domain.message import RecordStatements
+from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome
+from cds.domain.report import Release, Report
+from cds.hooks import CardsShown, HookContext
+from cds.pathways import evaluate
+from tests.unit.clinical import (
+    DAILY,
+    MRN,
+    PACK_YEARS,
+    SMOKING,
+    TODAY,
+    Records,
+    Reports,
+    StillClock,
+    patient,
+    record,
+    report,
+    said,
+)
+
+Json = dict[str, Any]
+REPORT = "DiagnosticReport"
+HELD = record(said(SMOKING, DAILY), said(PACK_YEARS, Quantity(38, "{pack-years}")))
+FAILED = CouldNotTell("nodule", "Lung nodule", "it failed; this was reported to the administrator", failed=True)
+PATIENT: Json = {"resourceType": "Patient", "id": "1288992", "birthDate": "1963-05-01"}
+
+
+def only_emphysema(case: Case) -> tuple[PathwayOutcome, ...]:
+    """The installed pathway, enabled."""
+    return evaluate(case, {"emphysema"})
+
+
+@dataclass
+class Desk:
+    """A hook context over handmade ports, and what it was told to remember."""
+
+    reports: tuple[Report, ...] = field(default_factory=lambda: (report(),))
+    held: RecordStatements = HELD
+    prefetched: RecordStatements = field(default_factory=RecordStatements)
+    who: Any = field(default_factory=lambda: patient(id=None))
+    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]] = only_emphysema
+    advisory: bool = True
+    release: Callable[[Report], Release] = lambda stored: stored.decision.release
+    owner: dict[Identifier, str] = field(default_factory=lambda: {MRN: "patient-1"})
+    day: date = TODAY
+    shown: list[CardsShown] = field(default_factory=list)
+
+    def context(self) -> HookContext:
+        """What the service is given."""
+        return HookContext(
+            reports=Reports({MRN: self.reports}, self.owner),
+            record=Records(self.held),
+            read_patient=lambda _: self.who,
+            read_statements=lambda _: self.prefetched.statements,
+            evaluate=self.evaluate,
+            model_is_advisory=lambda _: self.advisory,
+            release=self.release,
+            clock=StillClock(day=self.day),
+            public_url="https://sightline.example",
+            site_options={"emphysema.laa_950_percent": "10"},
+            site_name="Sightline",
+            on_shown=self.shown.append,
+        )
+
+    def call(self, prefetch: Mapping[str, object] | None = None) -> list[Json]:
+        """The cards of one call."""
+        body = {
+            "hook": "patient-view",
+            "hookInstance": "4a74b1d0-4fee-4d18-b76f-7f3bd361e4bc",
+            "context": {"userId": "Practitioner/123", "patientId": "1288992"},
+            "prefetch": {"patient": PATIENT} if prefetch is None else prefetch,
+        }
+        answer = hooks.call("imaging-findings", body, self.context())
+        return cast("list[Json]", answer["cards"])
