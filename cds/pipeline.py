@@ -107,7 +107,7 @@ def enrich(line: Line, work_id: str) -> bool:
         return False
     now = line.clock.now()
     statements = line.record.statements(patient)
-    ehr = assemble(patient, statements, now=now)
+    ehr = assemble(patient, statements, now=now, today=line.clock.today())
     detail = (f"{len(statements.statements)} statements from {len(statements.searched)} sources",)
     line.works.save_step(work, "enrich", EhrData, ehr, now, outcome="done", detail=detail)
     return True

@@ -28,7 +28,7 @@ APPLICATION_VERSION = "1"
 STUDIES, DELIVERIES = "studies", "deliveries"
 #: A study whose worker died this often is given to a person.
 MAX_RECOVERY_ATTEMPTS = 3
-_POLL_S = 0.1
+_POLL_S = 0.2
 #: With the delays below about an hour, for a disk or database that is away; an inference process that dies of a
 #: study is not tried for so long.
 _ATTEMPTS, _INFERENCE_ATTEMPTS = 65, 4
@@ -115,8 +115,8 @@ class Worker:
         DBOS.register_queue(STUDIES, worker_concurrency=2, polling_interval_sec=_POLL_S)
         DBOS.register_queue(DELIVERIES, partition_concurrency=1, polling_interval_sec=_POLL_S)
         every = self._timers.add_job
-        every(self._guarded(self._sweep), "interval", seconds=0.5, max_instances=1, coalesce=True)
-        every(self._guarded(self._hand_over), "interval", seconds=0.2, max_instances=1, coalesce=True)
+        every(self._guarded(self._sweep), "interval", seconds=1, max_instances=1, coalesce=True)
+        every(self._guarded(self._hand_over), "interval", seconds=0.4, max_instances=1, coalesce=True)
         every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
         every(self._guarded(self._forget_the_finished), "interval", hours=1, max_instances=1, coalesce=True)
         # It warns of every look that comes while the last one still waits for a lock; those are simply left out.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from cds import logs
 from cds.clock import SystemClock
+from cds.domain.ids import resource_id
 from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Mode
+from cds.domain.report import Mode, Report
 from cds.domain.story import HoldTold, Story
-from cds.errors import ConfigurationError, Unavailable
+from cds.errors import ConfigurationError, NotFound, Unavailable
 from cds.hooks import CardsShown, HookContext
 from cds.line import Line
 from cds.pipeline import released
@@ -152,11 +153,24 @@ def worker(settings: Settings, held: Stores, runtime: Runtime) -> Worker:
             for name, to in settings.oru_destinations.items()
         },
         evaluate=_evaluator(settings),
-        resources=lambda report: resources(report, identifier_systems=systems, site_name=settings.site_name),
+        resources=lambda report: resources(
+            report,
+            identifier_systems=systems,
+            site_name=settings.site_name,
+            previous=_stored_version(held, report),
+        ),
         withdraw=lambda body, patient_id: withdrawn(body, patient_id=patient_id),
     )
     sources = Sources(held.works, held.deliveries.pending, held.deliveries.refused, held.studies.close_quiet)
     return Worker(line, sources, workflow_engine(settings.data_dir, settings.database_url), settings.worker_slot)
+
+
+def _stored_version(held: Stores, report: Report) -> int:
+    """The DiagnosticReport version that stands now, 0 where none was emitted: what the next one's Provenance names."""
+    try:
+        return held.resources.read("DiagnosticReport", resource_id(report.study, "DiagnosticReport")).version
+    except NotFound:
+        return 0
 
 
 def _hook_context(settings: Settings, held: Stores) -> HookContext:
