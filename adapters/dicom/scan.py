@@ -28,6 +28,10 @@ PIXEL_DATA = 0x7FE00010
 _MAX_PARSED_BYTES = 32 * 1024 * 1024
 _MAX_PARSED_ELEMENTS = 400_000
 
+#: What pydicom raises for elements whose bytes or VR make no sense.
+_UNPARSABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError, OSError, struct.error,
+               RecursionError, NotImplementedError)  # fmt: skip
+
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRAILING_PADDING = 0xFFFCFFFC
@@ -75,7 +79,7 @@ def parse(data: bytes | memoryview, syntax: str, found: Scan) -> Dataset:
     parts = [data[span.start : span.end] for tag, span in sorted(found.spans.items()) if tag != PIXEL_DATA]
     try:
         return read_dataset(BytesIO(b"".join(parts)), syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian)
-    except (ValueError, EOFError, OSError, KeyError, struct.error, RecursionError, NotImplementedError) as error:
+    except _UNPARSABLE as error:
         raise InvalidInstance("want a data set whose elements can be read") from error
 
 
