@@ -204,7 +204,11 @@ def test_no_log_metric_or_link_names_a_patient(running: Site, story: dict[str, A
     assert "sightline_hook_total" in metrics
     assert "message committed" in log
     assert len(links) > 10
+    engine = b"".join(file.read_bytes() for file in running.data_dir.glob("workflow.sqlite*"))
+    assert b"portable_json" in engine
+    assert b"py_pickle" not in engine
     for word in telling:
+        assert word.encode() not in engine, word
         assert word.lower() not in log.lower(), word
         assert word.lower() not in metrics.lower(), word
         assert not [link for link in links if word.lower() in link.lower()], word
