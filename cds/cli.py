@@ -131,7 +131,11 @@ def risk_check(vectors: Annotated[list[Path], typer.Argument(exists=True, dir_ok
     from cds.risk.check import check as check_vectors
 
     report = check_vectors(vectors)
-    typer.echo(str(report))
+    for mismatch in report.mismatches:
+        typer.echo(f"{mismatch.vector}: {mismatch.output} is {mismatch.got}, want {mismatch.expected}")
+    for name in report.not_installed:
+        typer.echo(f"{name}: no score of this name is installed")
+    typer.echo(f"{report.vectors} vectors, {len(report.mismatches)} mismatches")
     if not report.ok:
         raise typer.Exit(EXIT_FAILED)
 

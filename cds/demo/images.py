@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -31,20 +31,7 @@ class Images:
 def phantom_study(cast: Cast, folder: Path) -> Images:
     """A chest CT of a phantom whose lungs are partly destroyed; made anew, nobody's."""
     phantom = chest_phantom()
-    paths = write_ct_series(
-        phantom.hu,
-        phantom.spacing_mm,
-        folder / "scanner",
-        patient_id=cast.mrn,
-        issuer=AUTHORITY,
-        patient_name=f"{cast.family}^{cast.given}",
-        birth_date=cast.birth_date,
-        sex=cast.sex,
-        accession_number=cast.accession_number,
-        accession_issuer=AUTHORITY,
-        study_date=cast.now.date(),
-        study_time=cast.now.strftime("%H%M%S"),
-    )
+    paths = write_ct_series(phantom.hu, phantom.spacing_mm, folder / "scanner", **asdict(_identity(cast)))
     truth = phantom.imaged
     title = (
         f"a generated chest phantom with emphysema: {len(paths)} slices, lungs {truth.lung_volume_ml:.0f} mL, "

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -229,20 +229,8 @@ def wait_until_ready(one: Site) -> None:
 def series(folder: Path, person: Person, *, skip: int = 0, **options: Any) -> list[Path]:
     """A chest phantom with emphysema on disk, as a scanner would send it."""
     phantom: Phantom = chest_phantom(spacing_mm=options.pop("spacing_mm", (2.5, 2.0, 2.0)))
-    paths = write_ct_series(
-        phantom.hu,
-        phantom.spacing_mm,
-        folder,
-        patient_id=person.mrn,
-        issuer=options.pop("issuer", AUTHORITY),
-        patient_name=f"{person.family}^{person.given}",
-        birth_date=person.birth_date,
-        sex=person.sex,
-        accession_number=person.accession_number,
-        accession_issuer=AUTHORITY,
-        study_date=datetime.now(UTC).date(),
-        **options,
-    )
+    named = {**asdict(identity(person)), **options}
+    paths = write_ct_series(phantom.hu, phantom.spacing_mm, folder, **named)
     return paths[skip:]
 
 
