@@ -6,6 +6,7 @@ calls the hook, the scanner that sends a chest CT by C-STORE, and the engine tha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -71,10 +72,10 @@ def run(*, study: Path | None, leave: bool) -> int:
     logs.configure("demo", "warning")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Engine() as engine, _folder() as folder:
+        with Engine() as engine, _folder() as folder, _first_demo() as is_first:
             cast = demo_story.heroine(datetime.now(UTC))
             images = users_study(study, cast, folder) if study else phantom_study(cast, folder)
-            stage = Stage(console, _configure(folder, engine.port, images.cast), engine)
+            stage = Stage(console, _configure(folder, engine.port, images.cast, usual_ports=is_first), engine)
             with _server(stage, folder) as server:
                 _play(stage, images)
                 if not leave:
@@ -92,8 +93,9 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _configure(folder: Path, engine_port: int, cast: Cast) -> Settings:
-    ports = _free_ports({"CDS_HTTP_PORT": 8080, "CDS_HL7_PORT": 2575, "CDS_DICOM_PORT": 11112})
+def _configure(folder: Path, engine_port: int, cast: Cast, *, usual_ports: bool) -> Settings:
+    usual = {"CDS_HTTP_PORT": 8080, "CDS_HL7_PORT": 2575, "CDS_DICOM_PORT": 11112}
+    ports = _free_ports(usual if usual_ports else dict.fromkeys(usual, 0))
     for name in [n for n in os.environ if n.startswith("CDS_")]:
         del os.environ[name]
     os.environ.update(
@@ -119,6 +121,21 @@ def _configure(folder: Path, engine_port: int, cast: Cast) -> Settings:
         }
     )
     return load()
+
+
+@contextmanager
+def _first_demo() -> Iterator[bool]:
+    """True for the one demo of this user that may take the usual ports.
+
+    Two that start together would both find them free, and one would talk to the other's server.
+    """
+    with (Path(tempfile.gettempdir()) / f"sightline-demo-{os.getuid()}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _free_ports(wanted: Mapping[str, int]) -> dict[str, int]:
