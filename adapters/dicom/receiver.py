@@ -11,6 +11,7 @@ from io import BytesIO
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time from its table
@@ -162,8 +163,8 @@ def _understand(event: Event, limits: DicomLimits) -> tuple[InstanceHeader, byte
     encoded = buffer.getvalue() if isinstance(buffer, BytesIO) else b""
     if isinstance(buffer, Overflow) or len(encoded) > limits.max_instance_bytes:
         raise OutOfResources("want an instance below this receiver's size limit")
-    request = event.request
-    instance, sop_class = str(request.AffectedSOPInstanceUID), str(request.AffectedSOPClassUID)  # type: ignore[union-attr]
+    request: C_STORE = event.request  # type: ignore[assignment]  # C-STORE alone comes here
+    instance, sop_class = str(request.AffectedSOPInstanceUID), str(request.AffectedSOPClassUID)
     check_uid(instance)
     check_uid(sop_class)
     syntax = str(event.context.transfer_syntax)

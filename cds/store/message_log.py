@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from cds.domain.message import LoggedMessage, RawMessage
@@ -60,11 +59,6 @@ class SqlMessageLog:
                 select(MessageRow).where(col(MessageRow.id) > message_id).order_by(col(MessageRow.id)).limit(limit)
             ).all()
             return [LoggedMessage(row.id or 0, _message(row)) for row in rows]
-
-    def newest_id(self) -> int:
-        """The id of the last committed message, 0 where there is none."""
-        with self._database.reading() as session:
-            return session.exec(select(sa.func.max(MessageRow.id))).one() or 0
 
     def _commit_groups(self) -> None:
         while (first := self._waiting.get()) is not None:

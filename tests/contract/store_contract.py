@@ -17,7 +17,7 @@ from cds.domain.imaging import InstanceHeader, StoredInstance
 from cds.domain.matching import MatchState, match
 from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordValue
 from cds.domain.order import OrderChange, OrderStatus, Priority, ServiceRequest
-from cds.errors import InvalidMessage, OutOfResources
+from cds.errors import InvalidMessage
 from cds.store.message_log import SqlMessageLog
 from cds.store.record import RecordStore
 from cds.store.studies import StudyStore
@@ -330,8 +330,3 @@ class StoreContract:
         self._order(record, 1, ORDER, "NW")
         self._order(record, 2, replace(ORDER, accession=Identifier("A2", "RIS")), "NW")
         assert len(record.order_candidates("A1")) == len(record.order_candidates("A2")) == 1
-
-
-def assert_is_out_of_resources(error: BaseException | None) -> None:
-    """For the tests with a full disk."""
-    assert isinstance(error, OutOfResources), error
