@@ -13,10 +13,7 @@ from adapters.fhir.provenance import provenance
 from adapters.fhir.risk import risk_assessments
 from cds.domain.identity import Patient
 from cds.domain.report import Report
-from cds.domain.resource import NewResource
-
-#: What may be entered-in-error, and is where its report was withdrawn (R4 diagnostic-report- and observation-status).
-_WITHDRAWABLE = frozenset({"DiagnosticReport", "Observation", "RiskAssessment"})
+from cds.domain.resource import WITHDRAWABLE, NewResource
 
 
 def resources(
@@ -52,7 +49,7 @@ def withdrawn(body: Mapping[str, object], *, patient_id: str | None) -> NewResou
 
     Of a Provenance, Device or Patient there is no such status: raise ValueError.
     """
-    if body.get("resourceType") not in _WITHDRAWABLE:
+    if body.get("resourceType") not in WITHDRAWABLE:
         raise ValueError("only a DiagnosticReport, an Observation or a RiskAssessment can be withdrawn")
     meta = body.get("meta")
     label = {k: v for k, v in meta.items() if k == "security"} if isinstance(meta, dict) else {}

@@ -8,6 +8,10 @@ from datetime import datetime
 
 from cds.domain.report import Report
 
+#: What may say by its status that it does not hold any more (R4 diagnostic-report-, observation-status): the others
+#: have no entered-in-error.
+WITHDRAWABLE = ("DiagnosticReport", "Observation", "RiskAssessment")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResource:

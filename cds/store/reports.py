@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from cds.domain.identity import Identifier
 from cds.domain.report import DeliveryState, Report
-from cds.domain.resource import Encode, NewResource
+from cds.domain.resource import WITHDRAWABLE, Encode, NewResource
 from cds.domain.revision import Revision
 from cds.errors import NotFound, SightlineError
 from cds.store import timeline
@@ -39,8 +39,7 @@ class Committed:
     superseded: bool = False
 
 
-#: What says by its status that it does not hold any more; what belongs to no one study.
-_WITHDRAWABLE = ("DiagnosticReport", "Observation", "RiskAssessment")
+#: What belongs to no one study.
 _SHARED = ("Patient", "Device")
 
 
@@ -199,7 +198,7 @@ def _emit(session: Session, report: Report, encode: Encode, now: datetime) -> No
         select(ResourceRow).where(
             ResourceRow.study_uid == study_uid,
             col(ResourceRow.is_current).is_(True),
-            col(ResourceRow.type).in_(_WITHDRAWABLE),
+            col(ResourceRow.type).in_(WITHDRAWABLE),
         )
     ).all()
     for row in stale:
