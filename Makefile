@@ -11,7 +11,7 @@ demo: setup
 	@$(BIN)/cds demo $(ARGS)
 
 test: setup lint
-	$(BIN)/pytest -m "not peers and not bench" $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadscope -m "not peers and not bench" $(ARGS)
 
 test-peers: setup
 	@sh tests/peers/install.sh

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cds.destinations import MllpDestination, TlsSettings
 from cds.exclusive import Door, doors, holder, why_closed
-from cds.settings import MllpDestination, Settings, TlsSettings, unknown_variables
+from cds.settings import Settings, unknown_variables
 
 #: Older ones can corrupt a WAL database that several processes write and checkpoint (the WAL-reset bug).
 OLDEST_SQLITE = (3, 51, 3)

@@ -10,15 +10,27 @@ from typing import Annotated
 
 import typer
 
+from cds.commands import audit, critical, feeds, findings, holds, identity, replay, studies, switches
+from cds.commands.common import EXIT_FAILED, EXIT_MISCONFIGURED
+from cds.commands.common import settings as _settings
 from cds.errors import ConfigurationError, SightlineError
-from cds.settings import Settings, load
-
-EXIT_FAILED, EXIT_MISCONFIGURED = 1, 2
+from cds.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sightline: decision support for medical imaging.")
 db = typer.Typer(no_args_is_help=True, help="The tables.")
 risk = typer.Typer(no_args_is_help=True, help="Published risk scores.")
 models = typer.Typer(no_args_is_help=True, help="Installed models.")
+for name, group in (
+    ("critical", critical),
+    ("feeds", feeds),
+    ("findings", findings),
+    ("holds", holds),
+    ("identity", identity),
+    ("studies", studies),
+):
+    app.add_typer(group.app, name=name)
+for commands in (audit, replay, switches):
+    commands.mount(app)
 app.add_typer(db, name="db")
 app.add_typer(risk, name="risk")
 app.add_typer(models, name="models")
@@ -87,16 +99,6 @@ def why(
 
 
 @app.command()
-def holds() -> None:
-    """List what waits for a person: matches in doubt, conflicts, quarantined messages, refused deliveries."""
-    from cds import bootstrap
-    from cds.render import why as telling
-
-    settings = _settings()
-    typer.echo(telling.holds(bootstrap.holds(settings), settings.time_zone))
-
-
-@app.command()
 def demo(
     study: Annotated[Path | None, typer.Option(help="a folder of your own DICOM files")] = None,
     leave: Annotated[bool, typer.Option("--exit", help="end by itself, with 0 only if all happened")] = False,
@@ -145,15 +147,6 @@ def _role(name: str) -> None:
 
     run: Callable[[Settings], None] = getattr(roles, name)
     run(_settings())
-
-
-def _settings() -> Settings:
-    from cds.checks import packages
-
-    one_place = packages()
-    if not one_place.ok:
-        raise ConfigurationError([f"{one_place.detail} {one_place.how_to_fix}".strip()])
-    return load()
 
 
 def main() -> None:

@@ -10,15 +10,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from cds.domain.critical import Criticals, Tell
 from cds.domain.finding import ModelOutcome
-from cds.domain.identity import Patient
+from cds.domain.hold import HoldKind
+from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import SeriesSummary, Study
 from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Delivery, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
-from cds.ports import ArtifactStore, Clock, FindingModel, ImageSource, PatientRecord, ReportSink
+from cds.ports import (
+    ArtifactStore,
+    AuditLog,
+    Channel,
+    Clock,
+    FindingModel,
+    ImageSource,
+    Opinions,
+    PatientRecord,
+    ReportSink,
+    Switches,
+)
 from cds.settings import Settings
 
 
@@ -43,6 +56,14 @@ class Orders(PatientRecord, Protocol):
 
     def patient_by_id(self, patient_id: str) -> Patient:
         """One patient."""
+        ...
+
+    def order_with_patient(self, order_id: str) -> tuple[ServiceRequest, Patient]:
+        """One order and the patient who owns it now."""
+        ...
+
+    def orders_of_patient(self, patient: Identifier) -> tuple[tuple[ServiceRequest, Patient], ...]:
+        """The orders of a patient that no study has."""
         ...
 
     def order_candidates(self, accession_number: str) -> tuple[tuple[ServiceRequest, Patient], ...]:
@@ -87,11 +108,15 @@ class Works(Protocol):
         """All models' answers on the work's images."""
         ...
 
-    def resolve(self, work: Work, kind: str, now: datetime) -> None:
+    def resolve(self, work: Work, kind: HoldKind, now: datetime) -> None:
         """The doubt is gone."""
         ...
 
-    def hold(self, work: Work, kind: str, reason: str, now: datetime) -> None:
+    def again(self, work: Work, reason: str, now: datetime) -> None:
+        """Match revision +1: the work's study is decided again."""
+        ...
+
+    def hold(self, work: Work, kind: HoldKind, reason: str, now: datetime) -> None:
         """Hold for a person."""
         ...
 
@@ -112,6 +137,16 @@ class Committed(Protocol):
     @property
     def superseded(self) -> bool:
         """True where a later revision was reported first."""
+        ...
+
+    @property
+    def changed_hands(self) -> bool:
+        """True where what was told of one patient does not hold any more."""
+        ...
+
+    @property
+    def retracted(self) -> int:
+        """How many destinations are told that what they have does not hold."""
         ...
 
 
@@ -175,6 +210,17 @@ class Line:
     images: ImageSource
     artifacts: ArtifactStore
     sinks: Mapping[str, ReportSink]
-    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
+    channels: Mapping[str, Channel]
+    switches: Switches
+    opinions: Opinions
+    criticals: Criticals
+    #: How each route says a critical result, by the route's name.
+    tell: Mapping[str, Tell]
+    audit: AuditLog
+    #: Tells the people who run the site, once per key: (key, text without PHI).
+    alarm: Callable[[str, str], None]
+    #: The installed pathways, and what those of them that may speak say to a case.
+    pathways: Sequence[str]
+    evaluate: Callable[[Case, Sequence[str]], tuple[PathwayOutcome, ...]]
     resources: Callable[[Report], Sequence[NewResource]]
     withdraw: Callable[[Mapping[str, object], str | None], NewResource]

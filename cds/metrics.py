@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     import prometheus_client
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+#: Several workers look at the same tables: the newest word of any of them counts, and is never added up.
+_NEWEST: Final = "mostrecent"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: What prometheus_client maps per process and kind; bytes.
 _FILE_BYTES = 1024 * 1024
@@ -78,6 +80,28 @@ class Histogram:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number as it is now, whoever looked last; made on its first use."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+    def set(self, value: float, **labels: str) -> None:
+        """Say how it is now, with exactly the labels declared."""
+        if _reserve(f"gauge_{_NEWEST}"):
+            gauge = self._metric()
+            (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def _metric(self) -> prometheus_client.Gauge:
+        import prometheus_client
+
+        return _once(
+            self.name, lambda: prometheus_client.Gauge(self.name, self.help, self.labels, multiprocess_mode=_NEWEST)
+        )
+
+
 HL7_MESSAGES = Counter("sightline_hl7_messages_total", "HL7 v2 messages received, by acknowledgment", ("outcome",))
 DICOM_INSTANCES = Counter("sightline_dicom_instances_total", "DICOM instances received, by outcome", ("outcome",))
 STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
@@ -86,6 +110,16 @@ DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report
 HOOK_SECONDS = Histogram("sightline_hook_seconds", "Duration of CDS Hooks calls", ("service",))
 HOOKS = Counter("sightline_hook_total", "CDS Hooks calls, by outcome", ("service", "outcome"))
 HTTP_REQUESTS = Counter("sightline_http_requests_total", "HTTP requests by url rule", ("route", "method", "status"))
+HOLDS = Gauge("sightline_holds", "What waits for a person, by kind", ("kind",))
+DELIVERIES_WAITING = Gauge("sightline_deliveries_waiting", "Deliveries that are not sent yet", ("destination",))
+DELIVERY_OLDEST_SECONDS = Gauge(
+    "sightline_delivery_oldest_seconds", "Age of the oldest delivery that is not sent yet", ("destination",)
+)
+FEEDS_SILENT = Gauge("sightline_feeds_silent", "Senders of HL7 v2 that are silent for longer than is normal", ())
+CRITICAL_WAITING = Gauge(
+    "sightline_critical_waiting", "Critical results that nobody has acknowledged, by state", ("state",)
+)
+ALARMS = Gauge("sightline_alarms", "Alarms that hold now, by kind", ("kind",))
 
 
 def prepare(folder: Path, *, clear: bool = False) -> None:

@@ -1,39 +1,40 @@
 """One study, step by step, top to bottom. Every step may be repeated: what it found is stored under the work's id.
 
-match → retrieve → infer (per model) → enrich → decide → report → deliver. `cds/workflow.py` runs them durably;
-nothing here knows how. Steps take a work id and give back small values, no PHI.
+match → retrieve → infer (per model) → enrich → decide → report; `cds/alerting.py` and `cds/delivering.py` have the two
+that tell people and peers. `cds/workflow.py` runs them durably; nothing here knows how. Steps take a work id and give
+back small values, no PHI.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cds import metrics, release
+from cds import release
+from cds.agreement import compare
 from cds.domain import matching
 from cds.domain.ehr import EhrData
-from cds.domain.finding import Findings, ModelOutcome, NotEvaluated
-from cds.domain.identity import Patient
-from cds.domain.imaging import SeriesSummary, VolumeRef
+from cds.domain.finding import NO_SERIES, ModelOutcome, NotEvaluated
+from cds.domain.hold import HoldKind
+from cds.domain.identity import Identifier, Patient
+from cds.domain.imaging import SeriesSummary, Study, VolumeRef
 from cds.domain.matching import Match, MatchState
-from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Audience, Decision, Delivery, DeliveryState, Mode, Release, Report
+from cds.domain.proposal import propose
+from cds.domain.recommendation import Advice, Case, PathwayOutcome
+from cds.domain.report import Decision, Mode, Release, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
-from cds.errors import NotEvaluable, PeerFailed, PeerRefused, Unavailable
+from cds.domain.switch import SwitchKind
+from cds.errors import NotEvaluable, Unavailable
 from cds.line import Line
 from cds.ports import FindingModel
 from cds.record import assemble
-from cds.settings import Settings
 
 #: A series that cannot be read is followed by the next best one, this many in all.
 _SERIES_TRIED = 3
-#: A peer that answers AE this often (some ten minutes) gets the next report, and this one is held.
-_PEER_FAILURES = 16
-#: The gate of a study that has nothing for a model: no finding, and nothing to tell anybody.
-NO_SERIES = "series"
+_UNDATED = "no pathway: the images carry no study date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,45 @@ class Retrieved:
 
 
 def match(line: Line, work_id: str) -> str:
-    """Step 1: order ↔ study. Answers matched, unmatched or held."""
+    """Step 1: order ↔ study. Answers matched, unmatched, detached or held."""
     work = line.works.work(work_id)
-    line.works.mark(work_id, "running", line.clock.now())
-    study = line.studies.study(work.study_instance_uid)
-    candidates = line.record.order_candidates(study.accession.value) if study.accession else ()
-    result = matching.match(study, candidates)
     now = line.clock.now()
+    line.works.mark(work_id, "running", now)
+    study = line.studies.study(work.study_instance_uid)
+    result = _matched(line, study)
     if result.state is MatchState.HELD:
-        line.works.hold(work, "match-in-doubt", "; ".join(result.reasons), now)
+        line.works.hold(work, HoldKind.MATCH_IN_DOUBT, "; ".join(result.reasons), now)
     else:
-        line.works.resolve(work, "match-in-doubt", now)
+        line.works.resolve(work, HoldKind.MATCH_IN_DOUBT, now)
+    found = _proposed(line, work, study) if result.state is MatchState.UNMATCHED else None
+    if found is not None:
+        reason = f"an order of this patient fits by time and procedure: {found.value} of {found.assigner}"
+        line.works.hold(work, HoldKind.MATCH_PROPOSED, reason, now)
+    else:
+        line.works.resolve(work, HoldKind.MATCH_PROPOSED, now)
     line.works.save_step(work, "match", Match, result, now, outcome=result.state.value, detail=result.reasons)
     return result.state.value
+
+
+def _matched(line: Line, study: Study) -> Match:
+    """A person's decision first, then the rules of SAFETY section 1."""
+    if study.decided == "attach" and study.decided_order_id:
+        return matching.attached(study, *line.record.order_with_patient(study.decided_order_id))
+    candidates = line.record.order_candidates(study.accession.value) if study.accession else ()
+    told = line.reports.latest_of_study(study.study_instance_uid)
+    if told is not None and not told.test:  # a test order takes nothing away from what is in production
+        candidates = tuple((order, patient) for order, patient in candidates if not order.test)
+    return matching.match(study, candidates)
+
+
+def _proposed(line: Line, work: Work, study: Study) -> Identifier | None:
+    """The number of an order that a person may want to attach the images to; None where there is none."""
+    if study.patient is None:
+        return None
+    series = line.studies.series(study.study_instance_uid, work.revision.image)
+    seen = replace(study, modalities=tuple(dict.fromkeys(one.modality for one in series)))
+    order = propose(seen, line.record.orders_of_patient(study.patient))
+    return (order.accession or order.placer_order_number or order.filler_order_number) if order else None
 
 
 def retrieve(line: Line, work_id: str) -> list[str]:
@@ -67,9 +94,15 @@ def retrieve(line: Line, work_id: str) -> list[str]:
     work = line.works.work(work_id)
     series = line.studies.series(work.study_instance_uid, work.revision.image)
     done = {(o.model, o.version) for o in line.works.outcomes(work)}
-    wanted = [m for m in _active(line) if (m.id, m.version) not in done]
+    active = _active(line, line.studies.study(work.study_instance_uid))
+    wanted = [m for m in active if (m.id, m.version) not in done]
     found = tuple(_retrieve(line, work, model, series) for model in wanted)
-    detail = [f"{r.model}: series chosen" if r.volume else f"{r.model}: {'; '.join(r.refusals)}" for r in found]
+    detail = [
+        f"{r.model}: series {r.volume.series_instance_uid} chosen"
+        if r.volume
+        else f"{r.model}: {'; '.join(r.refusals)}"
+        for r in found
+    ]
     detail += [f"{model}: evaluated before on these images" for model, _ in sorted(done)]
     line.works.save_step(
         work, "retrieve", tuple[Retrieved, ...], found, line.clock.now(), outcome="done", detail=tuple(detail)
@@ -87,6 +120,8 @@ def infer(line: Line, work_id: str, model_id: str) -> str:
         series = line.studies.series(work.study_instance_uid, work.revision.image)
         mine = _retrieve(line, work, model, series)
     outcome: ModelOutcome
+    if line.switches.off(SwitchKind.MODEL, model_id):
+        return "switched-off"
     if mine.volume is None:
         outcome = NotEvaluated(model.id, model.version, mine.refusals, gate=mine.gate)
     else:
@@ -94,7 +129,7 @@ def infer(line: Line, work_id: str, model_id: str) -> str:
     now = line.clock.now()
     line.works.save_outcome(work, outcome, now)
     line.works.save_step(
-        work, f"infer {model_id}", ModelOutcome, outcome, now, outcome=outcome.kind, detail=_said(outcome)
+        work, f"infer {model_id}", ModelOutcome, outcome, now, outcome=outcome.kind, detail=_evaluated(outcome)
     )
     return outcome.kind
 
@@ -116,32 +151,70 @@ def enrich(line: Line, work_id: str) -> bool:
 def decide(line: Line, work_id: str) -> list[str]:
     """Step 5: pathways and release, pure functions over stored values. Answers the audiences that may see it now."""
     work = line.works.work(work_id)
-    study = line.studies.study(work.study_instance_uid)
-    outcomes = line.works.outcomes(work)
-    ehr: EhrData | None = line.works.step(work_id, "enrich", EhrData)
-    today = line.clock.today()
-    said: tuple[PathwayOutcome, ...] = ()
-    if ehr is not None and study.study_date is not None:
-        series = line.studies.series(study.study_instance_uid, work.revision.image)
-        said = line.evaluate(
-            Case(
-                study_date=study.study_date,
-                study_instance_uid=study.study_instance_uid,
-                modality=series[0].modality if series else "",
-                outcomes=_advisory(line, work),
-                ehr=ehr,
-                today=today,
-                site=dict(line.settings.site_options),
-            )
-        )
-    allowed = release.decide(line.settings, _match(line, work_id), outcomes, verified=False)
-    if outcomes and all(isinstance(o, NotEvaluated) and o.gate == NO_SERIES for o in outcomes):
-        allowed = Release(frozenset(), ("no model of this site reads images like these",))
-    decision = Decision(said, allowed, today)
-    undated = () if study.study_date else ("no pathway: the images carry no study date",)
-    detail = (*(f"{o.pathway}: {o.kind}" for o in said), *undated, *allowed.withheld)
+    decision = decided(line, work)
+    undated = () if line.studies.study(work.study_instance_uid).study_date else (_UNDATED,)
+    detail = (
+        *(f"{o.pathway}: {o.kind}" + ("" if isinstance(o, Advice) else f" ({o.reason})") for o in decision.outcomes),
+        *(f"{c.finding}: {c.agreement.value} ({c.reason})" for c in decision.comparisons),
+        *undated,
+        *decision.release.withheld,
+    )
     line.works.save_step(work, "decide", Decision, decision, line.clock.now(), outcome="done", detail=detail)
-    return sorted(a.value for a in allowed.audiences)
+    return sorted(a.value for a in decision.release.audiences)
+
+
+def decided(line: Line, work: Work) -> Decision:
+    """What pathways and release come to for a work now, from what its steps stored; nothing is written."""
+    drafted = replace(draft(line, work), outcomes=_outcomes(line, work))
+    comparisons = compare(drafted.final_report, drafted.outcomes) if drafted.final_report else ()
+    today = line.clock.today()
+    drafted = replace(drafted, decision=Decision((), Release(frozenset()), today, comparisons))
+    allowed = release.decide(line.settings, line.switches, drafted)
+    return Decision(_advised(line, drafted), allowed, today, comparisons)
+
+
+def draft(line: Line, work: Work) -> Report:
+    """The report of a work as its steps left it: not numbered, not committed."""
+    study, found = line.studies.study(work.study_instance_uid), _match(line, work.id)
+    patient = line.record.patient_by_id(found.patient_id) if found.patient_id else None
+    order = line.record.order(found.order_id) if found.order_id else None
+    decision: Decision | None = line.works.step(work.id, "decide", Decision)
+    number = (order.accession if order else None) or study.accession
+    final = line.opinions.final_report(number, patient.id) if number and patient and patient.id else None
+    return Report(
+        work=work,
+        version=0,
+        study=study,
+        match=found,
+        patient=patient,
+        order=order,
+        outcomes=_advisory(line, work, study),
+        ehr=line.works.step(work.id, "enrich", EhrData),
+        decision=decision or Decision((), Release(frozenset()), line.clock.today()),
+        issued=line.clock.now(),
+        verifications=line.opinions.verifications(study.study_instance_uid, work.revision.image),
+        final_report=final,
+        test=order.test if order else False,
+    )
+
+
+def _advised(line: Line, report: Report) -> tuple[PathwayOutcome, ...]:
+    """What the pathways of the study's site say to what may be believed of its advisory models."""
+    study, where = report.study, release.site(line.settings, report.study)
+    if report.ehr is None or study.study_date is None:
+        return ()
+    series = line.studies.series(study.study_instance_uid, report.work.revision.image)
+    outcomes = tuple(o for o in report.outcomes if line.settings.model_mode(o.model, where) is Mode.ADVISORY)
+    case = Case(
+        study_date=study.study_date,
+        study_instance_uid=study.study_instance_uid,
+        modality=series[0].modality if series else "",
+        outcomes=release.believed(outcomes, report.verifications),
+        ehr=report.ehr,
+        today=line.clock.today(),
+        site=dict(line.settings.site_options),
+    )
+    return line.evaluate(case, release.pathways(line.settings, line.switches, line.pathways, where))
 
 
 def report(line: Line, work_id: str) -> list[str]:
@@ -154,71 +227,53 @@ def report(line: Line, work_id: str) -> list[str]:
     if found.state is MatchState.HELD and line.reports.latest_of_study(work.study_instance_uid) is None:
         line.works.mark(work_id, "held", line.clock.now())
         return []
-    patient = _patient(line, work_id)
-    draft = Report(
-        work=work,
-        version=0,
-        study=line.studies.study(work.study_instance_uid),
-        match=found,
-        patient=patient,
-        order=line.record.order(found.order_id) if found.order_id else None,
-        outcomes=_advisory(line, work),
-        ehr=line.works.step(work_id, "enrich", EhrData),
-        decision=line.works.step(work_id, "decide", Decision),
-        issued=line.clock.now(),
+    encode = Encode(
+        lambda final: _resources(line, final),
+        lambda final, held: _deliveries(line, final, held),
+        line.withdraw,
+        lambda earlier, destination, reason: _retraction(line, work_id, earlier, destination, reason),
+        lambda destination, payload: line.sinks[destination].made(payload),
     )
-    encode = Encode(lambda final: _resources(line, final), lambda final: _deliveries(line, final), line.withdraw)
-    committed = line.reports.commit(draft, encode, line.clock.now())
+    drafted = draft(line, work)
+    for sink in line.sinks.values():
+        if seen := release.view(line.settings, line.switches, drafted, sink.audience, production=sink.production):
+            sink.prepare(seen)
+    committed = line.reports.commit(drafted, encode, line.clock.now())
+    if committed.retracted or committed.changed_hands:
+        line.alarm(f"retracted:{work_id}", _who_saw(line, work, committed.retracted))
     return list(committed.deliveries)
 
 
-def deliver(line: Line, delivery_id: str) -> str:
-    """Step 7, one attempt at one destination: sent, refused, withheld or retry; or how it had ended before."""
-    delivery = line.deliveries.delivery(delivery_id)
-    if delivery.state is not DeliveryState.PENDING:
-        return delivery.state.value
-    release_now = released(line.settings, line.reports.of_work(delivery.work_id))
-    if not release_now.allows(Audience.EHR):
-        line.deliveries.withheld(delivery_id, "; ".join(release_now.withheld), line.clock.now())
-        return "withheld"
-    outcome = _send(line, delivery)
-    metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
-    return outcome
+def _who_saw(line: Line, work: Work, destinations: int) -> str:
+    """For the people who run the site: what was taken back, where it is told, and who has to be told by a person."""
+    actors = [event.actor for event in line.audit.seen_by(work.study_instance_uid)]
+    # A patient or relative who looked is not named: this text goes out by mail.
+    seen = dict.fromkeys(a if a.startswith("Practitioner") else a.partition("/")[0] for a in actors)
+    people = f"It was seen by: {', '.join(seen)}." if seen else "Nobody is known to have seen it."
+    return f"A result was taken back at {destinations} destinations (cds why tells more: work {work.id}). {people}"
 
 
-def _send(line: Line, delivery: Delivery) -> str:
-    sink, now = line.sinks.get(delivery.destination), line.clock.now
-    try:
-        if sink is None:
-            raise Unavailable("this destination is not configured any more")
-        acknowledgment = sink.send(delivery.payload)
-    except PeerRefused as error:
-        line.deliveries.refused(delivery.id, str(error), now())
-        return "refused"
-    except Unavailable as error:
-        attempts = line.deliveries.attempted(delivery.id, str(error), now())
-        if isinstance(error, PeerFailed) and attempts >= _PEER_FAILURES:
-            line.deliveries.refused(delivery.id, f"{error} (asked {attempts} times)", now())
-            return "refused"
-        return "retry"
-    line.deliveries.sent(delivery.id, acknowledgment, now())
-    return "sent"
+def _active(line: Line, study: Study) -> list[FindingModel]:
+    """The models that look at a study: shadow ones too, switched-off ones not."""
+    where = release.site(line.settings, study)
+    return [
+        model
+        for model in line.models.values()
+        if line.settings.model_mode(model.id, where) is not Mode.OFF
+        and not line.switches.off(SwitchKind.MODEL, model.id)
+    ]
 
 
-def released(settings: Settings, report: Report) -> Release:
-    """Who may see a stored report under the settings of now: a kill switch reaches what waits and what is shown."""
-    decided = report.decision.release
-    now = release.decide(settings, report.match, report.outcomes, verified=False)
-    return Release(decided.audiences & now.audiences, tuple(dict.fromkeys((*decided.withheld, *now.withheld))))
-
-
-def _active(line: Line) -> list[FindingModel]:
-    return [m for m in line.models.values() if line.settings.model_mode(m.id) is not Mode.OFF]
-
-
-def _advisory(line: Line, work: Work) -> tuple[ModelOutcome, ...]:
+def _advisory(line: Line, work: Work, study: Study) -> tuple[ModelOutcome, ...]:
     """The outcomes that may leave the house; those of shadow models are for the quality page alone."""
-    return tuple(o for o in line.works.outcomes(work) if line.settings.model_mode(o.model) is Mode.ADVISORY)
+    where = release.site(line.settings, study)
+    return tuple(o for o in _outcomes(line, work) if line.settings.model_mode(o.model, where) is Mode.ADVISORY)
+
+
+def _outcomes(line: Line, work: Work) -> tuple[ModelOutcome, ...]:
+    """What the installed versions of the models said; an earlier version does not speak beside its successor."""
+    installed = {model.id: model.version for model in line.models.values()}
+    return tuple(o for o in line.works.outcomes(work) if installed.get(o.model, o.version) == o.version)
 
 
 def _retrieve(line: Line, work: Work, model: FindingModel, series: Sequence[SeriesSummary]) -> Retrieved:
@@ -250,24 +305,44 @@ def _patient(line: Line, work_id: str) -> Patient | None:
     return line.record.patient_by_id(patient_id) if patient_id else None
 
 
-def _said(outcome: ModelOutcome) -> tuple[str, ...]:
-    if isinstance(outcome, Findings):
-        return tuple(
-            f"{f.code.display}: " + (f"{f.value.value:.4g} {f.value.unit}" if f.value else f.presence.value)
-            for f in outcome.findings
-        )
-    return outcome.reasons
+def _evaluated(outcome: ModelOutcome) -> tuple[str, ...]:
+    """What a model came to, with the gates that were passed, or the one that was not."""
+    if isinstance(outcome, NotEvaluated):
+        return (*outcome.reasons, *((f"gate not passed: {outcome.gate}",) if outcome.gate else ()))
+    found = (
+        f"{f.code.display}: " + (f"{f.value.value:.4g} {f.value.unit}" if f.value else f.presence.value)
+        for f in outcome.findings
+    )
+    gates = dict.fromkeys(gate for f in outcome.findings for gate in f.gates)
+    return (*found, *(f"gate passed: {gate}" for gate in gates))
 
 
 def _resources(line: Line, final: Report) -> Sequence[NewResource]:
-    return line.resources(final) if final.decision.release.allows(line.settings.fhir_audience) else ()
+    seen = release.view(line.settings, line.switches, final, line.settings.fhir_audience)
+    return line.resources(seen) if seen else ()
 
 
-def _deliveries(line: Line, final: Report) -> list[tuple[str, str, bytes]]:
-    if not final.decision.release.allows(Audience.EHR):
-        return []
+def _deliveries(line: Line, final: Report, held: Mapping[str, Report]) -> list[tuple[str, str, bytes]]:
+    """What each destination may have; `held` is what it has now."""
     found = []
     for name, sink in sorted(line.sinks.items()):
-        delivery_id = f"{name}-{hashlib.sha256(f'{name}/{final.work.id}'.encode()).hexdigest()[:24]}"
-        found.append((delivery_id, name, sink.encode(final, delivery_id)))
+        seen = release.view(line.settings, line.switches, final, sink.audience, production=sink.production)
+        # Without a patient only a PACS is told: it files by the images, all others by name.
+        if seen is not None and (seen.patient is not None or name in line.settings.pacs_destinations):
+            delivery_id = _delivery_id(name, final.work.id)
+            earlier = release.as_decided(held[name], sink.audience) if name in held else None
+            found.append((delivery_id, name, sink.encode(seen, delivery_id, earlier)))
     return found
+
+
+def _retraction(line: Line, work_id: str, earlier: Report, destination: str, reason: str) -> tuple[str, bytes] | None:
+    """What takes an earlier version back at a destination, as it was told there; None where it is not configured."""
+    sink = line.sinks.get(destination)
+    if sink is None:
+        return None
+    delivery_id = _delivery_id(destination, f"{work_id}/retract")
+    return delivery_id, sink.retract(release.as_decided(earlier, sink.audience), delivery_id, reason)
+
+
+def _delivery_id(destination: str, what: str) -> str:
+    return f"{destination}-{hashlib.sha256(f'{destination}/{what}'.encode()).hexdigest()[:24]}"

@@ -11,13 +11,24 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from cds.domain.audit import AuditEvent
 from cds.domain.event import StudyEvent
 from cds.domain.finding import ModelOutcome
 from cds.domain.identity import Identifier, Patient
-from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, VolumeRef
+from cds.domain.imaging import (
+    InstanceHeader,
+    OwnInstance,
+    RejectionNote,
+    SeriesSummary,
+    StoredInstance,
+    VolumeRef,
+)
 from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordStatements
-from cds.domain.report import Report
+from cds.domain.report import Audience, Report
 from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
+from cds.domain.story import Withdrawn
+from cds.domain.switch import SwitchKind
+from cds.domain.verification import FinalReport, Verification
 
 
 class Clock(Protocol):
@@ -56,7 +67,15 @@ class InstanceIndex(Protocol):
     """The index of stored DICOM instances."""
 
     def add(self, instance: StoredInstance, *, received_at: datetime, consumed: bool, source: str) -> str:
-        """Commit with fsync; "new", "duplicate" (same content) or "conflict" (same UID, other content)."""
+        """Commit with fsync what the event table says of it, and answer what it was.
+
+        "new"; "duplicate": the same content, the file is not needed; "own": Sightline made it, likewise; "header": the
+        same pixels under another header, which counts now; "conflict": other pixels, held for a person.
+        """
+        ...
+
+    def reject(self, note: RejectionNote, *, received_at: datetime) -> int:
+        """Commit with fsync that these instances left their study; answers how many were there."""
         ...
 
 
@@ -110,12 +129,83 @@ class ReportSink(Protocol):
         """The destination's name in the settings."""
         ...
 
-    def encode(self, report: Report, delivery_id: str) -> bytes:
-        """The bytes to send, the same on every attempt, with an identifier that lets the peer recognise a repeat."""
+    @property
+    def audience(self) -> Audience:
+        """Whose eyes it has: what it gets is `cds.release.view` of a report for them."""
+        ...
+
+    @property
+    def production(self) -> bool:
+        """True where it takes production results alone; False where it takes test results alone (HL7 table 0103)."""
+        ...
+
+    def prepare(self, report: Report) -> None:
+        """Do what takes long of encoding this report; encoding happens while others wait for the database."""
+        ...
+
+    def encode(self, report: Report, delivery_id: str, earlier: Report | None = None) -> bytes:
+        """The bytes to send, the same on every attempt, with an identifier that lets the peer recognise a repeat.
+
+        `report` is already the view of the sink's audience: all of it may be said. `earlier` is what the destination
+        has: what is not in the new version any more is withdrawn there.
+        """
+        ...
+
+    def retract(self, report: Report, delivery_id: str, reason: str) -> bytes:
+        """The bytes that take an earlier report back where it was sent: it was of the wrong patient, or is void."""
+        ...
+
+    def made(self, payload: bytes) -> Sequence[OwnInstance]:
+        """The DICOM instances in an encoded payload, so that they are recognised when they come back."""
         ...
 
     def send(self, payload: bytes) -> str:
         """Send and return the acknowledgment in words; Unavailable means try again, PeerRefused means held."""
+        ...
+
+
+class Channel(Protocol):
+    """A way to a recipient of critical results or alarms, under the name of its destination."""
+
+    @property
+    def name(self) -> str:
+        """The destination's name: `critical:<route>` or `alarm:<channel>`."""
+        ...
+
+    def send(self, payload: bytes) -> str:
+        """See ReportSink.send."""
+        ...
+
+
+class Switches(Protocol):
+    """What is switched off now; known within a second of its change on every role (SAFETY section 4)."""
+
+    def off(self, kind: SwitchKind, name: str) -> bool:
+        """True where a person switched it off."""
+        ...
+
+
+class Opinions(Protocol):
+    """What people said about findings."""
+
+    def verifications(self, study_uid: str, image_revision: int) -> tuple[Verification, ...]:
+        """The newest verification of each finding of an image revision."""
+        ...
+
+    def final_report(self, accession: Identifier, patient_id: str) -> FinalReport | None:
+        """The newest radiology report under this accession number of this patient or whoever is merged with them."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Who did or saw what."""
+
+    def write(self, event: AuditEvent) -> None:
+        """Append, in a transaction of its own."""
+        ...
+
+    def seen_by(self, study_uid: str) -> Sequence[AuditEvent]:
+        """Who saw something of a study, oldest first."""
         ...
 
 
@@ -130,8 +220,16 @@ class ReportStore(Protocol):
         """True where any wire has ever named this patient."""
         ...
 
+    def withdrawn_of_patient(self, patient: Identifier, since: datetime) -> Sequence[Withdrawn]:
+        """Studies that somebody was shown as this patient's and that turned out not to be, since a moment."""
+        ...
+
     def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
-        """The stored patients who own any of these identifiers; more than one is a doubt."""
+        """The stored patients who own any of these identifiers, merges followed; more than one is a doubt."""
+        ...
+
+    def survivor(self, patient_id: str) -> str:
+        """The patient who owns now what was filed under this one."""
         ...
 
 

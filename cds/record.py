@@ -33,6 +33,8 @@ DEMOGRAPHICS = "patient demographics"
 
 #: Where the site's day is not given: a site east of UTC may already live in tomorrow.
 _CLOCK_TOLERANCE = timedelta(days=1)
+#: A feed that is younger has hardly told anything of a patient.
+_YOUNG = timedelta(days=30)
 _PRELIMINARY = "preliminary"
 _STATUS_RANK = {_PRELIMINARY: 0, "final": 1, "corrected": 2, "entered-in-error": 3}
 _CONTRADICTION = "contradicts a value of the same age or without a date: ask the patient"
@@ -132,7 +134,7 @@ def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T])
     timely = [statement for statement in stated if not valid.is_future(statement.value.effective)]
     if not timely:
         future = Unknown(f"{value_set.title} was found but cannot be used: it is dated in the future")
-        return future if stated else _absent(valid.searched, value_set)
+        return future if stated else _absent(valid, value_set)
     newest, *older = timely
     try:
         return Known(read(newest.value), newest.value.effective, newest.source)
@@ -184,30 +186,42 @@ def _item(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
     return Known(ClinicalItem(fact.value.code, text or fact.value.code.display), fact.effective, fact.source)
 
 
-def _absent(searched: Iterable[Searched], value_set: ValueSet) -> NotFoundSince | Unknown:
-    """Who was asked and since when they know anything.
+def _absent(valid: _Valid, value_set: ValueSet) -> NotFoundSince | Unknown:
+    """Who was asked and since when they know anything; one that has been heard for days only says so.
 
     Sources of one reach share it; where they differ each carries its own date, so that none seems to reach further
     than it does, and `since` is None.
     """
     asked: dict[str, date | None] = {}
-    for source in searched:
+    for source in valid.searched:
         if source.covers is None or value_set.name in source.covers:
             asked[source.source] = _longer(asked.get(source.source, source.since), source.since)
     if not asked:
         return Unknown(f"no source was asked for {value_set.title}")
     reaches = set(asked.values())
-    if len(reaches) == 1:
-        return NotFoundSince(tuple(asked), reaches.pop())
-    return NotFoundSince(tuple(f"{name} ({_reach(since)})" for name, since in asked.items()), None)
+    if len(reaches) > 1:
+        return NotFoundSince(tuple(f"{n} ({_reach(since, valid.latest)})" for n, since in asked.items()), None)
+    since = reaches.pop()
+    few = _few_days(since, valid.latest)
+    return NotFoundSince(tuple(f"{name} ({few})" if few else name for name in asked), since)
 
 
 def _longer(one: date | None, other: date | None) -> date | None:
     return None if one is None or other is None else min(one, other)
 
 
-def _reach(since: date | None) -> str:
-    return f"since {since.isoformat()}" if since else "whole record"
+def _reach(since: date | None, latest: date) -> str:
+    if since is None:
+        return "whole record"
+    return ", ".join(filter(None, (f"since {since.isoformat()}", _few_days(since, latest))))
+
+
+def _few_days(since: date | None, latest: date) -> str:
+    """That a source knows little, where it does; empty where its reach speaks for itself."""
+    if since is None or latest - since >= _YOUNG:
+        return ""
+    days = max((latest - since).days, 0) + 1
+    return f"heard for {days} day{'s' if days > 1 else ''} only"
 
 
 def _smoking_status(value: RecordValue) -> SmokingStatus:

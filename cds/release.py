@@ -1,41 +1,229 @@
-"""Who may see a result now: the one place that every sink and every hook asks (SAFETY section 4)."""
+"""Who may see what now: the one place that every sink and every hook asks (SAFETY section 4).
+
+`decide` answers for a report under the settings, switches and verifications of now; `view` is the report as one
+audience may see it. Nothing that a sink or a hook says may come from anywhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from cds.domain.finding import ModelOutcome
-from cds.domain.matching import Match, MatchState
-from cds.domain.report import Audience, Gate, Mode, Release
+from cds import critical
+from cds.domain.finding import NO_SERIES, Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.imaging import Study
+from cds.domain.matching import MatchState
+from cds.domain.recommendation import Advice, NothingToSay, PathwayOutcome
+from cds.domain.report import Audience, Gate, Mode, Release, Report
+from cds.domain.switch import SwitchKind
+from cds.domain.verification import Agreement, Verdict, Verification
+from cds.ports import Switches
 from cds.settings import Settings
 
+_NOT_TOLD = "an order has been cancelled or is missing: "
+_SURE = frozenset({Verdict.CONFIRMED, Verdict.CORRECTED})
 
-def decide(settings: Settings, match: Match, outcomes: Iterable[ModelOutcome], *, verified: bool) -> Release:
-    """The release of one report. Held studies reach nobody, unmatched ones the radiologist, shadow models neither.
 
-    `verified` is True once a radiologist confirmed the findings or a final report does not contradict them.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One finding and one audience."""
+
+    finding: str
+    audience: Audience
+    gate: Gate
+    verdict: Verdict | None
+    agreement: Agreement | None
+    reported: bool
+    critical: bool
+    present: bool
+
+
+def site(settings: Settings, study: Study) -> str:
+    """The site that a study belongs to, by the issuer of its accession number or patient identifier."""
+    known = [i.assigner for i in (study.accession, study.patient) if i]
+    return settings.site_of(*known)
+
+
+def decide(settings: Settings, switches: Switches, report: Report) -> Release:
+    """The release of a report as it stands. Held studies reach nobody, unmatched ones the radiologist alone.
+
+    A critical finding reaches the radiologist whatever the matrix says.
     """
-    if match.state is MatchState.HELD:
-        return Release(frozenset(), ("held: " + "; ".join(match.reasons),))
-    if not any(settings.model_mode(outcome.model) is Mode.ADVISORY for outcome in outcomes):
-        return Release(frozenset(), ("no model of this report is in advisory mode at this site",))
-    allowed: set[Audience] = set()
-    withheld: list[str] = []
-    for audience in Audience:
-        reason = _withheld(settings, audience, match, verified=verified)
-        if reason is None:
-            allowed.add(audience)
-        else:
-            withheld.append(f"{audience.value}: {reason}")
-    return Release(frozenset(allowed), tuple(withheld))
+    if report.match.state is MatchState.HELD:
+        return Release(frozenset(), ("held: " + "; ".join(report.match.reasons),))
+    findings: dict[str, frozenset[Audience]] = {}
+    withheld: dict[str, None] = {}
+    where = site(settings, report.study)
+    urgent = {one.finding for one in critical.find(settings, report.outcomes)}
+    for outcome in report.outcomes:
+        if reason := _silent(settings, switches, outcome, where):
+            withheld[f"{outcome.model}: {reason}"] = None
+            continue
+        for name in _names(outcome):
+            gates = {audience: settings.gate(name, audience, where) for audience in Audience}
+            asked = [_ask(report, name, a, gate=gate, urgent=name in urgent) for a, gate in gates.items()]
+            reasons = {a.audience: _withheld(report, a) for a in asked}
+            findings[name] = frozenset(audience for audience, why in reasons.items() if not why)
+            withheld |= {f"{audience.value}: {why}": None for audience, why in reasons.items() if why}
+    if not findings and not withheld:
+        withheld["no model has evaluated this study"] = None
+    return Release(frozenset().union(*findings.values()), tuple(withheld), findings)
 
 
-def _withheld(settings: Settings, audience: Audience, match: Match, *, verified: bool) -> str | None:
-    gate = settings.release.gate(audience)
-    if gate is Gate.NEVER:
+def view(
+    settings: Settings, switches: Switches, report: Report, audience: Audience, *, production: bool = True
+) -> Report | None:
+    """The report as an audience may see it now; None where it may see nothing.
+
+    A test report is seen by test sinks alone, and they see no other (SAFETY section 3, MSH-11).
+    """
+    release = decide(settings, switches, report)
+    if report.test is production or not release.allows(audience):
+        return None
+    said = tuple(_advice(settings, switches, report, release))
+    decision = replace(report.decision, release=release, outcomes=said)
+    return as_decided(replace(report, decision=decision), audience)
+
+
+def as_decided(report: Report, audience: Audience) -> Report:
+    """The report as an audience was shown it when it was made: what a retraction takes back."""
+    release = report.decision.release
+    seen = [_seen(outcome, release, audience) for outcome in report.outcomes]
+    outcomes = tuple(outcome for outcome in seen if outcome is not None)
+    names = {name for outcome in outcomes for name in _names(outcome)}
+    return replace(
+        report,
+        outcomes=outcomes,
+        verifications=tuple(v for v in report.verifications if v.finding.name in names),
+        decision=replace(
+            report.decision, comparisons=tuple(c for c in report.decision.comparisons if c.finding in names)
+        ),
+    )
+
+
+def pathways(settings: Settings, switches: Switches, installed: Iterable[str], where: str) -> tuple[str, ...]:
+    """The pathways that may speak at a site now."""
+    return tuple(
+        name
+        for name in installed
+        if settings.pathway_mode(name, where) is Mode.ADVISORY and not switches.off(SwitchKind.PATHWAY, name)
+    )
+
+
+def shown(report: Report) -> frozenset[str]:
+    """The names of what a view shows, "<model>.<finding key>"."""
+    return frozenset(name for outcome in report.outcomes for name in _names(outcome))
+
+
+def believed(outcomes: Iterable[ModelOutcome], verifications: Iterable[Verification]) -> tuple[ModelOutcome, ...]:
+    """What pathways may rest on: rejected findings are gone, corrected ones have the radiologist's value."""
+    newest = {v.finding.name: v for v in verifications}
+    return tuple(_believed(outcome, newest) for outcome in outcomes)
+
+
+def _believed(outcome: ModelOutcome, newest: dict[str, Verification]) -> ModelOutcome:
+    if not isinstance(outcome, Findings):
+        return outcome
+    kept: list[Finding] = []
+    for finding in outcome.findings:
+        said = newest.get(f"{outcome.model}.{finding.key}")
+        if said is None or said.verdict is Verdict.CONFIRMED:
+            kept.append(finding)
+        elif said.verdict is Verdict.CORRECTED:
+            kept.append(replace(finding, value=said.corrected or finding.value))
+    return replace(outcome, findings=tuple(kept))
+
+
+def _silent(settings: Settings, switches: Switches, outcome: ModelOutcome, where: str) -> str:
+    """Why nothing of a model's answer leaves the house; empty where it may."""
+    mode = settings.model_mode(outcome.model, where)
+    if mode is not Mode.ADVISORY:
+        return f"the model is in {mode.value} mode at this site"
+    if switches.off(SwitchKind.MODEL, outcome.model):
+        return "the model is switched off"
+    if isinstance(outcome, NotEvaluated) and outcome.gate == NO_SERIES:
+        return "it reads no images like these"
+    return ""
+
+
+def _names(outcome: ModelOutcome) -> tuple[str, ...]:
+    if isinstance(outcome, NotEvaluated):
+        return (f"{outcome.model}.",)
+    return tuple(f"{outcome.model}.{finding.key}" for finding in outcome.findings)
+
+
+def _ask(report: Report, name: str, audience: Audience, *, gate: Gate, urgent: bool) -> _Asked:
+    present = any(
+        f"{o.model}.{f.key}" == name and f.presence is Presence.PRESENT
+        for o in report.outcomes
+        for f in (o.findings if isinstance(o, Findings) else ())
+    )
+    verdicts = [v.verdict for v in report.verifications if v.finding.name == name]
+    agreements = [c.agreement for c in report.decision.comparisons if c.finding == name]
+    return _Asked(
+        name,
+        audience,
+        gate,
+        verdicts[-1] if verdicts else None,
+        agreements[-1] if agreements else None,
+        report.final_report is not None,
+        urgent,
+        present,
+    )
+
+
+def _withheld(report: Report, asked: _Asked) -> str:
+    """Why an audience may not see a finding now; empty where it may."""
+    if asked.audience is Audience.RADIOLOGIST:
+        return "" if asked.critical else _behind(asked)
+    if report.match.state is not MatchState.MATCHED:
+        return _NOT_TOLD + "; ".join(report.match.reasons)
+    if asked.verdict is Verdict.REJECTED:
+        return "a radiologist rejected the finding"
+    if asked.agreement is Agreement.DISCORDANT and asked.verdict not in _SURE:
+        return "the radiologist's final report contradicts the finding"
+    return _behind(asked)
+
+
+def _behind(asked: _Asked) -> str:
+    """What its gate still waits for."""
+    sure = asked.verdict in _SURE
+    if asked.gate is Gate.NEVER:
         return "the release matrix never lets it go there"
-    if audience is not Audience.RADIOLOGIST and match.state is not MatchState.MATCHED:
-        return "the images have no order: " + "; ".join(match.reasons)
-    if gate is Gate.VERIFIED and not verified:
+    if asked.gate is Gate.VERIFIED and not (sure or _does_not_contradict(asked)):
+        return "waits for a radiologist's verification, or a final report that does not contradict"
+    if asked.gate is Gate.CONFIRMED and not sure:
         return "waits for a radiologist's verification"
-    return None
+    return ""
+
+
+def _does_not_contradict(asked: _Asked) -> bool:
+    """A final report that could not be compared may still deny what is there: only one that agrees lets that go.
+
+    A measurement or a negative that the report is silent about is not contradicted by it.
+    """
+    if not asked.reported:
+        return False
+    return asked.agreement is Agreement.AGREES if asked.present else asked.agreement is not Agreement.DISCORDANT
+
+
+def _seen(outcome: ModelOutcome, release: Release, audience: Audience) -> ModelOutcome | None:
+    if isinstance(outcome, NotEvaluated):
+        return outcome if release.shows(f"{outcome.model}.", audience) else None
+    kept = tuple(f for f in outcome.findings if release.shows(f"{outcome.model}.{f.key}", audience))
+    return replace(outcome, findings=kept) if kept else None
+
+
+def _advice(settings: Settings, switches: Switches, report: Report, release: Release) -> Iterator[PathwayOutcome]:
+    """What pathways say, as far as referral cards may rest on each finding that it rests on."""
+    where = site(settings, report.study)
+    if not release.allows(Audience.REFERRAL):
+        return
+    shown = {name.partition(".")[2] for name in release.findings if release.shows(name, Audience.REFERRAL)}
+    for said in report.decision.outcomes:
+        if settings.pathway_mode(said.pathway, where) is not Mode.ADVISORY:
+            continue
+        if switches.off(SwitchKind.PATHWAY, said.pathway) or isinstance(said, NothingToSay):
+            continue
+        if not isinstance(said, Advice) or set(said.finding_keys) <= shown:
+            yield said

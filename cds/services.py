@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cds.domain.critical import CriticalResult
+from cds.domain.hold import Hold
 from cds.ports import Clock, ResourceStore
 from cds.settings import Settings
 
@@ -39,5 +41,17 @@ class Services:
     outcome: Callable[[str, str], Json]
     #: What readiness depends on, probed now, within a second.
     probes: Callable[[], tuple[Probe, ...]]
+    #: Everything that waits for a person, oldest first.
+    holds: Callable[[], Sequence[Hold]]
+    #: What is alarming now, a line each; empty where all is well.
+    banner: Callable[[], tuple[str, ...]]
+    #: A critical result by the secret of its link; raises NotFound.
+    critical: Callable[[str], CriticalResult]
+    #: (the secret of a link, a person's name) → the critical result afterwards; raises NotFound and InvalidInput.
+    acknowledge_critical: Callable[[str, str], CriticalResult]
+    #: What a FHIR Communication acknowledges; raises InvalidResource, NotFound.
+    acknowledge_communication: Callable[[Mapping[str, object]], None]
+    #: Keeps a radiologist's DiagnosticReport; False where it says nothing new.
+    file_final_report: Callable[[Json], bool]
     #: The bearer token that HTTP callers must show; None on loopback without authentication.
     token: str | None = None

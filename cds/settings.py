@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,58 +22,31 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from cds.destinations import (
+    AeTitle,
+    CriticalFindings,
+    CriticalRoute,
+    FhirDestination,
+    HttpUrl,
+    Minutes,
+    MllpDestination,
+    PacsDestination,
+    Port,
+    ReleaseMatrix,
+    ReleaseRow,
+    Sender,
+    Site,
+    Table,
+    TimeZone,
+    TlsSettings,
+)
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
 
 ROLES = ("web", "worker", "hl7", "dicom")
 
-#: PS3.5 section 6.2, VR AE: 1 to 16 printable ASCII characters, no backslash.
-_AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
 
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"want an IANA time zone such as Europe/Berlin, got {name!r}") from error
-    return name
-
-
-def _ae_title(title: str) -> str:
-    if not _AE_TITLE.fullmatch(title) or not title.strip():
-        raise ValueError("want 1 to 16 ASCII characters without backslash (PS3.5 section 6.2, VR AE)")
-    return title
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TlsSettings(_Table):
-    """Mutual TLS for one listener: our certificate and key, and the CA that client certificates must come from."""
-
-    certificate_file: Path
-    key_file: Path
-    client_ca_file: Path
-
-
-class MllpDestination(_Table):
-    """A receiver of ORU^R01: where it listens and how it wants to be named."""
-
-    host: str
-    port: Port
-    application: str = "EHR"
-    facility: str = "SITE"
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
-    tls_ca_file: Path | None = None
-
-
-class Hl7Limits(_Table):
+class Hl7Limits(Table):
     """Bounds of the MLLP listener: bytes, seconds, and how many at once."""
 
     max_frame_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
@@ -85,7 +56,7 @@ class Hl7Limits(_Table):
     max_connections: Annotated[int, Field(ge=1)] = 256
 
 
-class DicomLimits(_Table):
+class DicomLimits(Table):
     """Bounds of the DICOM listener and decoder."""
 
     max_associations: Annotated[int, Field(ge=1)] = 16
@@ -94,20 +65,6 @@ class DicomLimits(_Table):
     max_instance_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
     max_series_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024 * 1024
     require_called_ae_title: bool = True
-
-
-class ReleaseMatrix(_Table):
-    """What each audience waits for (SAFETY section 4). The defaults are the safe ones."""
-
-    radiologist: Gate = Gate.IMMEDIATE
-    ehr: Gate = Gate.VERIFIED
-    referral: Gate = Gate.VERIFIED
-
-    def gate(self, audience: Audience) -> Gate:
-        """The gate of one audience."""
-        return {Audience.RADIOLOGIST: self.radiologist, Audience.EHR: self.ehr, Audience.REFERRAL: self.referral}[
-            audience
-        ]
 
 
 class _Environment(EnvSettingsSource):
@@ -175,6 +132,32 @@ class Settings(BaseSettings):
     #: Options that a site must set itself, keyed "<pathway>.<option>", e.g. "emphysema.laa_950_percent".
     site_options: dict[str, str] = Field(default_factory=dict)
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
+    fhir_destinations: dict[str, FhirDestination] = Field(default_factory=dict)
+    pacs_destinations: dict[str, PacsDestination] = Field(default_factory=dict)
+
+    #: What is known of HL7 v2 senders, by "MSH-3|MSH-4".
+    senders: dict[str, Sender] = Field(default_factory=dict)
+    #: Several sites in one installation; what a study belongs to is told by its issuers.
+    sites: dict[str, Site] = Field(default_factory=dict)
+    #: Rows of the release matrix for single findings; the last that fits wins.
+    release_rows: tuple[ReleaseRow, ...] = ()
+
+    #: Who is told of critical results, by name; `critical_route` is the first.
+    critical_routes: dict[str, CriticalRoute] = Field(default_factory=dict)
+    critical_route: str = ""
+    #: ACR category of findings, by "<model>.<finding key>", over what the installation knows by their codes.
+    critical_findings: CriticalFindings = Field(default_factory=dict)
+    #: Images older than this make no critical alert as new (downtime catch-up).
+    critical_age_limit_minutes: Minutes = 240.0
+
+    smtp_host: str = ""
+    smtp_port: Port = 25
+    smtp_from: str = "sightline@localhost"
+    #: Where alarms go: silent feeds, stuck deliveries, unacknowledged critical results.
+    alarm_mail_to: str = ""
+    alarm_webhook_url: HttpUrl | None = None
+    #: A delivery that waits longer is stuck; a held item that waits longer is told.
+    stuck_after_minutes: Minutes = 15.0
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: Annotated[float, Field(gt=0, le=600)] = 20.0
@@ -216,6 +199,7 @@ class Settings(BaseSettings):
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
         mistakes += [f"{path} does not exist" for path in self._files() if not path.is_file()]
+        mistakes += self._unknown_routes()
         token = self.http_token_file
         if token is not None and token.is_file() and not token.read_text().strip():
             mistakes.append("CDS_HTTP_TOKEN_FILE holds no token")
@@ -223,12 +207,33 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(mistakes))
         return self
 
+    def _unknown_routes(self) -> list[str]:
+        """Names that lead nowhere, names that two destinations share, and mail without a server."""
+        routes = self.critical_routes
+        mistakes = [
+            f"CDS_CRITICAL_ROUTES: {name} escalates to {route.escalate_to}, which is no route"
+            for name, route in routes.items()
+            if route.escalate_to and route.escalate_to not in routes
+        ]
+        if self.critical_route not in (routes or {""}):
+            mistakes.append("CDS_CRITICAL_ROUTE wants the name of the route that is told first")
+        taken = [*self.oru_destinations, *self.fhir_destinations, *self.pacs_destinations]
+        twice = sorted({name for name in taken if taken.count(name) > 1})
+        mistakes += [f"two destinations are named {name}: deliveries could not tell them apart" for name in twice]
+        if (self.alarm_mail_to or any(r.channel == "mail" for r in routes.values())) and not self.smtp_host:
+            mistakes.append("CDS_SMTP_HOST is wanted where mail is sent")
+        return mistakes
+
     def _files(self) -> list[Path]:
         files = [self.http_token_file] if self.http_token_file else []
         for tls in (self.hl7_tls, self.dicom_tls):
             if tls is not None:
                 files += [tls.certificate_file, tls.key_file, tls.client_ca_file]
-        files += [d.tls_ca_file for d in self.oru_destinations.values() if d.tls_ca_file]
+        routes = self.critical_routes.values()
+        mllp = [*self.oru_destinations.values(), *(r.hl7 for r in routes if r.hl7)]
+        fhir = [*self.fhir_destinations.values(), *(r.fhir for r in routes if r.fhir)]
+        files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
+        files += [d.token_file for d in fhir if d.token_file]
         return files
 
     @property
@@ -236,13 +241,28 @@ class Settings(BaseSettings):
         """The base URL that links and CDS Hooks sources carry, without a trailing slash."""
         return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
 
-    def model_mode(self, model: str) -> Mode:
-        """A model that nobody switched runs in shadow."""
-        return self.model_modes.get(model, Mode.SHADOW)
+    def site_of(self, *issuers: str) -> str:
+        """The name of the site that has one of these issuers; empty for the installation itself."""
+        known = set(filter(None, issuers))
+        return next((name for name, site in self.sites.items() if known & set(site.issuers)), "")
 
-    def pathway_mode(self, pathway: str) -> Mode:
-        """A pathway that nobody switched runs in shadow."""
-        return self.pathway_modes.get(pathway, Mode.SHADOW)
+    def model_mode(self, model: str, site: str = "") -> Mode:
+        """A model that nobody switched runs in shadow; a site's own word comes first."""
+        own = self.sites[site].model_modes if site in self.sites else {}
+        return own.get(model, self.model_modes.get(model, Mode.SHADOW))
+
+    def pathway_mode(self, pathway: str, site: str = "") -> Mode:
+        """A pathway that nobody switched runs in shadow; a site's own word comes first."""
+        own = self.sites[site].pathway_modes if site in self.sites else {}
+        return own.get(pathway, self.pathway_modes.get(pathway, Mode.SHADOW))
+
+    def gate(self, finding: str, audience: Audience, site: str = "") -> Gate:
+        """What an audience waits for before it sees a finding "<model>.<key>"."""
+        found = self.release.gate(audience)
+        for row in (*self.release_rows, *(self.sites[site].release_rows if site in self.sites else ())):
+            if row.audience is audience and row.finding in ("*", finding, f"{finding.split('.', maxsplit=1)[0]}.*"):
+                found = row.gate
+        return found
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from cds import metrics, pipeline
+from cds import alerting, delivering, metrics, pipeline
 from cds.domain.revision import Work
 from cds.errors import SightlineError, Unavailable
 from cds.line import Line
@@ -24,7 +24,7 @@ from cds.logs import get_logger
 
 log = get_logger(__name__)
 
-APPLICATION_VERSION = "1"
+APPLICATION_VERSION = "2"
 STUDIES, DELIVERIES = "studies", "deliveries"
 #: A study whose worker died this often is given to a person.
 MAX_RECOVERY_ATTEMPTS = 3
@@ -46,7 +46,8 @@ STEPS: Mapping[str, Step] = {
     "enrich": pipeline.enrich,
     "decide": pipeline.decide,
     "report": pipeline.report,
-    "deliver": pipeline.deliver,
+    "alert": alerting.alert,
+    "deliver": delivering.deliver,
 }
 
 
@@ -75,6 +76,15 @@ class Outbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """Something that a worker does again and again: several workers may do it at the same time."""
+
+    name: str
+    every_s: float
+    run: Callable[[datetime], object]
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """What the timers look at."""
 
@@ -93,6 +103,7 @@ class Worker:
     engine: Any  # SQLAlchemy's; its home is the store
     slot: int
     steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
+    timers: Sequence[Timer] = ()
     _timers: BackgroundScheduler = field(default_factory=lambda: BackgroundScheduler(timezone="UTC"))
     _handed_over: set[str] = field(default_factory=set)
 
@@ -119,6 +130,9 @@ class Worker:
         every(self._guarded(self._hand_over), "interval", seconds=0.4, max_instances=1, coalesce=True)
         every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
         every(self._guarded(self._forget_the_finished), "interval", hours=1, max_instances=1, coalesce=True)
+        for timer in self.timers:
+            job = self._guarded(lambda run=timer.run: run(self.line.clock.now()))  # type: ignore[misc]
+            every(job, "interval", seconds=timer.every_s, max_instances=1, coalesce=True, name=timer.name)
         # It warns of every look that comes while the last one still waits for a lock; those are simply left out.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._timers.start()
@@ -144,7 +158,7 @@ class Worker:
                 if "failed" in said:
                     self.sources.refuse_delivery(delivery_id, said["failed"], self.line.clock.now())
                     return "failed"
-                if said["value"] not in (None, "retry"):
+                if said["value"] not in (None, "retry", "paused"):
                     return str(said["value"])
                 attempt += 1
                 DBOS.sleep(_delay_s(attempt))
@@ -154,9 +168,10 @@ class Worker:
             matched = _patiently(steps["match"], work_id)
             for model_id in _patiently(steps["retrieve"], work_id):
                 _patiently(steps["infer"], work_id, model_id, attempts=_INFERENCE_ATTEMPTS)
-            if matched == "matched":
+            if matched in ("matched", "detached"):
                 _patiently(steps["enrich"], work_id)
             _patiently(steps["decide"], work_id)
+            _patiently(steps["alert"], work_id)
             _patiently(steps["report"], work_id)
         except StepFailed as error:
             self.sources.outbox.fail(work_id, str(error), self.line.clock.now())

@@ -22,8 +22,8 @@ T = TypeVar("T")
 HEADER_TAGS = frozenset(
     {
         0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080051, 0x00080060,
-        0x00080070, 0x00081030, 0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00180015,
-        0x0020000D, 0x0020000E, 0x00200011, 0x00200013,
+        0x00080070, 0x00080080, 0x00081030, 0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,
+        0x00180015, 0x0020000D, 0x0020000E, 0x00200011, 0x00200013,
     }
 )  # fmt: skip
 
@@ -79,6 +79,7 @@ def read_header(dataset: Dataset) -> InstanceHeader:
         body_part=reader.text("BodyPartExamined"),
         image_type=reader.read("ImageType", _values, ()),
         manufacturer=reader.text("Manufacturer"),
+        institution=reader.text("InstitutionName"),
         flags=tuple(dict.fromkeys(reader.flags)),
     )
 

@@ -26,16 +26,21 @@ _LARGEST_META = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """`dataset` has the wanted elements and the file meta information; `pixels` is the value of Pixel Data."""
+    """`dataset` has the wanted elements and the file meta information; `pixels` is the value of Pixel Data.
+
+    The digests are those of `scan`, empty where nobody asked for them.
+    """
 
     path: Path
     syntax: str
     dataset: Dataset
     pixels: memoryview | None
+    sha256: str = ""
+    pixels_sha256: str = ""
 
 
-def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int) -> Instance:
-    """Map a DICOM file (PS3.10) and parse the wanted elements.
+def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest: bool = False) -> Instance:
+    """Map a DICOM file (PS3.10), parse the wanted elements and, where asked, make the digests.
 
     Raise InvalidInstance where it is no such file, cut off or above `max_bytes`; Unavailable where it cannot be read.
     """
@@ -46,13 +51,14 @@ def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int) -> Ins
     if not syntax:
         raise InvalidInstance("want a file that names its transfer syntax")
     body = data[start:]
-    found = scan(body, syntax, {*wanted, PIXEL_DATA}, digest=False)
+    found = scan(body, syntax, {*wanted, PIXEL_DATA}, digest=digest)
     dataset = parse(body, syntax, found)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.file_meta.MediaStorageSOPInstanceUID = meta.get("MediaStorageSOPInstanceUID", "")
     pixels = found.spans.get(PIXEL_DATA)
-    return Instance(path, syntax, dataset, body[pixels.value : pixels.end] if pixels else None)
+    value = body[pixels.value : pixels.end] if pixels else None
+    return Instance(path, syntax, dataset, value, found.sha256, found.pixels_sha256)
 
 
 def _mapped(path: Path, max_bytes: int) -> memoryview:

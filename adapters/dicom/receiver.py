@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from io import BytesIO
+from typing import NamedTuple
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
@@ -19,11 +20,12 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from adapters.dicom.files import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, InstanceFiles
 from adapters.dicom.header import HEADER_TAGS, UNREADABLE, check_uid, read_header
 from adapters.dicom.quiet import quiet
+from adapters.dicom.rejection_note import NOTE_CLASS, NOTE_TAGS, rejection_notes
 from adapters.dicom.scan import PIXEL_DATA, parse, scan
 from adapters.dicom.syntaxes import ACCEPTED_SYNTAXES, UNCOMPRESSED
 from adapters.dicom.transport import Overflow, SharedContexts, bounded, on_closed
 from cds import metrics
-from cds.domain.imaging import InstanceHeader, StoredInstance
+from cds.domain.imaging import InstanceHeader, RejectionNote, StoredInstance
 from cds.errors import InvalidInstance, OutOfResources, SightlineError
 from cds.logs import get_logger, study_ref
 from cds.ports import Clock, InstanceIndex
@@ -39,12 +41,24 @@ _POLL_S = 0.1
 
 #: Samples per Pixel, Number of Frames, Rows, Columns, Bits Allocated.
 _SIZE_TAGS = (0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100)
+#: What the index has already, or does not want: the file is not needed.
+_NOT_NEEDED = ("duplicate", "own")
 
 
 class MismatchedInstance(InvalidInstance):
     """The request names another instance than its data set (PS3.4 table B.2-1: data set does not match SOP class)."""
 
     dimse_status = 0xA900
+
+
+class Received(NamedTuple):
+    """An instance as it came: its header, the data set as received, its digests, and what it rejects."""
+
+    header: InstanceHeader
+    encoded: bytes
+    sha256: str
+    pixels_sha256: str
+    notes: tuple[RejectionNote, ...]
 
 
 class Receiver:
@@ -126,16 +140,20 @@ class Receiver:
 
     def _store(self, event: Event) -> None:
         started = time.monotonic()
-        header, encoded, digest = _understand(event, self._limits)
-        consumed = self._consumes(header)
+        received = _understand(event, self._limits)
+        if received.notes:
+            self._reject(received.notes, event)
+            return
+        header = received.header
         file = self._files.write(
             sop_class_uid=header.sop_class_uid,
             sop_instance_uid=header.sop_instance_uid,
             transfer_syntax_uid=header.transfer_syntax_uid,
-            dataset=encoded,
+            dataset=received.encoded,
         )
-        outcome = self._commit(StoredInstance(header, file.path, digest, file.size), consumed=consumed)
-        if outcome == "duplicate":
+        instance = StoredInstance(header, file.path, received.sha256, file.size, received.pixels_sha256)
+        outcome = self._commit(instance, consumed=self._consumes(header))
+        if outcome in _NOT_NEEDED:
             self._files.remove(file.path)
         tell = log.warning if outcome == "conflict" or header.flags else log.info
         tell(
@@ -148,6 +166,13 @@ class Receiver:
             duration_ms=round((time.monotonic() - started) * 1000, 1),
         )
 
+    def _reject(self, notes: tuple[RejectionNote, ...], event: Event) -> None:
+        """The index keeps what a note says; the note itself would name the wrong patient on, and is not kept."""
+        for note in notes:
+            count = self._index.reject(note, received_at=self._clock.now())
+            uid = study_ref(note.study_instance_uid)
+            log.info("rejection note applied", outcome=note.code, study_ref=uid, count=count, peer=_peer(event))
+
     def _commit(self, instance: StoredInstance, *, consumed: bool) -> str:
         """Only where surely nothing was committed may the file go: a lost answer could leave a row that needs it."""
         try:
@@ -157,8 +182,8 @@ class Receiver:
             raise
 
 
-def _understand(event: Event, limits: DicomLimits) -> tuple[InstanceHeader, bytes, str]:
-    """The header, the data set as received, and the digest that tells a repeat from a conflict."""
+def _understand(event: Event, limits: DicomLimits) -> Received:
+    """What a request says, read once and bounded."""
     buffer = event.request.DataSet  # type: ignore[union-attr]  # C-STORE alone comes here
     encoded = buffer.getvalue() if isinstance(buffer, BytesIO) else b""
     if isinstance(buffer, Overflow) or len(encoded) > limits.max_instance_bytes:
@@ -168,7 +193,8 @@ def _understand(event: Event, limits: DicomLimits) -> tuple[InstanceHeader, byte
     check_uid(instance)
     check_uid(sop_class)
     syntax = str(event.context.transfer_syntax)
-    found = scan(encoded, syntax, {*HEADER_TAGS, *_SIZE_TAGS, PIXEL_DATA})
+    note_tags = NOTE_TAGS if sop_class == NOTE_CLASS else ()
+    found = scan(encoded, syntax, {*HEADER_TAGS, *_SIZE_TAGS, *note_tags, PIXEL_DATA})
     dataset = parse(encoded, syntax, found)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
@@ -178,7 +204,8 @@ def _understand(event: Event, limits: DicomLimits) -> tuple[InstanceHeader, byte
     pixels = found.spans.get(PIXEL_DATA)
     if pixels is not None and syntax in UNCOMPRESSED and pixels.end - pixels.value < _stated_size(dataset):
         raise InvalidInstance("want as much pixel data as rows, columns and bits state")
-    return header, encoded, found.sha256
+    notes = rejection_notes(dataset) if sop_class == NOTE_CLASS else ()
+    return Received(header, encoded, found.sha256, found.pixels_sha256, notes)
 
 
 def _stated_size(dataset: Dataset) -> int:

@@ -1,8 +1,8 @@
 """A bounded walk over an encoded data set (PS3.5 section 7), before any library builds objects of it.
 
-It finds out whether the data set is whole, where the wanted elements lie, and a digest of the content that does not
-depend on implicit or explicit VR or on how sequences are delimited. It copies nothing and makes no object per element,
-so 8-byte items by the million, deep nesting and lengths beyond the end cost neither memory nor the stack.
+It finds out whether the data set is whole, where the wanted elements lie, and digests of the content and of the pixels
+that do not depend on implicit or explicit VR or on how sequences are delimited. It copies nothing and makes no object
+per element, so 8-byte items by the million, deep nesting and lengths beyond the end cost neither memory nor the stack.
 """
 
 from __future__ import annotations
@@ -23,6 +23,21 @@ from adapters.dicom.quiet import quiet
 from cds.errors import InvalidInstance
 
 PIXEL_DATA = 0x7FE00010
+_FLOAT_PIXEL_DATA, _DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00008, 0x7FE00009
+_PIXELS = frozenset({PIXEL_DATA, _FLOAT_PIXEL_DATA, _DOUBLE_FLOAT_PIXEL_DATA})
+
+#: What makes a measurement of the stored values, and so is one with them: how they are coded (group 0028), how they
+#: become HU (0028,1052 ...), where and how large a pixel is (PS3.3 C.7.6.2), the functional groups that say both per
+#: frame (C.7.6.16), and the acquisition that a model's gates look at: contrast, kVp, kernel, thickness, diameter, tilt.
+#: A sender that changes one of them sends other pixels: what was measured before may not hold.
+MEASURED_TAGS = frozenset(
+    {
+        0x00180010, 0x00180012, 0x00180022, 0x00180050, 0x00180060, 0x00180088, 0x00181100, 0x00181120, 0x00181164,
+        0x00181210, 0x00185100, 0x00200032, 0x00200037, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010,
+        0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052,
+        0x00281053, 0x00281054, 0x00283000, 0x52009229, 0x52009230,
+    }
+)  # fmt: skip
 
 #: What is parsed at most of one element, pixel data apart: the functional groups of 5,000 frames need some 10 MB.
 _MAX_PARSED_BYTES = 32 * 1024 * 1024
@@ -54,10 +69,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Where the wanted top-level elements lie (those too large to parse are absent), and the digest of the content."""
+    """Where the wanted top-level elements lie (those too large to parse are absent), and the digests."""
 
     spans: dict[int, Span]
     sha256: str
+    pixels_sha256: str
 
 
 def scan(data: bytes | memoryview, syntax: str, wanted: Collection[int], *, digest: bool = True) -> Scan:
@@ -65,12 +81,16 @@ def scan(data: bytes | memoryview, syntax: str, wanted: Collection[int], *, dige
 
     `sha256` is empty without `digest`; with it, it covers tags and values in order, group lengths and padding left out:
     the same in both little endian transfer syntaxes, different for other content and for other pixel compression.
+    `pixels_sha256` covers in the same way the pixel data and what is measured with it (`MEASURED_TAGS`), of compressed
+    pixels the fragments without their offset table and boundaries; it is empty where there is no pixel data.
     """
     if syntax == DeflatedExplicitVRLittleEndian:
         raise InvalidInstance("want a data set that is not deflated: it can grow a thousandfold")
-    walk = _Walk(memoryview(data), frozenset(wanted), hashlib.sha256() if digest else None, _order(syntax))
+    digests = [hashlib.sha256(), hashlib.sha256()] if digest else []
+    walk = _Walk(memoryview(data), frozenset(wanted), digests, _order(syntax))
     walk.data_set(0, len(data), implicit=syntax == ImplicitVRLittleEndian, depth=0)
-    return Scan(walk.spans, walk.digest.hexdigest() if walk.digest else "")
+    whole, pixels = [one.hexdigest() for one in walk.digests] or ["", ""]
+    return Scan(walk.spans, whole, pixels if walk.has_pixels else "")
 
 
 def parse(data: bytes | memoryview, syntax: str, found: Scan) -> Dataset:
@@ -91,10 +111,14 @@ def _order(syntax: str) -> str:
 class _Walk:
     data: memoryview
     wanted: frozenset[int]
-    digest: hashlib._Hash | None
+    #: Of the whole content, and of what is measured; none where nobody asked.
+    digests: list[hashlib._Hash]
     order: str
     spans: dict[int, Span] = field(default_factory=dict)
     elements: int = 0
+    has_pixels: bool = False
+    #: True inside the top-level elements that belong to the pixels.
+    measured: bool = False
 
     def data_set(self, at: int, end: int, *, implicit: bool, depth: int, until_delimiter: bool = False) -> int:
         if depth > _MAX_DEPTH:
@@ -107,6 +131,9 @@ class _Walk:
             if until_delimiter and tag == _ITEM_END:
                 return at + 8
             start, before = at, self.elements
+            if depth == 0:
+                self.measured = tag in MEASURED_TAGS or tag in _PIXELS
+                self.has_pixels = self.has_pixels or tag in _PIXELS
             at = self._element(tag, at, end, implicit=implicit, depth=depth)
             if depth == 0 and tag in self.wanted:
                 self._note(tag, start, at, elements=self.elements - before, implicit=implicit)
@@ -129,12 +156,12 @@ class _Walk:
 
     def _readable_items(self, tag: int, at: int, stop: int, *, implicit: bool, depth: int) -> bool:
         """A sequence whose length is known can be stepped over: vendors do write odd ones, and nothing is lost."""
-        before = self.digest.copy() if self.digest else None
+        before, measured = [one.copy() for one in self.digests], self.measured
         try:
             self._feed(tag, None)
             self._items(at, stop, implicit=implicit, depth=depth, until_delimiter=False)
         except InvalidInstance:
-            self.digest = before
+            self.digests, self.measured = before, measured
             return False
         return True
 
@@ -179,15 +206,22 @@ class _Walk:
         return at
 
     def _fragments(self, at: int, end: int) -> int:
+        """PS3.5 annex A.4: the first item is the offset table, which is no pixel; nor are a fragment's boundaries."""
+        measured, self.measured = self.measured, False
+        start = at
         while at < end:
             tag, length = self._item(at, end)
             at += 8
             if tag == _SEQUENCE_END:
                 self._feed(tag, None)
+                self.measured = measured
                 return at
             if at + length > end:
                 raise _cut_off()
             self._feed(tag, self.data[at : at + length])
+            if measured and at > start + 8:
+                for pixels in self.digests[1:]:
+                    pixels.update(self.data[at : at + length])
             at += length
         raise _cut_off()
 
@@ -214,11 +248,13 @@ class _Walk:
             return b"UN"
 
     def _feed(self, tag: int, value: memoryview | None) -> None:
-        if self.digest is None or not tag & 0xFFFF or tag == _TRAILING_PADDING:
+        if not self.digests or not tag & 0xFFFF or tag == _TRAILING_PADDING:
             return
-        self.digest.update(struct.pack("<II", tag, _UNDEFINED if value is None else len(value)))
-        if value is not None:
-            self.digest.update(value)
+        head = struct.pack("<II", tag, _UNDEFINED if value is None else len(value))
+        for digest in self.digests if self.measured else self.digests[:1]:
+            digest.update(head)
+            if value is not None:
+                digest.update(value)
 
     def _count(self) -> None:
         self.elements += 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pynetdicom._config
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.dsutils import split_dataset
@@ -27,6 +27,25 @@ from cds.errors import PeerRefused, Unavailable
 #: Presentation contexts per association (PS3.8 section 9.3.2.2: odd numbers of one byte).
 _MOST_CONTEXTS = 128
 _SUCCESS = 0x0000
+#: Result of A-ASSOCIATE-RJ (PS3.8 section 9.3.4).
+_REJECTED_FOR_NOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The peer's answer for one instance; `status` is None where it was never asked or did not answer.
+
+    `accepted` is False where the peer takes no instances of this class in this transfer syntax at all.
+    """
+
+    status: int | None
+    comment: str = ""
+    accepted: bool = True
+
+    @property
+    def stored(self) -> bool:
+        """True for success and for the warnings that store nevertheless (PS3.4 table B.2-1: 0xBxxx)."""
+        return self.status is not None and (self.status == _SUCCESS or self.status >> 12 == 0xB)  # noqa: PLR2004  0xBxxx
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +58,8 @@ class StoreResult:
 
     @property
     def stored(self) -> bool:
-        """True for success and for the warnings that store nevertheless (PS3.4 table B.2-1: 0xBxxx)."""
-        return self.status is not None and (self.status == _SUCCESS or self.status >> 12 == 0xB)  # noqa: PLR2004  0xBxxx
+        """See Answer."""
+        return Answer(self.status).stored
 
 
 class _Kind(NamedTuple):
@@ -69,10 +88,30 @@ def send(
         kinds = {kind for _, kind in batch if kind is not None}
         with _association(_entity(calling_ae, kinds, timeout_s), host, port, called_ae) as association:
             for path, kind in batch:
-                results.append(_store(association, path, kind, len(results) + 1))
+                answer = _store(association, path, kind, len(results) + 1)
+                results.append(StoreResult(path, answer.status, answer.comment))
                 if progress is not None:
                     progress(len(results), len(paths))
     return results
+
+
+def store(
+    datasets: Sequence[Dataset], host: str, port: int, *, calling_ae: str, called_ae: str, timeout_s: float
+) -> list[Answer]:
+    """Send uncompressed instances from memory over one association, in the transfer syntax that the peer prefers.
+
+    Raise Unavailable where nobody answers or all contexts are busy, PeerRefused where the association is rejected for
+    good or the peer takes no instance of any of the classes.
+    """
+    quiet()
+    entity = _entity(calling_ae, set(), timeout_s)
+    for sop_class in sorted({str(dataset.SOPClassUID) for dataset in datasets}):
+        entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    with _association(entity, host, port, called_ae) as association:
+        return [
+            _store(association, dataset, _Kind(str(dataset.SOPClassUID), ""), number)
+            for number, dataset in enumerate(datasets, 1)
+        ]
 
 
 def echo(host: str, port: int, *, calling_ae: str, called_ae: str, timeout_s: float) -> None:
@@ -111,22 +150,22 @@ def _kind(path: Path) -> _Kind | None:
     return kind if "MediaStorageSOPInstanceUID" in meta else None
 
 
-def _store(association: Association, path: Path, kind: _Kind | None, message_id: int) -> StoreResult:
+def _store(association: Association, what: Path | Dataset, kind: _Kind | None, message_id: int) -> Answer:
     if kind is None:
-        return StoreResult(path, None, "no DICOM file with meta information (PS3.10)")
+        return Answer(None, "no DICOM file with meta information (PS3.10)")
     if not association.is_established:
-        return StoreResult(path, None, "the association ended")
+        return Answer(None, "the association ended")
     try:
-        answer = association.send_c_store(path, msg_id=message_id % 0xFFFF)
+        answer = association.send_c_store(what, msg_id=message_id % 0xFFFF)
     except ValueError:
-        return StoreResult(path, None, "the peer does not take this SOP class in this transfer syntax")
-    return _result(path, answer)
+        return Answer(None, "the peer does not take this SOP class in this transfer syntax", accepted=False)
+    return _answer(answer)
 
 
-def _result(path: Path, answer: Dataset) -> StoreResult:
+def _answer(answer: Dataset) -> Answer:
     if "Status" not in answer:
-        return StoreResult(path, None, "no answer")
-    return StoreResult(path, int(answer.Status), str(answer.get("ErrorComment", "")))
+        return Answer(None, "no answer")
+    return Answer(int(answer.Status), str(answer.get("ErrorComment", "")))
 
 
 def _entity(calling_ae: str, kinds: set[_Kind], timeout_s: float) -> AE:
@@ -147,8 +186,7 @@ def _association(entity: AE, host: str, port: int, called_ae: str) -> Iterator[A
     handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, _no_delay, [opened])]
     association = entity.associate(host, port, ae_title=called_ae, evt_handlers=handlers)
     try:
-        if association.is_rejected:
-            raise PeerRefused("want an association, the peer rejected it (called or calling AE title, or too many)")
+        _require_accepted(association)
         if not association.is_established:
             raise Unavailable("want a DICOM peer that answers at the configured host and port")
         yield association
@@ -157,6 +195,17 @@ def _association(entity: AE, host: str, port: int, called_ae: str) -> Iterator[A
             association.release()
         for connection in opened:  # pynetdicom leaves it open where the peer was first to go
             connection.close()
+
+
+def _require_accepted(association: Association) -> None:
+    """Tell a rejection for good from one for now, and an association that would carry nothing."""
+    if association.is_rejected:
+        primitive = association.acceptor.primitive
+        if primitive is not None and primitive.result == _REJECTED_FOR_NOW:
+            raise Unavailable("want an association, the peer rejected it for now")
+        raise PeerRefused("want an association, the peer rejected it (called or calling AE title)")
+    if association.rejected_contexts and not association.accepted_contexts:
+        raise PeerRefused("want a peer that takes instances of these SOP classes: it accepts no presentation context")
 
 
 def _no_delay(event: Event, opened: list[socket.socket]) -> None:

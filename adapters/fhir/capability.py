@@ -10,6 +10,12 @@ Json = dict[str, object]
 #: The day on which the abilities below last changed.
 _CHANGED_ON = "2026-11-21"
 _INTERACTIONS = ("read", "vread", "history-instance", "search-type")
+#: What others may send: the radiologist's final report. It is filed, and never served.
+_TAKEN, _TAKES = "DiagnosticReport", ("create", "update")
+_TAKEN_HOW = (
+    "create and update take a radiologist's signed report with accession number and patient identifier; "
+    "it is compared with the findings and not served back. What is read here was made by Sightline."
+)
 _SEARCH_PARAMETERS = {
     "patient": ("reference", "The logical id of a Patient of this server"),
     "identifier": ("token", "value, system|value or |value"),
@@ -33,12 +39,14 @@ def capability(base_url: str) -> Json:
 
 
 def _resource(resource_type: str) -> Json:
+    taken = resource_type == _TAKEN
     return {
         "type": resource_type,
-        "interaction": [{"code": code} for code in _INTERACTIONS],
+        **({"documentation": _TAKEN_HOW} if taken else {}),
+        "interaction": [{"code": code} for code in (*_INTERACTIONS, *(_TAKES if taken else ()))],
         "versioning": "versioned",
         "readHistory": True,
-        "updateCreate": False,
+        "updateCreate": taken,
         "searchParam": [
             {"name": name, "type": _SEARCH_PARAMETERS[name][0], "documentation": _SEARCH_PARAMETERS[name][1]}
             for name in PARAMETERS[resource_type]

@@ -9,7 +9,8 @@ from adapters.fhir.emission import guidance
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.matching import MatchState
-from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay, Recommendation
+from cds.domain.opinion import remarks
+from cds.domain.recommendation import Advice, CouldNotTell, Recommendation
 from cds.domain.report import Audience, Report
 
 DISCLAIMER = "AI output, preliminary, advisory; not a radiology report."
@@ -39,9 +40,10 @@ def _lines(report: Report) -> Iterator[str]:
     if report.version > 1:
         yield f"Version {report.version}, replaces version {report.replaces or report.version - 1}."
     if report.match.state is not MatchState.MATCHED:
-        yield f"Not attached to a patient: {'; '.join(report.match.reasons)}."
+        to = "an order" if report.match.state is MatchState.DETACHED else "a patient"
+        yield f"Not attached to {to}: {'; '.join(report.match.reasons)}."
     for outcome in report.outcomes:
-        yield from _of_model(outcome)
+        yield from _of_model(outcome, report)
     for said in guidance(report):
         if isinstance(said, Advice):
             yield from _of_advice(said)
@@ -51,22 +53,23 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _withheld(report: Report) -> Iterator[str]:
-    """That a guideline has something to say which the release keeps back, and why."""
+    """Why guidelines are silent; whether one would have something to say is not told, as it may not be."""
     release = report.decision.release
-    kept = any(not isinstance(said, NothingToSay) for said in report.decision.outcomes)
-    if kept and release.withheld and not release.allows(Audience.REFERRAL):
-        own = [reason for reason in release.withheld if reason.startswith(_REFERRAL)]
-        reasons = "; ".join(reason.removeprefix(_REFERRAL) for reason in own or release.withheld)
-        yield f"Recommendations are withheld: {reasons}."
+    reasons = [reason.removeprefix(_REFERRAL) for reason in release.withheld if reason.startswith(_REFERRAL)]
+    if reasons and not release.allows(Audience.REFERRAL):
+        yield f"No recommendation is given yet: {'; '.join(reasons)}."
 
 
-def _of_model(outcome: ModelOutcome) -> Iterator[str]:
+def _of_model(outcome: ModelOutcome, report: Report) -> Iterator[str]:
     name = f"{outcome.model} {outcome.version}"
     if isinstance(outcome, NotEvaluated):
         yield f"Not evaluated by {name}: {'; '.join(outcome.reasons)}."
         return
     for finding in outcome.findings:
-        yield f"{finding.code.display or finding.code.code}: {_said(finding, outcome)}."
+        title = finding.code.display or finding.code.code
+        yield f"{title}: {_said(finding, outcome)}."
+        for remark in remarks(report, outcome.model, outcome.version, finding.key, amount):
+            yield f"{title}: {remark.text}"
     for limit in outcome.limits:
         yield f"Limit of {name}: {limit.rstrip('.')}."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 
 from adapters.fhir import systems
 from cds.codes import UCUM
@@ -56,11 +57,12 @@ def absent(reason: str = "unknown") -> Element:
 
 
 def identifier(value: Identifier, by_authority: Mapping[str, str], kind: Coding | None = None) -> Element:
-    """R4 Identifier of a value and its assigning authority."""
+    """R4 Identifier of a value and its assigning authority, as its sender writes it whatever its realm."""
+    sent = value.as_sent()
     element: Element = {
-        "system": systems.system_of(value.assigner, by_authority),
-        "value": value.value,
-        "assigner": {"display": value.assigner},
+        "system": systems.system_of(sent.assigner, by_authority),
+        "value": sent.value,
+        "assigner": {"display": sent.assigner},
     }
     return {"type": concept(kind), **element} if kind else element
 
@@ -71,9 +73,9 @@ def imaging_study(study: Study) -> Element:
     return {"type": "ImagingStudy", "identifier": uid}
 
 
-def note(text: str) -> Element:
-    """R4 Annotation."""
-    return {"text": text}
+def note(text: str, *, author: str = "", at: datetime | None = None) -> Element:
+    """R4 Annotation; `author` and `at` where a person said it."""
+    return without_empty({"authorString": author, "time": at.isoformat() if at else None, "text": text})
 
 
 def without_empty(element: Mapping[str, object]) -> Element:

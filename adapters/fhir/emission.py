@@ -20,7 +20,7 @@ from adapters.fhir.elements import Element, absent, coding, reference, without_e
 from cds.domain.identity import Patient
 from cds.domain.ids import resource_id
 from cds.domain.matching import MatchState
-from cds.domain.recommendation import PathwayOutcome
+from cds.domain.recommendation import NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Report
 from cds.domain.resource import NewResource
 from cds.errors import InvalidResource
@@ -33,6 +33,8 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "Provenance": Provenance,
     "RiskAssessment": RiskAssessment,
 }
+#: States in which it is known whose images they are.
+_KNOWN = (MatchState.MATCHED, MatchState.DETACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Emission:
 
     @property
     def patient(self) -> Patient | None:
-        """The subject; None unless the images are matched to an order, whatever their header says."""
-        return self.report.patient if self.report.match.state is MatchState.MATCHED else None
+        """The subject; None unless the images are or were matched to an order, whatever their header says."""
+        return self.report.patient if self.report.match.state in _KNOWN else None
 
     @property
     def patient_id(self) -> str | None:
@@ -83,14 +85,37 @@ class Emission:
         return self.report.issued.isoformat()
 
     def id_of(self, resource_type: str, key: str = "") -> str:
-        """The id that this study's resource keeps over all versions."""
-        return resource_id(self.report.study, resource_type, key)
+        """The id that this study's resource keeps over all versions under one patient."""
+        return resource_id(self.report.study, resource_type, key, self.report.episode)
+
+    @property
+    def made_by(self) -> tuple[str, ...]:
+        """Every model and every pathway that the report speaks of."""
+        models = [made_by_model(outcome.model) for outcome in self.report.outcomes]
+        pathways = [
+            made_by_pathway(said.pathway) for said in guidance(self.report) if not isinstance(said, NothingToSay)
+        ]
+        return tuple(dict.fromkeys([*models, *pathways]))
 
     def new(
-        self, body: Mapping[str, object], *, of_patient: bool = True, identifiers: tuple[tuple[str, str], ...] = ()
+        self,
+        body: Mapping[str, object],
+        *,
+        identifiers: tuple[tuple[str, str], ...] = (),
+        made_by: tuple[str, ...] = (),
     ) -> NewResource:
         """Check a body and pair it with its index columns."""
-        return new_resource(body, patient_id=self.patient_id if of_patient else None, identifiers=identifiers)
+        return new_resource(body, patient_id=self.patient_id, identifiers=identifiers, made_by=made_by)
+
+
+def made_by_model(model: str) -> str:
+    """How `NewResource.made_by` names a model."""
+    return f"model:{model}"
+
+
+def made_by_pathway(pathway: str) -> str:
+    """How `NewResource.made_by` names a pathway."""
+    return f"pathway:{pathway}"
 
 
 def guidance(report: Report) -> tuple[PathwayOutcome, ...]:
@@ -104,7 +129,11 @@ def ai_label() -> Element:
 
 
 def new_resource(
-    body: Mapping[str, object], *, patient_id: str | None, identifiers: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, object],
+    *,
+    patient_id: str | None,
+    identifiers: tuple[tuple[str, str], ...] = (),
+    made_by: tuple[str, ...] = (),
 ) -> NewResource:
     """Validate a body against R4; raise InvalidResource with the places that are wrong, never their values."""
     resource_type = cast("str", body["resourceType"])
@@ -114,4 +143,4 @@ def new_resource(
         places = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
         raise InvalidResource(f"{resource_type} does not conform to R4 at {', '.join(places)}") from None
     checked = cast("dict[str, object]", json.loads(model.model_dump_json()))
-    return NewResource(resource_type, cast("str", checked["id"]), checked, patient_id, identifiers)
+    return NewResource(resource_type, cast("str", checked["id"]), checked, patient_id, identifiers, made_by)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from adapters.fhir import conclusion, systems
 from adapters.fhir.device import device_id
 from adapters.fhir.elements import Element, concept, imaging_study, note, quantity, reference
-from adapters.fhir.emission import Emission, ai_label
+from adapters.fhir.emission import Emission, ai_label, made_by_model
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.opinion import remarks
 from cds.domain.resource import NewResource
 
 _VALUES = {Presence.PRESENT: systems.DETECTED, Presence.NOT_DETECTED: systems.NOT_DETECTED}
@@ -22,8 +23,10 @@ _INTERPRETATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class FindingObservation:
-    """An Observation and the key of the finding it came from; "" for a model's refusal."""
+    """An Observation, and the model and the key of the finding it came from; "" for a model's refusal."""
 
+    model: str
+    version: str
     finding_key: str
     resource: NewResource
 
@@ -35,7 +38,10 @@ def observations(emission: Emission) -> tuple[FindingObservation, ...]:
     for outcome in emission.report.outcomes:
         for finding in _findings(outcome):
             key = _distinct(f"{outcome.model}/{finding.key}", seen)
-            found.append(FindingObservation(finding.key, emission.new(_body(emission, outcome, finding, key))))
+            own = (systems.OBSERVATION_IDENTIFIER, emission.id_of("Observation", key))
+            body = _body(emission, outcome, finding, own)
+            resource = emission.new(body, identifiers=(own,), made_by=(made_by_model(outcome.model),))
+            found.append(FindingObservation(outcome.model, outcome.version, finding.key, resource))
     return tuple(found)
 
 
@@ -61,12 +67,13 @@ def _distinct(key: str, seen: dict[str, int]) -> str:
     return key if seen[key] == 1 else f"{key}#{seen[key]}"
 
 
-def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, key: str) -> Element:
+def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, own: tuple[str, str]) -> Element:
     name = f"{outcome.model} {outcome.version}"
     return {
         "resourceType": "Observation",
-        "id": emission.id_of("Observation", key),
+        "id": own[1],
         "meta": ai_label(),
+        "identifier": [{"system": own[0], "value": own[1]}],
         "status": "preliminary",
         "category": [concept(systems.IMAGING)],
         "code": concept(finding.code),
@@ -81,7 +88,7 @@ def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, key: str)
         "device": reference("Device", device_id(outcome.model, outcome.version), name),
         "derivedFrom": [imaging_study(emission.report.study)],
         "component": list(_components(finding)),
-        "note": [note(line) for line in _notes(outcome, finding)],
+        "note": [*(note(line) for line in _notes(outcome, finding)), *_opinions(emission, outcome, finding)],
     }
 
 
@@ -102,6 +109,12 @@ def _components(finding: Finding) -> Iterator[Element]:
         yield {"code": concept(systems.CERTAINTY), "valueQuantity": quantity(percent)}
     if finding.series_instance_uid:
         yield {"code": concept(systems.SERIES_INSTANCE_UID), "valueString": finding.series_instance_uid}
+
+
+def _opinions(emission: Emission, outcome: ModelOutcome, finding: Finding) -> Iterator[Element]:
+    """The value stays the model's; who confirmed, rejected or corrected it stands beside it (SAFETY section 3)."""
+    for said in remarks(emission.report, outcome.model, outcome.version, finding.key, conclusion.amount):
+        yield note(said.text, author=said.by, at=said.at)
 
 
 def _notes(outcome: ModelOutcome, finding: Finding) -> Iterator[str]:

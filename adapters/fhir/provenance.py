@@ -6,16 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from adapters.fhir import systems
 from adapters.fhir.device import device_id
-from adapters.fhir.elements import Element, concept, imaging_study, reference
-from adapters.fhir.emission import Emission, guidance
+from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference
+from adapters.fhir.emission import Emission, guidance, made_by_model
+from adapters.fhir.observation import FindingObservation
 from adapters.fhir.risk import input_text
 from cds import __version__
 from cds.domain.coding import Coding
+from cds.domain.opinion import verifications
 from cds.domain.recommendation import Advice
 from cds.domain.resource import NewResource
+from cds.domain.verification import FinalReport, Verification
 
 _AUTHOR = Coding(systems.PROVENANCE_AGENT_TYPE, "author", "Author")
 _ASSEMBLER = Coding(systems.PROVENANCE_AGENT_TYPE, "assembler", "Assembler")
+_VERIFIER = Coding(systems.PROVENANCE_AGENT_TYPE, "verifier", "Verifier")
 
 
 def provenance(emission: Emission, main: NewResource, parts: Sequence[NewResource]) -> NewResource:
@@ -33,7 +37,45 @@ def provenance(emission: Emission, main: NewResource, parts: Sequence[NewResourc
         "agent": list(_agents(emission)),
         "entity": list(_entities(emission)),
     }
-    return emission.new(body)
+    return emission.new(body, made_by=emission.made_by)
+
+
+def verified(emission: Emission, observations: Sequence[FindingObservation]) -> Iterator[NewResource]:
+    """One Provenance per verification: who verified which Observation, when, in which role (AI Transparency IG).
+
+    It attests the finding of the AI and signs nothing: the report stays preliminary (SAFETY section 3).
+    """
+    for found in observations:
+        for said in verifications(emission.report, found.model, found.version, found.finding_key):
+            yield emission.new(_verification(emission, found, said), made_by=(made_by_model(found.model),))
+
+
+def assembler(site_name: str) -> Element:
+    """Sightline itself as an agent."""
+    return {
+        "type": concept(_ASSEMBLER),
+        "who": {"type": "Device", "display": f"Sightline {__version__}"},
+        "onBehalfOf": {"type": "Organization", "display": site_name},
+    }
+
+
+def _verification(emission: Emission, found: FindingObservation, said: Verification) -> Element:
+    person: Element = {"system": systems.PERSON_IDENTIFIER, "value": said.by}
+    return {
+        "resourceType": "Provenance",
+        "id": emission.id_of("Provenance", f"verification/{found.resource.id}/{said.at.isoformat()}"),
+        "target": [reference(found.resource.type, found.resource.id)],
+        "recorded": said.at.isoformat(),
+        "activity": concept(systems.VERIFIED, text=f"Finding {said.verdict.value}"),
+        "agent": [
+            {
+                "type": concept(_VERIFIER),
+                "role": [concept(text=said.role)],
+                "who": {"type": "Practitioner", "identifier": person, "display": said.by},
+                "onBehalfOf": {"type": "Organization", "display": emission.site_name},
+            }
+        ],
+    }
 
 
 def _agents(emission: Emission) -> Iterator[Element]:
@@ -46,16 +88,14 @@ def _agents(emission: Emission) -> Iterator[Element]:
             "who": reference("Device", device_id(model, version), f"{model} {version}"),
             "onBehalfOf": site,
         }
-    yield {
-        "type": concept(_ASSEMBLER),
-        "who": {"type": "Device", "display": f"Sightline {__version__}"},
-        "onBehalfOf": site,
-    }
+    yield assembler(emission.site_name)
 
 
 def _entities(emission: Emission) -> Iterator[Element]:
     report = emission.report
     yield {"role": "source", "what": imaging_study(report.study)}
+    if report.final_report is not None:
+        yield {"role": "source", "what": _final(report.final_report)}
     for text in dict.fromkeys(_inputs(emission)):
         yield {"role": "source", "what": {"display": text}}
     if report.version > 1 and emission.previous != 0:
@@ -68,3 +108,15 @@ def _inputs(emission: Emission) -> Iterator[str]:
     for advice in guidance(emission.report):
         if isinstance(advice, Advice):
             yield from (input_text(item) for item in advice.inputs)
+
+
+def _final(report: FinalReport) -> Element:
+    """The radiologist's report by its accession number alone; its text stays where it is."""
+    accession = report.accession.as_sent()
+    by_issuer = {accession.assigner: systems.accession_system(accession.assigner)}
+    day = (report.issued or report.received_at).date().isoformat()
+    return {
+        "type": "DiagnosticReport",
+        "identifier": identifier(accession, by_issuer, systems.ACCESSION),
+        "display": f"Radiology report of {day}",
+    }

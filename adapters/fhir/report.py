@@ -9,9 +9,11 @@ from adapters.fhir.device import device
 from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference, without_empty
 from adapters.fhir.emission import Emission, ai_label, new_resource
 from adapters.fhir.observation import observations
-from adapters.fhir.provenance import provenance
+from adapters.fhir.provenance import provenance, verified
 from adapters.fhir.risk import risk_assessments
 from cds.domain.identity import Patient
+from cds.domain.ids import report_number
+from cds.domain.matching import MatchState
 from cds.domain.report import Report
 from cds.domain.resource import WITHDRAWABLE, NewResource
 
@@ -21,8 +23,9 @@ def resources(
 ) -> list[NewResource]:
     """Everything that one version of a report says in FHIR, each resource checked against R4.
 
-    Ids stay the same over the versions of a study, so that the store numbers them. `identifier_systems` maps system
-    to assigning authority. Without a matched patient no Patient is made, and the subject says that it is not known.
+    `report` is what its audience may see. Ids stay the same over the versions of a study under one patient, so that the
+    store numbers them. `identifier_systems` maps system to assigning authority. Without a known patient no Patient is
+    made, and the subject says that it is not known.
     `previous` is the version of the study's DiagnosticReport that is stored now, 0 where there is none; without it
     only a first report knows the number that the store will give.
     """
@@ -41,6 +44,7 @@ def resources(
         *risks,
         main,
         provenance(emission, main, [*results, *risks]),
+        *verified(emission, found),
     ]
 
 
@@ -61,7 +65,7 @@ def withdrawn(body: Mapping[str, object], *, patient_id: str | None) -> NewResou
 
 def _diagnostic_report(emission: Emission, results: Sequence[NewResource]) -> NewResource:
     report = emission.report
-    own = (systems.REPORT_IDENTIFIER, report.study.public_id)
+    own = (systems.REPORT_IDENTIFIER, report_number(report.study, report.episode))
     body: Element = {
         "resourceType": "DiagnosticReport",
         "id": emission.id_of("DiagnosticReport"),
@@ -79,20 +83,21 @@ def _diagnostic_report(emission: Emission, results: Sequence[NewResource]) -> Ne
         "result": [reference(r.type, r.id) for r in results],
         "conclusion": conclusion.text(report),
     }
-    return emission.new(body, identifiers=(own,))
+    return emission.new(body, identifiers=(own,), made_by=emission.made_by)
 
 
 def _based_on(emission: Emission) -> list[Element]:
-    order = emission.report.order if emission.patient else None
+    order = emission.report.order if emission.report.match.state is MatchState.MATCHED else None
     if order is None or order.accession is None:
         return []
-    accession = order.accession
+    accession = order.accession.as_sent()
     by_issuer = {accession.assigner: systems.accession_system(accession.assigner)}
     return [{"type": "ServiceRequest", "identifier": identifier(accession, by_issuer, systems.ACCESSION)}]
 
 
 def _patient(patient: Patient, by_authority: Mapping[str, str]) -> NewResource:
     identifiers = [identifier(value, by_authority) for value in patient.identifiers]
+    identifiers += [{"use": "old", **identifier(value, by_authority)} for value in patient.former]
     name: Element = {"family": patient.name.family, "given": [patient.name.given] if patient.name.given else []}
     body: Element = {
         "resourceType": "Patient",
@@ -103,7 +108,8 @@ def _patient(patient: Patient, by_authority: Mapping[str, str]) -> NewResource:
         "birthDate": patient.birth_date.isoformat() if patient.birth_date else None,
         "deceasedBoolean": patient.deceased,
     }
-    index = tuple((systems.system_of(i.assigner, by_authority), i.value) for i in patient.identifiers)
+    sent = [i.as_sent() for i in patient.known_as]
+    index = tuple((systems.system_of(i.assigner, by_authority), i.value) for i in sent)
     return new_resource(body, patient_id=patient.id, identifiers=index)
 
 

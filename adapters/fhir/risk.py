@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from adapters.fhir import systems
 from adapters.fhir.elements import Element, concept, note, reference, without_empty
-from adapters.fhir.emission import Emission, ai_label, guidance
+from adapters.fhir.emission import Emission, ai_label, guidance, made_by_pathway
 from adapters.fhir.observation import FindingObservation
 from cds.domain.coding import Coding
 from cds.domain.recommendation import Advice, InputUsed, RiskResult
@@ -22,7 +22,11 @@ def risk_assessments(emission: Emission, observations: tuple[FindingObservation,
         for risk in advice.risks:
             if risk.value is not None and risk.score not in found:
                 basis = [o.resource for o in observations if o.finding_key in advice.finding_keys]
-                found[risk.score] = emission.new(_body(emission, risk, basis))
+                made_by = (made_by_pathway(advice.pathway), *(name for r in basis for name in r.made_by))
+                own = (systems.RISK_IDENTIFIER, emission.id_of("RiskAssessment", risk.score))
+                found[risk.score] = emission.new(
+                    _body(emission, risk, basis, own), identifiers=(own,), made_by=tuple(dict.fromkeys(made_by))
+                )
     return tuple(found.values())
 
 
@@ -32,12 +36,13 @@ def input_text(item: InputUsed) -> str:
     return f"{item.name}: {item.value} ({when}, {item.source})"
 
 
-def _body(emission: Emission, risk: RiskResult, basis: list[NewResource]) -> Element:
+def _body(emission: Emission, risk: RiskResult, basis: list[NewResource], own: tuple[str, str]) -> Element:
     decided_on = emission.report.decision.decided_on
     return {
         "resourceType": "RiskAssessment",
-        "id": emission.id_of("RiskAssessment", risk.score),
+        "id": own[1],
         "meta": ai_label(),
+        "identifier": [{"system": own[0], "value": own[1]}],
         "status": "preliminary",
         "method": concept(Coding(systems.SCORE, risk.score, risk.title)),
         "subject": emission.subject,

@@ -11,6 +11,12 @@ from cds.domain.coding import Coding
 #: Sightline's own codes: it never borrows the LOINC code of the examination for an AI analysis (SAFETY section 3).
 SIGHTLINE = "urn:sightline:codes"
 REPORT_IDENTIFIER = "urn:sightline:report"
+OBSERVATION_IDENTIFIER = "urn:sightline:observation-id"
+RISK_IDENTIFIER = "urn:sightline:risk-assessment-id"
+#: R4 Provenance has no identifier: another server's copy is found by a tag (meta.tag, search parameter _tag).
+PROVENANCE_TAG = "urn:sightline:provenance-id"
+DELIVERY_IDENTIFIER = "urn:sightline:delivery-id"
+PERSON_IDENTIFIER = "urn:sightline:person"
 MODEL_IDENTIFIER = "urn:sightline:model"
 SCORE = "urn:sightline:score"
 #: An authority that no FHIR system is configured for is still told apart from all others.
@@ -27,6 +33,8 @@ AI_DEVICE_TYPE = "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeC
 PROVENANCE_AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 AI_ANALYSIS = Coding(SIGHTLINE, "ai-analysis", "AI analysis of imaging study")
+VERIFIED = Coding(SIGHTLINE, "finding-verified", "Verification of a finding of an AI")
+WITHDRAWAL = Coding(SIGHTLINE, "withdrawal", "Withdrawal of a report that does not hold")
 THRESHOLD = Coding(SIGHTLINE, "threshold", "Threshold of the finding")
 #: The label that every AI-made resource carries in meta.security (AI Transparency IG).
 AI_ASSERTED = Coding(
@@ -36,7 +44,10 @@ ARTIFICIAL_INTELLIGENCE = Coding(AI_DEVICE_TYPE, "Artificial-Intelligence", "Art
 RADIOLOGY = Coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")
 IMAGING = Coding("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")
 ACCESSION = Coding(IDENTIFIER_TYPE, "ACSN", "Accession ID")
+#: "test health data": no production chart shows it (v3 ActReason, R4 security labels).
+TEST_DATA = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST", "test health data")
 NOT_PERFORMED = Coding(DATA_ABSENT_REASON, "not-performed", "Not Performed")
+IN_ERROR = Coding(DATA_ABSENT_REASON, "error", "Error")
 CERTAINTY = Coding(DCM, "111012", "Certainty of Finding")
 SERIES_INSTANCE_UID = Coding(DCM, "112002", "Series Instance UID")
 DETECTED = Coding(SNOMED, "260373001", "Detected")

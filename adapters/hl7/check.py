@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 
-from adapters.hl7.events import ORDER_TYPES, PATIENT_TYPES, WITHOUT_PATIENT, not_applied
+from adapters.hl7.events import ORDER_TYPES, PATIENT_TYPES, WITHOUT_PATIENT, may_name_several
 from adapters.hl7.header import Header, read_header
 from adapters.hl7.text import codec, decode, without_controls
 from cds.domain.message import RawMessage
@@ -42,7 +42,7 @@ def check(block: bytes, peer: str, received_at: datetime, header: Header | None 
         raise InvalidMessage("want one message in a block, found a second MSH", location="MSH^2", condition="100")
     kind, event = header.component(9), header.component(9, 2)
     if kind in PATIENT_TYPES and event not in WITHOUT_PATIENT:
-        _check_patient(block, header, several=bool(not_applied(kind, event)))
+        _check_patient(block, header, several=may_name_several(kind, event))
     if kind in ORDER_TYPES:
         _check_orders(block, header)
     return _raw_message(block, header, peer, received_at)

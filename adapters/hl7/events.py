@@ -1,32 +1,56 @@
-"""Which messages are read here, and why the others are not."""
+"""Which messages are read here, what they do to who is who, and why the others are not read."""
 
 from __future__ import annotations
+
+from cds.domain.identity import IdentityEvent
 
 ORDER_TYPES = frozenset({"ORM", "OMG", "OMI"})
 #: Types that say something of a patient here; all others are accepted, kept and not read.
 PATIENT_TYPES = ORDER_TYPES | {"ADT", "ORU", "PPR"}
+#: A person's answer to a critical result of ours, not of its transport: ORA^R33 (HL7 v2.5), ORA^R41 of alerts (2.6).
+ACKNOWLEDGMENT_TYPES = frozenset({"ORA"})
 #: ADT events that name no patient.
 WITHOUT_PATIENT = frozenset({"A20"})
-#: ADT events that change who is who or name two patients (HL7 v2.5.1 chapter 3): never demographics of one.
-_NOT_APPLIED = {
-    "merge is not applied yet": "A18 A30 A34 A35 A36 A39 A40 A41 A42 A46 A47 A48 A49 A50 A51",
-    "move is not applied yet": "A43 A44 A45",
-    "link is not applied yet": "A24 A37",
-    "deletion is not applied yet": "A23 A29",
-    "bed management is not read": "A17 A20",
+#: ADT events that change who is who (HL7 v2.5.1 chapter 3). A23 deletes a visit where it names one, see `identity`.
+_CHANGES = {
+    IdentityEvent.MERGE: "A18 A30 A34 A36 A39 A40 A47",
+    IdentityEvent.MOVE: "A35 A41 A42 A43 A44 A45 A49 A50",
+    IdentityEvent.LINK: "A24",
+    IdentityEvent.UNLINK: "A37",
+    IdentityEvent.CANCEL_VISIT: "A11 A27 A38",
+    IdentityEvent.DELETE: "A23 A29",
 }
+#: ADT events from which nothing follows here.
+_NOT_READ = {
+    "bed management is not read": "A17 A20",
+    "an external or alternate patient identifier (PID-2, PID-4) names nobody here": "A46 A48",
+    "an alternate visit identifier (PV1-50) files nothing here": "A51",
+    "no exam depends on a transfer, discharge, absence or tracking that is cancelled": "A12 A13 A25 A26 A32 A33 A52 A53"
+    " A55",
+}
+_WITH_SEVERAL = (IdentityEvent.MERGE, IdentityEvent.MOVE, IdentityEvent.LINK, IdentityEvent.UNLINK)
 
 
-def not_applied(kind: str, event: str) -> str:
-    """Why an ADT event is accepted without being applied; empty where it is applied."""
-    reasons = (reason for reason, events in _NOT_APPLIED.items() if kind == "ADT" and event in events.split())
-    return next(reasons, "")
+def identity_event(kind: str, event: str) -> IdentityEvent | None:
+    """What an ADT event does to who is who; None where it does nothing."""
+    found = (change for change, events in _CHANGES.items() if kind == "ADT" and event in events.split())
+    return next(found, None)
+
+
+def may_name_several(kind: str, event: str) -> bool:
+    """True for events that may name more than one patient in PID."""
+    return identity_event(kind, event) in _WITH_SEVERAL or bool(_not_read(kind, event))
 
 
 def ignored(kind: str, event: str) -> str:
     """Why a message is accepted without being read; empty where it is read."""
-    if kind not in PATIENT_TYPES:
+    if kind not in PATIENT_TYPES | ACKNOWLEDGMENT_TYPES:
         return "messages of this type are not read"
     if kind == "ORU" and event not in ("", "R01"):
         return "of ORU only R01 is read"
-    return not_applied(kind, event)
+    return _not_read(kind, event)
+
+
+def _not_read(kind: str, event: str) -> str:
+    reasons = (reason for reason, events in _NOT_READ.items() if kind == "ADT" and event in events.split())
+    return next(reasons, "")

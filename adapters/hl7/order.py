@@ -122,7 +122,7 @@ def _order(
     return ServiceRequest(
         placer_order_number=placer,
         filler_order_number=filler,
-        accession=_accession(group, procedure, context),
+        accession=read_accession(group, procedure, context),
         patient=patient,
         status=stated_status(control, orc.text(5)) or OrderStatus.ACTIVE,
         priority=priority(group, context),
@@ -146,7 +146,8 @@ def _exams(orders: Iterable[ServiceRequest]) -> list[ServiceRequest]:
     return list(exams.values())
 
 
-def _accession(group: Group, procedure: Segment, context: Context) -> Identifier | None:
+def read_accession(group: Group, procedure: Segment, context: Context) -> Identifier | None:
+    """IPC-1, OBR-18, else the number that the site's setting names; None where there is none, or it has no issuer."""
     for value in (procedure.value(1), group.obr.value(18)):
         if text := context.identifying(value):
             return _issued(text, stated_assigner(value), context)

@@ -30,15 +30,7 @@ def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
     Only identifiers of a person count (table 0203): an account or visit number that is given out again would make two
     patients one. InvalidMessage where none of them has an authority.
     """
-    found = [
-        (identifier, kind)
-        for value in pid.values(3)
-        if (identifier := _identifier(value, context))
-        for kind in (_type(value),)
-    ]
-    if not found:
-        text = "want an identifier of a person with an assigning authority in PID-3.4, or a configured one"
-        raise InvalidMessage(text, location="PID^1^3", condition="101", permanent=False)
+    found = typed_identifiers(pid, 3, context)
     for number, what in ((5, "name"), (7, "birth date"), (8, "sex")):
         if pid.value(number).deleted:
             context.note(f"PID-{number} deletes the {what}: it is read as unknown")
@@ -52,18 +44,42 @@ def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
     return patient, next((identifier for identifier, kind in found if kind in ("MR", "PI")), found[0][0])
 
 
-def _identifier(value: Value, context: Context) -> Identifier | None:
+def typed_identifiers(segment: Segment, number: int, context: Context) -> list[tuple[Identifier, str]]:
+    """The identifiers of a person in a field (PID-3, MRG-1), each with its type of table 0203.
+
+    InvalidMessage, naming the field, where none of them has an authority.
+    """
+    where = f"{segment.name}-{number}"
+    found = [
+        (identifier, _type(value))
+        for value in segment.values(number)
+        if (identifier := _identifier(value, where, context))
+    ]
+    if not found:
+        text = f"want an identifier of a person with an assigning authority in {where}.4, or a configured one"
+        raise InvalidMessage(text, location=f"{segment.name}^1^{number}", condition="101", permanent=False)
+    return found
+
+
+def case_number(value: Value, context: Context) -> Identifier | None:
+    """An account (PID-18, MRG-3) or visit (PV1-19, MRG-5) with its authority, else the site's; None where none is."""
+    number = context.identifying(value)
+    authority = value.text(4, 1) or value.text(4, 2) or context.site.assigning_authority or context.sender
+    return Identifier(number, authority or "unknown") if number else None
+
+
+def _identifier(value: Value, where: str, context: Context) -> Identifier | None:
     number, kind = context.identifying(value), _type(value)
     if not number:
         return None
     if kind not in _PERSON_NUMBERS and not _NATIONAL.fullmatch(kind):
-        context.note("an identifier of PID-3 whose type (PID-3.5) is not a person's was left out")
+        context.note(f"an identifier of {where} whose type ({where}.5) is not a person's was left out")
         return None
     authority = value.text(4, 1) or value.text(4, 2)
     if not authority and kind in _PATIENT_NUMBERS:
         authority = context.site.assigning_authority
     if not authority:
-        context.note("an identifier of PID-3 without an assigning authority was dropped")
+        context.note(f"an identifier of {where} without an assigning authority was dropped")
         return None
     return Identifier(number, authority)
 

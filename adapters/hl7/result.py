@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from adapters.hl7.encode import NOTHING, Encoded, components, field
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
+from cds.domain.opinion import remarks
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, Recommendation, RiskResult
 from cds.domain.report import Audience, Report
 from cds.errors import InvalidInput
@@ -26,6 +27,8 @@ _SYSTEM_NAMES = {
 #: SNOMED CT qualifier values.
 _DETECTED = "260373001"
 _NOT_DETECTED = "260415000"
+#: HL7 table 0085: preliminary; results cannot be obtained; post original as wrong, e.g. of the wrong patient.
+PRELIMINARY, NOT_OBTAINED, WRONG = "P", "X", "W"
 _LONGEST_SUB_ID = 20  # OBX-4, HL7 v2.5.1
 
 
@@ -38,19 +41,28 @@ class Observation:
     sub_id: str
     value: Encoded
     unit: Encoded = NOTHING
-    evaluated: bool = True
+    #: OBX-11, HL7 table 0085.
+    status: str = PRELIMINARY
     model: str = ""
     version: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What a receiver files it under: the first component of OBX-3, and OBX-4."""
+        return self.code.partition("^")[0], self.sub_id
+
 
 def observations(report: Report) -> Iterator[Observation]:
-    """Findings of all models first, then what the guidelines say, as far as the release lets it out."""
+    """Findings of all models first, then what the guidelines say, as far as the release lets it out.
+
+    `report` is what its audience may see (`cds.release.view`).
+    """
     for outcome in report.outcomes:
         if isinstance(outcome, NotEvaluated):
             yield _refusal(outcome)
         else:
-            yield from (_finding(finding, outcome) for finding in outcome.findings)
+            yield from (_finding(finding, outcome, report) for finding in outcome.findings)
     if not report.decision.release.allows(Audience.REFERRAL):
         return
     for said in report.decision.outcomes:
@@ -58,6 +70,12 @@ def observations(report: Report) -> Iterator[Observation]:
             yield from _advice(said)
         elif isinstance(said, CouldNotTell):
             yield _could_not_tell(said)
+
+
+def withdrawn(before: Observation, reason: str) -> Observation:
+    """The same OBX without its value, posted as wrong."""
+    notes = (f"Withdrawn: {reason.rstrip('.')}.",)
+    return replace(before, value_type="ST", value=field("withdrawn"), unit=NOTHING, status=WRONG, notes=notes)
 
 
 def quantity(value: Quantity) -> str:
@@ -72,7 +90,7 @@ def negative(finding: Finding, model: str) -> str:
     return f"not detected by {model}{at}{measured}; does not exclude"
 
 
-def _finding(finding: Finding, outcome: Findings) -> Observation:
+def _finding(finding: Finding, outcome: Findings, report: Report) -> Observation:
     model = f"{outcome.model} {outcome.version}"
     kind, value, unit = _value(finding, model)
     return Observation(
@@ -81,10 +99,10 @@ def _finding(finding: Finding, outcome: Findings) -> Observation:
         _sub_id(finding.key),
         value,
         unit,
-        evaluated=finding.presence is not Presence.NOT_EVALUATED,
+        status=NOT_OBTAINED if finding.presence is Presence.NOT_EVALUATED else PRELIMINARY,
         model=outcome.model,
         version=outcome.version,
-        notes=tuple(_finding_notes(finding, outcome, model)),
+        notes=(*_finding_notes(finding, outcome, model), *_opinions(finding, outcome, report)),
     )
 
 
@@ -116,12 +134,20 @@ def _finding_notes(finding: Finding, outcome: Findings, model: str) -> Iterator[
         yield "Limits: " + " ".join(limit.rstrip(".") + "." for limit in outcome.limits)
 
 
+def _opinions(finding: Finding, outcome: Findings, report: Report) -> Iterator[str]:
+    """OBX-5 and OBX-11 stay the model's: a verification signs nothing (SAFETY section 3)."""
+    for said in remarks(report, outcome.model, outcome.version, finding.key, quantity):
+        yield said.text
+
+
 def _refusal(outcome: NotEvaluated) -> Observation:
     """A model that refused the whole study: no result (OBX-11 X), and why."""
     text = f"not evaluated: {'; '.join(outcome.reasons) or 'no reason given'}"
     code = components(outcome.model, f"Analysis by {outcome.model}", _OUR_CODES)
     sub_id = _sub_id(outcome.model)
-    return Observation("ST", code, sub_id, field(text), evaluated=False, model=outcome.model, version=outcome.version)
+    return Observation(
+        "ST", code, sub_id, field(text), status=NOT_OBTAINED, model=outcome.model, version=outcome.version
+    )
 
 
 def _advice(said: Advice) -> Iterator[Observation]:
@@ -140,7 +166,7 @@ def _could_not_tell(said: CouldNotTell) -> Observation:
     text = f"not evaluated: {said.title}: {said.reason}"
     notes = (*_missing(said.missing), *(f"How to get it: {how}" for how in said.how_to_get))
     code = components("AI-ADVICE", said.title, _OUR_CODES)
-    return Observation("TX", code, _sub_id(said.pathway), field(text), evaluated=False, notes=tuple(notes))
+    return Observation("TX", code, _sub_id(said.pathway), field(text), status=NOT_OBTAINED, notes=tuple(notes))
 
 
 def _recommendation(said: Recommendation) -> str:

@@ -5,37 +5,34 @@ Heavy libraries are imported where they are used: the web process never loads to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
-from cds import logs
+from cds import logs, pathways, release
+from cds.bootstrap.instances import compare, discard
 from cds.clock import SystemClock
-from cds.domain.ids import resource_id
+from cds.domain.audit import Seen
 from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Mode, Report
-from cds.domain.story import HoldTold, Story
-from cds.errors import ConfigurationError, NotFound, Unavailable
+from cds.domain.report import Audience, Report
+from cds.domain.story import Story
+from cds.errors import ConfigurationError, Unavailable
 from cds.hooks import CardsShown, HookContext
-from cds.line import Line
-from cds.pipeline import released
+from cds.ports import Clock
 from cds.services import Services
 from cds.settings import Settings
 from cds.store import schema
-from cds.store.artifacts import ScratchFolders
+from cds.store.audit import AuditStore
+from cds.store.criticals import CriticalStore
 from cds.store.deliveries import DeliveryStore
-from cds.store.engine import Database, open_app, open_messages, workflow_engine
+from cds.store.engine import Database, open_app, open_messages
 from cds.store.holds import open_holds
+from cds.store.opinions import OpinionStore
 from cds.store.record import RecordStore
 from cds.store.reports import SqlReportStore
 from cds.store.resources import SqlResourceStore
 from cds.store.studies import StudyStore
+from cds.store.switches import SwitchStore
 from cds.store.why import why as why_query
 from cds.store.works import WorkStore
-
-if TYPE_CHECKING:
-    from cds.workflow import Worker
-    from models.runtime import Runtime
 
 log = logs.get_logger(__name__)
 
@@ -54,6 +51,10 @@ class Stores:
     reports: SqlReportStore
     resources: SqlResourceStore
     deliveries: DeliveryStore
+    switches: SwitchStore
+    opinions: OpinionStore
+    criticals: CriticalStore
+    audit: AuditStore
 
 
 def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_000) -> Stores:
@@ -67,6 +68,7 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
         )
     database = open_app(settings.data_dir, settings.database_url, durable=durable, patience_ms=patience_ms)
     schema.check(database, "app")
+    switches = SwitchStore(database)
     return Stores(
         database=database,
         studies=StudyStore(
@@ -74,12 +76,18 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
             assigning_authority=settings.assigning_authority,
             accession_issuer=settings.accession_issuer,
             time_zone=settings.time_zone,
+            same_pixels=compare(settings),
+            discard=discard(settings),
         ),
         record=RecordStore(database),
         works=WorkStore(database),
         reports=SqlReportStore(database),
-        resources=SqlResourceStore(database),
+        resources=SqlResourceStore(database, switches.hidden),
         deliveries=DeliveryStore(database),
+        switches=switches,
+        opinions=OpinionStore(database),
+        criticals=CriticalStore(database),
+        audit=AuditStore(database),
     )
 
 
@@ -98,24 +106,23 @@ def why(settings: Settings, asked: str) -> Story:
     return why_query(stores(settings).database, asked)
 
 
-def holds(settings: Settings) -> Sequence[HoldTold]:
-    """Everything that waits for a person."""
-    return open_holds(stores(settings).database)
-
-
 def services(settings: Settings) -> Services:
     """What the web role's routes may use; called once in every web process."""
     from adapters.fhir.bundle import searchset
     from adapters.fhir.capability import capability
     from adapters.fhir.outcome import operation_outcome
     from cds import hooks
+    from cds.bootstrap.critical import acknowledge, acknowledge_communication
+    from cds.bootstrap.findings import filer
     from cds.bootstrap.readiness import probes
+    from cds.bootstrap.watch import banner
 
-    held = stores(settings, patience_ms=_HOOK_PATIENCE_MS)
-    context = _hook_context(settings, held)
+    held, clock = stores(settings, patience_ms=_HOOK_PATIENCE_MS), SystemClock(settings.time_zone)
+    acting = stores(settings, durable=True)  # people and peers who act wait for a lock; a hook's answer does not
+    context = hook_context(settings, held, clock)
     return Services(
         settings=settings,
-        clock=SystemClock(settings.time_zone),
+        clock=clock,
         resources=held.resources,
         discovery=hooks.discovery,
         call_service=lambda service, request: hooks.call(service, request, context),
@@ -123,89 +130,51 @@ def services(settings: Settings) -> Services:
         searchset=searchset,
         outcome=operation_outcome,
         probes=lambda: probes(settings, held),
+        holds=lambda: open_holds(held.database),
+        banner=banner(settings, held.database, clock),
+        critical=acting.criticals.by_token,
+        acknowledge_critical=acknowledge(acting.criticals, clock),
+        acknowledge_communication=acknowledge_communication(acting.criticals, clock),
+        file_final_report=filer(settings, acting.database, clock),
         token=settings.http_token_file.read_text().strip() if settings.http_token_file else None,
     )
 
 
-def worker(settings: Settings, held: Stores, runtime: Runtime) -> Worker:
-    """The worker over its stores, models and sinks."""
-    from adapters.dicom.volume import LocalImages
-    from adapters.fhir.report import resources, withdrawn
-    from adapters.hl7.report import OruSink
-    from cds.workflow import Sources, Worker
-    from models.registry import load
-    from models.runtime import InstalledModel
-
-    systems = settings.identifier_systems
-    line = Line(
-        settings=settings,
-        clock=SystemClock(settings.time_zone),
-        studies=held.studies,
-        record=held.record,
-        works=held.works,
-        reports=held.reports,
-        deliveries=held.deliveries,
-        models={m.id: InstalledModel(m, runtime) for m in load().values()},
-        images=LocalImages(settings.data_dir, settings.dicom_limits),
-        artifacts=ScratchFolders(settings.data_dir),
-        sinks={
-            name: OruSink(name, to, facility=settings.site_name, time_zone=settings.time_zone)
-            for name, to in settings.oru_destinations.items()
-        },
-        evaluate=_evaluator(settings),
-        resources=lambda report: resources(
-            report,
-            identifier_systems=systems,
-            site_name=settings.site_name,
-            previous=_stored_version(held, report),
-        ),
-        withdraw=lambda body, patient_id: withdrawn(body, patient_id=patient_id),
-    )
-    sources = Sources(held.works, held.deliveries.pending, held.deliveries.refused, held.studies.close_quiet)
-    return Worker(line, sources, workflow_engine(settings.data_dir, settings.database_url), settings.worker_slot)
-
-
-def _stored_version(held: Stores, report: Report) -> int:
-    """The DiagnosticReport version that stands now, 0 where none was emitted: what the next one's Provenance names."""
-    try:
-        return held.resources.read("DiagnosticReport", resource_id(report.study, "DiagnosticReport")).version
-    except NotFound:
-        return 0
-
-
-def _hook_context(settings: Settings, held: Stores) -> HookContext:
+def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
+    """What CDS Hooks services are given."""
     from adapters.fhir.read import read_patient, read_statements
-
-    clock = SystemClock(settings.time_zone)
 
     def shown(cards: CardsShown) -> None:
         if cards.study_instance_uid is None:
             return
+        seen = Seen(cards.by, cards.patient_id) if cards.cards and cards.by else None
+        outcome = f"{cards.cards} shown by {cards.service}"
         try:
-            outcome = f"{cards.cards} shown by {cards.service}"
-            held.reports.shown(cards.study_instance_uid, clock.now(), outcome, cards.suppressed)
+            held.reports.shown(cards.study_instance_uid, clock.now(), outcome, cards.suppressed, seen=seen)
         except Unavailable as error:  # a clinician's answer does not wait for our timeline
             log.warning("a shown card is not on the timeline", service=cards.service, error=type(error).__name__)
 
+    def now(report: Report) -> Report:
+        """The report with what people said until now: a verification counts before the next version is there."""
+        said = held.opinions.verifications(report.study.study_instance_uid, report.work.revision.image)
+        return replace(report, verifications=said)
+
+    def evaluate(case: Case, report: Report) -> tuple[PathwayOutcome, ...]:
+        where = release.site(settings, report.study)
+        return pathways.evaluate(case, release.pathways(settings, held.switches, installed, where))
+
+    installed = tuple(pathways.load())
     return HookContext(
         reports=held.reports,
         record=held.record,
         read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
         read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
-        evaluate=_evaluator(settings),
-        release=lambda report: released(settings, report),
-        model_is_advisory=lambda model: settings.model_mode(model) is Mode.ADVISORY,
+        evaluate=evaluate,
+        view=lambda report: release.view(settings, held.switches, now(report), Audience.REFERRAL),
+        withheld=lambda report: release.decide(settings, held.switches, now(report)).withheld,
         clock=clock,
         public_url=settings.public_url,
         site_options=settings.site_options,
         site_name=settings.site_name,
         on_shown=shown,
     )
-
-
-def _evaluator(settings: Settings) -> Callable[[Case], tuple[PathwayOutcome, ...]]:
-    """The pathways that this site switched to advisory; shadow ones are evaluated for the quality page later."""
-    from cds import pathways
-
-    enabled = [p for p in pathways.load() if settings.pathway_mode(p) is Mode.ADVISORY]
-    return lambda case: pathways.evaluate(case, enabled)

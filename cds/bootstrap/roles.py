@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cds import intake, logs, metrics
-from cds.bootstrap import Stores, services, stores, upgrade, worker
+from cds.bootstrap import Stores, services, stores, upgrade
+from cds.bootstrap.line import worker
 from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
+from cds.destinations import TlsSettings
 from cds.errors import ConfigurationError
 from cds.exclusive import doors, take_role, why_closed
 from cds.lifeline import follow_lifeline, notify_ready
-from cds.settings import Settings, TlsSettings
+from cds.settings import Settings
 from cds.store import schema
 from cds.store.engine import open_messages
 from cds.store.heartbeats import Heartbeat
@@ -154,7 +156,11 @@ async def _hl7(settings: Settings, stopped: threading.Event) -> None:
     held = stores(settings)
     record = held.record
     read = Reader(
-        settings.assigning_authority, settings.accession_issuer, settings.accession_fallback, settings.time_zone
+        settings.assigning_authority,
+        settings.accession_issuer,
+        settings.accession_fallback,
+        settings.time_zone,
+        settings.senders,
     )
     messages.start()
     server = MllpServer(

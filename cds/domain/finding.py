@@ -9,6 +9,9 @@ from typing import Literal
 from cds.domain.coding import Coding, Quantity
 from cds.domain.imaging import MaskRef
 
+#: The gate of a study that has nothing for a model: no finding, and nothing to tell anybody.
+NO_SERIES = "series"
+
 
 class Presence(StrEnum):
     """Whether a finding is there. NOT_EVALUATED is no negative: the reason stands beside it."""

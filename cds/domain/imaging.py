@@ -37,17 +37,45 @@ class InstanceHeader:
     body_part: str = ""
     image_type: tuple[str, ...] = ()
     manufacturer: str = ""
+    institution: str = ""
     flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """An instance on disk: its header, where the file lies below the data folder, and its content hashes."""
+    """An instance on disk: its header, where the file lies below the data folder, and its digests.
+
+    `sha256` covers the whole content; `pixels_sha256` the pixels alone, as encoded for uncompressed transfer syntaxes
+    in little endian, as compressed bytes for others; empty where it has none.
+    """
 
     header: InstanceHeader
     path: str
     sha256: str
     size: int
+    pixels_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnInstance:
+    """An instance that Sightline made: a structured report (sr), a segmentation (seg) or a rejection note (ko)."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionNote:
+    """A Key Object Selection that rejects instances (IHE RAD TF-3 4.66, IOCM; PS3.16 CID 7011).
+
+    `code` is the DCM code of the document title: 113001 quality, 113037 patient safety, 113038 wrong worklist entry,
+    113039 data retention expired.
+    """
+
+    code: str
+    study_instance_uid: str
+    sop_instance_uids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +110,9 @@ class Study:
     started_at: datetime | None = None
     #: Why its own instances contradict each other about whose they are; empty where they agree.
     contradiction: str = ""
+    #: What a person decided about its match: "attach" to the order, "leave" unmatched; empty where nobody did.
+    decided: str = ""
+    decided_order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,18 @@ from cds.domain.order import OrderStatus, ServiceRequest
 ACCESSION_REUSE_WINDOW = timedelta(days=180)
 
 
+_AGREE = ("accession number and issuer agree", "patient identifier and authority agree")
+
+
 class MatchState(StrEnum):
-    """MATCHED reports to the EHR; UNMATCHED to the radiologist's worklist alone; HELD to nobody, a person decides."""
+    """MATCHED reports to the EHR; UNMATCHED to the radiologist's worklist alone; HELD to nobody, a person decides.
+
+    DETACHED: the patient is known, the order was cancelled after the images came. What was told stays told.
+    """
 
     MATCHED = "matched"
     UNMATCHED = "unmatched"
+    DETACHED = "detached"
     HELD = "held"
 
 
@@ -40,18 +47,28 @@ def match(study: Study, candidates: tuple[tuple[ServiceRequest, Patient], ...]) 
     """
     if study.contradiction:
         return Match(MatchState.HELD, (study.contradiction,))
+    if study.decided == "leave":
+        return Match(MatchState.UNMATCHED, ("a person decided that the images have no order here",))
     order = _candidate(study, candidates)
     if isinstance(order, Match):
         return order
     contradictions = _contradictions(study, *order)
     if contradictions:
         return Match(MatchState.HELD, contradictions)
-    return Match(
-        MatchState.MATCHED,
-        ("accession number and issuer agree", "patient identifier and authority agree"),
-        order[0].id,
-        order[1].id,
-    )
+    return Match(MatchState.MATCHED, _AGREE, order[0].id, order[1].id)
+
+
+def attached(study: Study, order: ServiceRequest, patient: Patient) -> Match:
+    """The match that a person decided: their word stands against accession number, birth date and sex.
+
+    Not against the images themselves where these contradict each other, nor for a record that was deleted.
+    """
+    if study.contradiction or patient.deleted:
+        return Match(MatchState.HELD, (study.contradiction or patient.deleted,))
+    if order.status is OrderStatus.REVOKED:
+        reasons = ("a person attached the images to the order", "the order was cancelled")
+        return Match(MatchState.DETACHED, reasons, None, patient.id)
+    return Match(MatchState.MATCHED, ("a person attached the images to the order",), order.id, patient.id)
 
 
 def _candidate(
@@ -59,11 +76,13 @@ def _candidate(
 ) -> tuple[ServiceRequest, Patient] | Match:
     if study.accession is None:
         return Match(MatchState.UNMATCHED, ("the images carry no accession number",))
-    same = [(o, p) for o, p in candidates if o.accession == study.accession]
-    timely = [(o, p) for o, p in same if _dates_fit(study.study_date, o)]
+    same = [(o, p) for o, p in candidates if o.accession and o.accession.as_sent() == study.accession]
+    fitting = [(o, p) for o, p in same if dates_fit(study.study_date, o)]
+    # Images do not say that they are a test: only where production ordered nothing, a test order may be theirs.
+    timely = [(o, p) for o, p in fitting if not o.test] or fitting
     living = [(o, p) for o, p in timely if o.status is not OrderStatus.REVOKED]
     if not living:
-        return Match(MatchState.UNMATCHED, (_why_none(same, timely),))
+        return _cancelled(study, timely) if timely else Match(MatchState.UNMATCHED, (_why_none(same),))
     doubt = _doubt(study, living)
     if doubt:
         return Match(MatchState.HELD, (doubt,))
@@ -71,12 +90,18 @@ def _candidate(
     return min(living, key=lambda one: one[0].study_instance_uid != study.study_instance_uid)
 
 
-def _why_none(same: Sequence[object], timely: Sequence[object]) -> str:
+def _cancelled(study: Study, orders: Sequence[tuple[ServiceRequest, Patient]]) -> Match:
+    """The order was cancelled: whose images these are is known all the same, where nothing contradicts."""
+    theirs = next((patient for order, patient in orders if not _contradictions(study, order, patient)), None)
+    if theirs is None or study.study_date is None:
+        return Match(MatchState.UNMATCHED, ("the order was cancelled",))
+    return Match(MatchState.DETACHED, (*_AGREE, "the order was cancelled"), None, theirs.id)
+
+
+def _why_none(same: Sequence[object]) -> str:
     if not same:
         return "no order has this accession number and issuer"
-    if not timely:
-        return "orders with this accession number are too far in time: it was reused"
-    return "the order was cancelled"
+    return "orders with this accession number are too far in time: it was reused"
 
 
 def _doubt(study: Study, living: Sequence[tuple[ServiceRequest, Patient]]) -> str:
@@ -88,10 +113,10 @@ def _doubt(study: Study, living: Sequence[tuple[ServiceRequest, Patient]]) -> st
 
 
 def _contradictions(study: Study, order: ServiceRequest, patient: Patient) -> tuple[str, ...]:
-    found = []
+    found = [patient.deleted] if patient.deleted else []
     if study.patient is None:
         found.append("the images carry no patient identifier with an assigning authority")
-    elif study.patient not in patient.identifiers:
+    elif study.patient not in {identifier.as_sent() for identifier in patient.known_as}:
         found.append("the images' patient identifier is not the order's")
     if study.patient_birth_date and patient.birth_date and study.patient_birth_date != patient.birth_date:
         found.append("the images' birth date contradicts the order's patient")
@@ -103,7 +128,8 @@ def _contradictions(study: Study, order: ServiceRequest, patient: Patient) -> tu
     return tuple(found)
 
 
-def _dates_fit(study_date: date | None, order: ServiceRequest) -> bool:
+def dates_fit(study_date: date | None, order: ServiceRequest) -> bool:
+    """True where an order and images with its accession number are about the same exam, not a reused number."""
     when = order.scheduled_at or order.requested_at or order.changed_at
     if study_date is None or when is None:
         return True

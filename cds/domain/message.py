@@ -7,8 +7,9 @@ from datetime import date, datetime
 from typing import Literal
 
 from cds.domain.coding import Coding, Quantity
-from cds.domain.identity import Identifier, Patient
+from cds.domain.identity import Identifier, IdentityChange, Patient
 from cds.domain.order import OrderChange
+from cds.domain.verification import FinalReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,11 @@ class RecordStatements:
 
 @dataclass(frozen=True, slots=True)
 class MessageContent:
-    """All that Sightline takes from one message. `test` is MSH-11 T or D: never reaches a production sink."""
+    """All that Sightline takes from one message. `test` is MSH-11 T or D: never reaches a production sink.
+
+    `account` (PID-18) and `visit` (PV1-19) are what its orders and values are filed under, so that both can be moved.
+    `acknowledges` is the MSH-10 of a critical result that the sender acknowledges, by the person `acknowledged_by`.
+    """
 
     patient: Patient | None
     orders: tuple[OrderChange, ...] = ()
@@ -99,7 +104,12 @@ class MessageContent:
     warnings: tuple[str, ...] = ()
     test: bool = False
     occurred_at: datetime | None = None
-    reporter: Identifier | None = None
+    identity: tuple[IdentityChange, ...] = ()
+    final_reports: tuple[FinalReport, ...] = ()
+    account: Identifier | None = None
+    visit: Identifier | None = None
+    acknowledges: str = ""
+    acknowledged_by: str = ""
 
 
 __all__ = [

@@ -53,6 +53,8 @@ class ServiceRequest:
     scheduled_at: datetime | None = None
     changed_at: datetime | None = None
     id: str | None = None
+    #: Ordered by a message with MSH-11 T or D.
+    test: bool = False
 
 
 #: The durable queue takes 1 as the most urgent; unset would beat them all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ from cds.domain.matching import Match
 from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import PathwayOutcome
 from cds.domain.revision import Work
+from cds.domain.verification import Comparison, FinalReport, Verification
 
 
 class Mode(StrEnum):
@@ -33,37 +34,55 @@ class Audience(StrEnum):
 
 
 class Gate(StrEnum):
-    """What an audience waits for."""
+    """What an audience waits for.
+
+    VERIFIED: a radiologist's confirmation, or a final report that does not contradict. CONFIRMED: the former alone.
+    """
 
     IMMEDIATE = "immediate"
     VERIFIED = "verified"
+    CONFIRMED = "confirmed"
     NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The decision for one report: who may see it now, and why the others may not yet."""
+    """The decision for one report: who may see which finding now, and why the others may not yet.
+
+    `findings` maps "<model>.<finding key>" to its audiences; a model that refused the study is "<model>." there.
+    `audiences` are those who may see at least something.
+    """
 
     audiences: frozenset[Audience]
     withheld: tuple[str, ...] = ()
+    findings: dict[str, frozenset[Audience]] = field(default_factory=dict)
 
     def allows(self, audience: Audience) -> bool:
-        """True where this audience may see the report now."""
+        """True where this audience may see something of the report now."""
         return audience in self.audiences
+
+    def shows(self, finding: str, audience: Audience) -> bool:
+        """True where this audience may see this finding now."""
+        return audience in self.findings.get(finding, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What step 5 found: the pathways' outcomes over one snapshot of the record."""
+    """What step 5 found: the pathways' outcomes over one snapshot of the record, and how a final report compares."""
 
     outcomes: tuple[PathwayOutcome, ...]
     release: Release
     decided_on: date
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that a sink needs to say about one study in one version. `version` counts from 1 per study."""
+    """Everything that a sink needs to say about one study in one version. `version` counts from 1 per study.
+
+    `episode` counts the patients under whom the study was reported: another patient gets resources and numbers of their
+    own, and those of the patient before are retracted. `test` reports come from test messages.
+    """
 
     work: Work
     version: int
@@ -76,6 +95,19 @@ class Report:
     decision: Decision
     issued: datetime
     replaces: int | None = None
+    episode: int = 1
+    verifications: tuple[Verification, ...] = ()
+    final_report: FinalReport | None = None
+    test: bool = False
+
+
+class DeliveryKind(StrEnum):
+    """What is sent: a report, the retraction of one, a critical result, an alert to the people who run the site."""
+
+    REPORT = "report"
+    RETRACTION = "retraction"
+    CRITICAL = "critical"
+    ALERT = "alert"
 
 
 class DeliveryState(StrEnum):
@@ -93,13 +125,19 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One thing to send to one destination: the same bytes on every attempt. `sequence` orders a destination."""
+    """One thing to send to one destination: the same bytes on every attempt. `sequence` orders a destination.
+
+    `subject` is the id of the critical result or alarm that it tells of; empty for reports and retractions.
+    """
 
     id: str
     destination: str
     work_id: str
     sequence: int
     payload: bytes
+    kind: DeliveryKind = DeliveryKind.REPORT
+    study_instance_uid: str | None = None
+    subject: str = ""
     state: DeliveryState = DeliveryState.PENDING
     attempts: int = 0
     acknowledgment: str = ""
@@ -115,4 +153,5 @@ class TimelineEvent:
     study_instance_uid: str | None = None
     order_id: str | None = None
     work_id: str | None = None
+    patient_id: str | None = None
     detail: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cds.domain.imaging import OwnInstance
 from cds.domain.report import Report
 
 #: What may say by its status that it does not hold any more (R4 diagnostic-report-, observation-status): the others
@@ -26,7 +27,9 @@ class StoredResource:
 
 @dataclass(frozen=True, slots=True)
 class NewResource:
-    """A resource to be committed with a report. `patient_id` and `identifiers` are its index columns.
+    """A resource to be committed with a report. `patient_id`, `identifiers` and `made_by` are its index columns.
+
+    `made_by` names the models and pathways that it rests on ("model:x", "pathway:y"), so that a kill switch finds it.
 
     `body` is the resource without meta.versionId and meta.lastUpdated, which the store writes.
     """
@@ -36,6 +39,7 @@ class NewResource:
     body: dict[str, object]
     patient_id: str | None
     identifiers: tuple[tuple[str, str], ...] = ()
+    made_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,15 @@ class ResourcePage:
 class Encode:
     """What a report becomes once its version is known: resources, deliveries (id, destination, payload).
 
-    `withdraw` makes the entered-in-error version of a stored body, for a patient id.
+    `deliveries` is told which version each destination has, so that what a new one leaves out is taken back there.
+
+    `withdraw` makes the entered-in-error version of a stored body, for a patient id. `retract` makes what takes an
+    earlier report back at one destination that has it: (that report, destination, reason) → (id, payload), None where
+    the destination is not configured any more. `made` lists the DICOM instances in a destination's payload.
     """
 
     resources: Callable[[Report], Sequence[NewResource]]
-    deliveries: Callable[[Report], Sequence[tuple[str, str, bytes]]]
+    deliveries: Callable[[Report, Mapping[str, Report]], Sequence[tuple[str, str, bytes]]]
     withdraw: Callable[[Mapping[str, object], str | None], NewResource]
+    retract: Callable[[Report, str, str], tuple[str, bytes] | None]
+    made: Callable[[str, bytes], Sequence[OwnInstance]]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
+from cds.domain.audit import AuditEvent
+from cds.domain.critical import CriticalResult
+from cds.domain.hold import Hold
+from cds.domain.identity import AppliedIdentity
 from cds.domain.order import ServiceRequest
 from cds.domain.report import Report, TimelineEvent
+from cds.domain.verification import FinalReport, Verification
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTold:
-    """One delivery: where, in what state, after how many attempts, with which answer."""
+    """One delivery: what, where, in what state, after how many attempts, with which answer."""
 
+    kind: str
     destination: str
     state: str
     attempts: int
@@ -21,19 +27,48 @@ class DeliveryTold:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldTold:
-    """Something that waits for a person: what kind, why, since when, about what, and the file to look at."""
+class Withdrawn:
+    """A study that was shown as one patient's and is not theirs any more, or nobody's."""
 
-    kind: str
+    study_instance_uid: str
+    study_date: date | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpTold:
+    """A recommendation that primary care was shown: open, done or closed, with the reason."""
+
+    pathway: str
+    action: str
+    due: date | None
+    state: str
     reason: str
     created_at: datetime
-    about: str = ""
-    path: str = ""
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PatientTold:
+    """A patient by random id: since when and by which feeds known, and into whom merged. No demographics."""
+
+    id: str
+    known_since: datetime | None
+    sources: tuple[str, ...]
+    statements: int
+    merged_into: str | None = None
+    deleted: str = ""
+    deceased: bool | None = None
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StudyTold:
-    """One study: its numbers, its newest report, its deliveries and holds."""
+    """One study: its numbers, its newest report, its deliveries, critical results, what people said, and holds.
+
+    `holds` are those that wait and those that were resolved. Reports are told without the patient's name, birth date
+    and identifiers, radiology reports without their text, critical results without the secret of their link.
+    """
 
     study_instance_uid: str
     public_id: str
@@ -43,19 +78,32 @@ class StudyTold:
     analysis_run: int
     report: Report | None
     deliveries: tuple[DeliveryTold, ...]
-    holds: tuple[HoldTold, ...]
+    holds: tuple[Hold, ...]
+    criticals: tuple[CriticalResult, ...] = ()
+    verifications: tuple[Verification, ...] = ()
+    final_reports: tuple[FinalReport, ...] = ()
+    follow_ups: tuple[FollowUpTold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that is known of what was asked for; `events` in the order in which they happened."""
+    """Everything that is known of what was asked for; `events` in the order in which they happened.
+
+    `patients` are Sightline's own random ids of the patients who have the number asked for, survivors of merges first.
+    `known` tells of them and of every other patient whose orders or reports are in the story. `seen` is who saw or did
+    something, as the audit log tells.
+    """
 
     asked: str
     orders: tuple[ServiceRequest, ...]
     studies: tuple[StudyTold, ...]
     events: tuple[TimelineEvent, ...]
+    patients: tuple[str, ...] = ()
+    identity: tuple[AppliedIdentity, ...] = ()
+    seen: tuple[AuditEvent, ...] = ()
+    known: tuple[PatientTold, ...] = ()
 
     @property
     def found(self) -> bool:
         """False where nothing has that number."""
-        return bool(self.orders or self.studies)
+        return bool(self.orders or self.studies or self.patients)

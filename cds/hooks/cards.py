@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from cds import codes
 from cds.domain.coding import Coding
-from cds.domain.ids import resource_id
+from cds.domain.ids import report_number, resource_id
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, Recommendation
 from cds.domain.report import Report
+from cds.domain.story import Withdrawn
+from cds.domain.verification import Agreement
 from cds.pathways import markdown as md
 
 Json = dict[str, object]
@@ -44,6 +46,13 @@ OVERRIDE_REASONS = (
 )
 
 
+_COMPARED = {
+    Agreement.AGREES: "agrees with",
+    Agreement.DISCORDANT: "contradicted by",
+    Agreement.NOT_COMPARABLE: "could not be compared with",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Who speaks, and where its links lead."""
@@ -58,7 +67,7 @@ def advice(site: Site, report: Report, said: Advice, patient_id: str) -> Json:
     card: Json = {
         "uuid": _card_id(report, said.pathway),
         "summary": summary(said.summary),
-        "detail": said.detail,
+        "detail": md.document(said.detail, *_trust(report, said)),
         "indicator": said.indicator.value,
         "source": {
             "label": f"{site.name}: {said.title} ({said.source.label})",
@@ -71,6 +80,22 @@ def advice(site: Site, report: Report, said: Advice, patient_id: str) -> Json:
     if suggestions:
         card |= {"suggestions": suggestions, "selectionBehavior": "any"}
     return card
+
+
+def _trust(report: Report, said: Advice) -> list[str]:
+    """What radiologists said of the findings that the advice rests on."""
+    names = {f"{outcome.model}.{key}" for outcome in report.outcomes for key in said.finding_keys}
+    lines = [
+        f"{v.verdict.value} by a radiologist on {md.day(v.at.date())}"
+        for v in report.verifications
+        if v.finding.name in names
+    ]
+    final = report.final_report
+    for comparison in report.decision.comparisons:
+        if final is not None and comparison.finding in names:
+            when = f" of {md.day(final.issued.date())}" if final.issued else ""
+            lines.append(f"{_COMPARED[comparison.agreement]} the radiologist's final report{when}")
+    return [md.section("Verification", md.bullets(list(dict.fromkeys(map(md.escape, lines)))))] if lines else []
 
 
 def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -> Json:
@@ -92,6 +117,23 @@ def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -
         "indicator": Indicator.INFO.value,
         "source": _source(site),
         "links": _links(site, report),
+    }
+
+
+def withdrawn(site: Site, hook_instance: str, told: Withdrawn) -> Json:
+    """The card that takes back what somebody saw: the result was of another patient, or nobody knows whose."""
+    date = f"images of {md.day(told.study_date)}"
+    detail = md.document(
+        f"On this patient a result of {date} was shown. It was withdrawn: the images belong to another patient, "
+        "were rejected, or it is in doubt whose they are.",
+        "Whatever was ordered, told or decided because of it should be looked at again.",
+    )
+    return {
+        "uuid": str(uuid.uuid5(uuid.UUID(hook_instance), f"withdrawn/{told.study_instance_uid}")),
+        "summary": summary(f"Withdrawn: the AI result of {date} that was shown here does not hold"),
+        "detail": detail,
+        "indicator": Indicator.WARNING.value,
+        "source": _source(site),
     }
 
 
@@ -153,7 +195,10 @@ def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: 
         "supportingInfo": [
             {
                 "type": _REPORT,
-                "identifier": {"system": REPORT_IDENTIFIER, "value": report.study.public_id},
+                "identifier": {
+                    "system": REPORT_IDENTIFIER,
+                    "value": report_number(report.study, report.episode),
+                },
                 "display": f"AI analysis of the images of {day}",
             }
         ],
@@ -167,7 +212,7 @@ def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: 
 
 
 def _links(site: Site, report: Report) -> list[Json]:
-    url = f"{site.public_url}/fhir/{_REPORT}/{resource_id(report.study, _REPORT)}"
+    url = f"{site.public_url}/fhir/{_REPORT}/{resource_id(report.study, _REPORT, episode=report.episode)}"
     return [{"label": "AI report (FHIR DiagnosticReport)", "url": url, "type": "absolute"}]
 
 

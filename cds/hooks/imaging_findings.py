@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from cds import record
 from cds.domain.finding import Findings, ModelOutcome
 from cds.domain.identity import Patient, Sex
 from cds.domain.message import RecordStatements
 from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
-from cds.domain.report import Audience, Report
+from cds.domain.report import Report
 from cds.hooks import cards, prefetch
 from cds.hooks.cards import Site
 from cds.hooks.request import HookRequest
 from cds.hooks.service import CardsShown, HookContext, Json, Service
+from cds.release import believed
 
 ID = "imaging-findings"
 
+#: How long whoever opens the patient is told that something they may have seen was taken back.
+_WITHDRAWN_TOLD = timedelta(days=90)
 _UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
 _SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
 _OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the images; a person must decide."
@@ -77,9 +81,20 @@ def respond(request: HookRequest, context: HookContext) -> list[Json]:
     if doubt:
         context.on_shown(CardsShown(ID, None, 1, (doubt,)))
         return [cards.unidentified(asked.site, request.hook_instance, doubt)]
+    taken_back = _withdrawn(asked)
     if not reports:
-        context.on_shown(CardsShown(ID, None, 0, (_no_report(patient, context),)))
-    return [card for report in reports for card in _show(asked, report)]
+        context.on_shown(CardsShown(ID, None, len(taken_back), (_no_report(patient, context),)))
+    return [*taken_back, *(card for report in reports for card in _show(asked, report))]
+
+
+def _withdrawn(asked: _Asked) -> list[Json]:
+    """A card for each study that somebody was shown as this patient's and that is not: whoever saw it must know."""
+    since = asked.context.clock.now() - _WITHDRAWN_TOLD
+    reports = asked.context.reports
+    found = {
+        one.study_instance_uid: one for i in asked.patient.identifiers for one in reports.withdrawn_of_patient(i, since)
+    }
+    return [cards.withdrawn(asked.site, asked.request.hook_instance, one) for one in found.values()]
 
 
 def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
@@ -93,7 +108,8 @@ def _doubt(patient: Patient, reports: tuple[Report, ...], context: HookContext) 
     if not patient.identifiers:
         return _UNMAPPED
     stored = [report.patient for report in reports if report.patient]
-    if len(context.reports.owners(patient.identifiers) | {p.id for p in stored}) > 1:
+    survivors = {context.reports.survivor(p.id) for p in stored if p.id}
+    if len(context.reports.owners(patient.identifiers) | survivors) > 1:
         return _SEVERAL
     if len({p.birth_date for p in (patient, *stored) if p.birth_date}) > 1:
         return _OTHER_BIRTH_DATE
@@ -109,20 +125,20 @@ def _no_report(patient: Patient, context: HookContext) -> str:
 def _show(asked: _Asked, report: Report) -> tuple[Json, ...]:
     shown = _shown(asked, report)
     uid = report.study.study_instance_uid
-    asked.context.on_shown(CardsShown(ID, uid, len(shown.cards), shown.suppressed))
+    whose = report.patient.id if report.patient else None
+    seen = CardsShown(ID, uid, len(shown.cards), shown.suppressed, by=asked.request.user_id, patient_id=whose)
+    asked.context.on_shown(seen)
     return shown.cards
 
 
 def _shown(asked: _Asked, report: Report) -> _Shown:
-    release = asked.context.release(report)
-    if not release.allows(Audience.REFERRAL):
-        return _Shown(suppressed=release.withheld or ("the report is not released to referral cards",))
-    outcomes = tuple(o for o in report.outcomes if asked.context.model_is_advisory(o.model))
-    if not outcomes:
-        return _Shown(suppressed=("no model of this report is in advisory mode now",))
-    if not any(isinstance(outcome, Findings) for outcome in outcomes):
+    seen, withheld = asked.context.view(report), asked.context.withheld(report)
+    if seen is None:
+        return _Shown(suppressed=withheld or ("the report is not released to referral cards",))
+    if not any(isinstance(outcome, Findings) for outcome in seen.outcomes):
         return _Shown(suppressed=("no model could evaluate this study",))
-    return _cards(asked, report, _evaluated(asked, report, outcomes))
+    shown = _cards(asked, seen, _evaluated(asked, seen, believed(seen.outcomes, seen.verifications)))
+    return _Shown(shown.cards, (*shown.suppressed, *withheld))
 
 
 def _evaluated(asked: _Asked, report: Report, outcomes: tuple[ModelOutcome, ...]) -> tuple[PathwayOutcome, ...]:
@@ -140,7 +156,7 @@ def _evaluated(asked: _Asked, report: Report, outcomes: tuple[ModelOutcome, ...]
         today=context.clock.today(),
         site=dict(context.site_options),
     )
-    return context.evaluate(case)
+    return context.evaluate(case, report)
 
 
 def _combined(client: Patient, stored: Patient | None) -> Patient:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cds.domain.identity import Patient
 from cds.domain.message import Statement
 from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Release, Report
+from cds.domain.report import Report
 from cds.hooks.request import HookRequest
 from cds.ports import Clock, PatientRecord, ReportStore
 
@@ -23,6 +23,9 @@ class CardsShown:
     study_instance_uid: str | None
     cards: int
     suppressed: tuple[str, ...] = ()
+    #: Who looked (context.userId), and at which patient, by random id.
+    by: str = ""
+    patient_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,13 @@ class HookContext:
     read_patient: Callable[[Mapping[str, object]], Patient]
     #: {prefetch key: Bundle} → what it states.
     read_statements: Callable[[Mapping[str, object]], tuple[Statement, ...]]
-    evaluate: Callable[[Case], tuple[PathwayOutcome, ...]]
-    model_is_advisory: Callable[[str], bool]
-    #: Who may see a stored report now, under the settings of now and not of the day when it was made.
-    release: Callable[[Report], Release]
+    #: What the pathways that may speak now at the report's site say to a case.
+    evaluate: Callable[[Case, Report], tuple[PathwayOutcome, ...]]
+    #: A stored report as a referral card may show it now, under the settings, switches and verifications of now; None
+    #: where it may show nothing of it.
+    view: Callable[[Report], Report | None]
+    #: Why a report, or a part of it, may not be shown.
+    withheld: Callable[[Report], tuple[str, ...]]
     clock: Clock
     public_url: str
     site_options: Mapping[str, str]

@@ -16,6 +16,7 @@ from types import ModuleType
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome, Source
 from cds.errors import ConfigurationError, InsufficientData
 from cds.logs import get_logger
+from cds.pathways._facts import Need, unfit
 
 log = get_logger(__name__)
 
@@ -25,24 +26,28 @@ _NOT_PATHWAYS = frozenset({"markdown"})
 
 @dataclass(frozen=True, slots=True)
 class Pathway:
-    """A guideline: where it comes from, the models whose findings trigger it, and the function."""
+    """A guideline: where it comes from, the models whose findings trigger it, what it needs, and the function."""
 
     id: str
     title: str
     source: Source
     models: tuple[str, ...]
     function: Callable[[Case], PathwayOutcome]
+    needs: tuple[Need, ...] = ()
 
     def __call__(self, case: Case) -> PathwayOutcome:
-        """Evaluate one case."""
-        return self.function(case)
+        """Evaluate one case, unless nobody may speak of this patient or what it needs is not known."""
+        return unfit(self.id, self.title, self.needs, case) or self.function(case)
 
 
 def pathway(
-    *, id: str, title: str, source: Source, models: tuple[str, ...]
+    *, id: str, title: str, source: Source, models: tuple[str, ...], needs: tuple[Need, ...] = ()
 ) -> Callable[[Callable[[Case], PathwayOutcome]], Pathway]:
-    """Declare a function as a pathway; `models` are the ids of the models whose findings it reads."""
-    return lambda function: Pathway(id, title, source, models, function)
+    """Declare a function as a pathway; `models` are the ids of the models whose findings it reads.
+
+    With `needs` it is asked only where that is known: it could not tell where the age or the sex is not.
+    """
+    return lambda function: Pathway(id, title, source, models, function, needs)
 
 
 def load(package: ModuleType | None = None) -> dict[str, Pathway]:

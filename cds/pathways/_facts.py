@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import TypeVar
 
 from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import ClinicalItem, Fact, Known, NotFoundSince
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
-from cds.domain.recommendation import Case, InputUsed, Recommendation, RiskResult
+from cds.domain.identity import Sex
+from cds.domain.recommendation import Case, CouldNotTell, InputUsed, NothingToSay, Recommendation, RiskResult
 from cds.pathways import markdown as md
 
 T = TypeVar("T")
+
+
+class Need(StrEnum):
+    """What a pathway cannot do without: where it is not known, the pathway could not tell (SAFETY section 6)."""
+
+    AGE = "age"
+    SEX = "sex"
+
+
+#: The sexes that guidelines have limits for; any other says nothing about which of them to take.
+_BINARY = (Sex.FEMALE, Sex.MALE)
 
 #: How an absence that was searched for stands among the values used.
 NONE_FOUND = "none found"
@@ -100,6 +113,34 @@ def lack(what: str, fact: Fact[T], how: str) -> tuple[Missing, ...]:
 def age_lack(case: Case) -> tuple[Missing, ...]:
     """The age as missing where the birth date is not known (SAFETY section 1); nothing where it is."""
     return lack("age", case.ehr.birth_date, "correct the birth date in the registration")
+
+
+def sex_lack(case: Case) -> tuple[Missing, ...]:
+    """The sex as missing where it is neither female nor male: it is never taken for one of them."""
+    sex, how = case.ehr.sex, "ask the patient which limits apply, or correct the sex in the registration"
+    if isinstance(sex, Known) and sex.value not in _BINARY:
+        return (Missing("sex", f"it is recorded as {sex.value.value}", how),)
+    return lack("sex", sex, how)
+
+
+def unfit(pathway: str, title: str, needs: Collection[Need], case: Case) -> NothingToSay | CouldNotTell | None:
+    """Why no pathway may speak of this patient, or not this one; None where it may (SAFETY sections 1 and 6)."""
+    deceased, born = case.ehr.deceased, case.ehr.birth_date
+    if isinstance(deceased, Known) and deceased.value:
+        return NothingToSay(pathway, "the patient is recorded as deceased")
+    if isinstance(born, Known) and born.value > case.study_date:
+        doubt = Missing("age", "the birth date lies after the day of the images", "find out whose images these are")
+        return could_not_tell(pathway, title, "the birth date contradicts the images", doubt)
+    lacking = (*(age_lack(case) if Need.AGE in needs else ()), *(sex_lack(case) if Need.SEX in needs else ()))
+    if lacking:
+        return could_not_tell(pathway, title, f"it needs the {' and the '.join(m.what for m in lacking)}", *lacking)
+    return None
+
+
+def could_not_tell(pathway: str, title: str, reason: str, *missing: Missing) -> CouldNotTell:
+    """A pathway's answer where something that it needs is missing, and how to get it."""
+    lacking = tuple(f"{m.what}: {m.why}" for m in missing)
+    return CouldNotTell(pathway, title, reason, lacking, tuple(f"{m.what}: {m.how}" for m in missing))
 
 
 def words(item: ClinicalItem) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+_MASK, _COMPRESSED = ".mask.npy", ".gz"
 
 
 class ScratchFolders:
@@ -20,8 +24,24 @@ class ScratchFolders:
         return folder
 
     def discard(self, work_id: str) -> None:
-        """See the port."""
-        shutil.rmtree(self._folder(work_id), ignore_errors=True)
+        """See the port. Masks stay, compressed: a later version of the report sends them again."""
+        folder = self._folder(work_id)
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if file.name.endswith(_MASK):
+                _compress(file)
+            elif not file.name.endswith(_MASK + _COMPRESSED):
+                file.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not empty: it has masks
+            folder.rmdir()
 
     def _folder(self, work_id: str) -> Path:
         return self._root / hashlib.sha256(work_id.encode()).hexdigest()[:32]
+
+
+def _compress(file: Path) -> None:
+    """A mask of zeros and ones shrinks to a few hundredths; whole or not at all."""
+    half = file.with_name(file.name + ".new")
+    with file.open("rb") as plain, gzip.open(half, "wb", compresslevel=1) as packed:
+        shutil.copyfileobj(plain, packed)
+    half.rename(file.with_name(file.name + _COMPRESSED))
+    file.unlink()

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from cds.domain.report import Delivery, DeliveryState
+from cds.domain.hold import HoldKind
+from cds.domain.report import Delivery, DeliveryKind, DeliveryState
 from cds.errors import NotFound
-from cds.store import timeline
-from cds.store.engine import Database
-from cds.store.tables import DeliveryRow, HoldRow, WorkRow
+from cds.store import holds, timeline
+from cds.store.engine import Database, lock
+from cds.store.tables import DeliveryRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,53 @@ class DeliveryStore:
             if row.state != DeliveryState.PENDING.value:
                 return
             row.state = state.value
-            row.attempts += 1
+            row.attempts += state is not DeliveryState.WITHHELD
             row.acknowledgment = acknowledgment
             row.updated_at = now
             session.add(row)
             _tell(session, row, state.value, acknowledgment, now)
             if state is DeliveryState.REFUSED:
-                session.add(
-                    HoldRow(
-                        key=f"delivery:{row.id}", kind="delivery-refused", reason=acknowledgment, work_id=row.work_id,
-                        created_at=now,
-                    )
-                )  # fmt: skip
+                key, kind = f"delivery:{row.id}:{row.attempts}", HoldKind.DELIVERY_REFUSED
+                uid, work = row.study_uid, row.work_id or None
+                holds.put(session, key, kind, acknowledgment, now, study_uid=uid, work_id=work, delivery_id=row.id)
+
+
+def enqueue(
+    session: Session,
+    *,
+    delivery_id: str,
+    destination: str,
+    kind: DeliveryKind,
+    payload: bytes,
+    now: datetime,
+    work_id: str = "",
+    study_uid: str | None = None,
+    patient_id: str | None = None,
+    subject: str = "",
+) -> str:
+    """Put a delivery behind all others of its destination, in the transaction of its cause; the same id once."""
+    lock(session, "destination", destination)
+    if session.get(DeliveryRow, delivery_id) is not None:
+        return delivery_id
+    newest = session.exec(select(sa.func.max(DeliveryRow.sequence)).where(DeliveryRow.destination == destination)).one()
+    session.add(
+        DeliveryRow(
+            id=delivery_id,
+            destination=destination,
+            sequence=(newest or 0) + 1,
+            work_id=work_id,
+            kind=kind.value,
+            study_uid=study_uid,
+            patient_id=patient_id,
+            subject=subject,
+            payload=payload,
+            state=DeliveryState.PENDING.value,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    session.flush()
+    return delivery_id
 
 
 def _get(session: Session, delivery_id: str) -> DeliveryRow:
@@ -97,14 +134,13 @@ def _get(session: Session, delivery_id: str) -> DeliveryRow:
 
 
 def _tell(session: Session, row: DeliveryRow, outcome: str, reason: str, now: datetime) -> None:
-    work = session.get_one(WorkRow, row.work_id)
     timeline.write(
         session,
         now,
-        "deliver",
+        "deliver" if row.kind == DeliveryKind.REPORT.value else f"deliver {row.kind}",
         outcome,
-        study_uid=work.study_uid,
-        work_id=work.id,
+        study_uid=row.study_uid,
+        work_id=row.work_id or None,
         detail=(f"destination {row.destination}", f"attempt {row.attempts}", reason),
     )
 
@@ -116,6 +152,9 @@ def _delivery(row: DeliveryRow) -> Delivery:
         work_id=row.work_id,
         sequence=row.sequence,
         payload=row.payload,
+        kind=DeliveryKind(row.kind),
+        study_instance_uid=row.study_uid,
+        subject=row.subject,
         state=DeliveryState(row.state),
         attempts=row.attempts,
         acknowledgment=row.acknowledgment,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from cds.errors import Unavailable
 from cds.ports import Clock
@@ -54,6 +54,11 @@ class Heartbeat:
 
 def alive(database: Database, clock: Clock) -> frozenset[str]:
     """The roles that were heard lately."""
-    since = clock.now() - _DEAD_AFTER
     with database.reading() as session:
-        return frozenset(session.exec(select(HeartbeatRow.role).where(HeartbeatRow.at > since)).all())
+        return heard(session, clock.now())
+
+
+def heard(session: Session, now: datetime) -> frozenset[str]:
+    """The roles that were heard lately."""
+    since = now - _DEAD_AFTER
+    return frozenset(session.exec(select(HeartbeatRow.role).where(HeartbeatRow.at > since)).all())

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from cds.codes import loaded
-from cds.domain.identity import HumanName, Identifier, Patient, Sex
-from cds.domain.message import (
-    LoggedMessage,
-    MessageContent,
-    OrderChange,
-    RecordStatements,
-    RecordValue,
-    Searched,
-    Statement,
-)
-from cds.domain.order import ServiceRequest, merge_order
+from cds.domain import lifecycle
+from cds.domain.hold import HoldKind
+from cds.domain.identity import Identifier, Patient, Sex
+from cds.domain.lifecycle import Effect, Event
+from cds.domain.message import LoggedMessage, MessageContent, RecordStatements, RecordValue, Statement
+from cds.domain.order import ServiceRequest
 from cds.errors import InvalidMessage
-from cds.store import timeline
+from cds.store import criticals, feeds, holds, identity_changes, patients
 from cds.store.engine import Database, lock
-from cds.store.studies import rematch
-from cds.store.tables import (
-    FeedRow,
-    HoldRow,
-    MessageOutcomeRow,
-    OrderRow,
-    PatientIdentifierRow,
-    PatientRow,
-    StatementRow,
-    StudyRow,
-)
+from cds.store.final_reports import file_report
+from cds.store.identity import members
+from cds.store.identity_changes import PATIENT_CHANGED, Cause
+from cds.store.orders import FiledUnder, apply_order, key, order_of, rematch_all, studies_of, studies_with
+from cds.store.realm import in_test
+from cds.store.tables import FeedRow, MessageOutcomeRow, OrderRow, StatementRow, StudyRow
 from cds.store.values import dump, parse
 
-_ORDER_CAME = "the order came after the images"
-_ORDER_CHANGED = "the order changed after the images came"
-_PATIENT_CHANGED = "what is known of the patient changed after the images came"
+_REPORTED = "the radiology report came"
 _KEYS_AT_ONCE = 1000
-#: Kinds of value sets that a type of message can answer. An order's reason is no problem list: orders answer none.
-_TELLS = {"ORU": ("answer", "procedure"), "ADT": ("condition", "symptom"), "PPR": ("condition", "symptom")}
+#: ADT events that register a patient: they make a deleted record hold again.
+_REGISTERS = frozenset({"A01", "A04", "A05", "A08", "A28", "A31"})
+#: What a message with MSH-11 T or D is noted as.
+_IN_TEST = lifecycle.row(Event.TEST_MESSAGE).title
 
 
 class RecordStore:
@@ -66,27 +54,33 @@ class RecordStore:
                     self._apply_one(session, logged, content, now)
 
     def statements(self, patient: Patient) -> RecordStatements:
-        """See the port. An HL7 feed counts as searched for what it can tell, since its first applied message."""
+        """See the port. An HL7 feed counts as searched for what it can tell, since its first applied message.
+
+        Where two patients became one, the newest of their statements under the same key counts.
+        """
         with self._database.reading() as session:
             rows = session.exec(
-                select(StatementRow).where(StatementRow.patient_id == patient.id).order_by(col(StatementRow.id))
+                select(StatementRow)
+                .where(col(StatementRow.patient_id).in_(members(session, patient.id or "")))
+                .order_by(col(StatementRow.received_at), col(StatementRow.id))
             ).all()
-            feeds = session.exec(select(FeedRow).order_by(col(FeedRow.first_at))).all()
+            heard = session.exec(select(FeedRow).order_by(col(FeedRow.first_at))).all()
+        newest = sorted({(row.source, row.key): row for row in rows}.values(), key=lambda row: row.id or 0)
         return RecordStatements(
-            tuple(Statement(parse(RecordValue, row.body), row.source, row.received_at) for row in rows),
-            tuple(map(_searched, feeds)),
+            tuple(Statement(parse(RecordValue, row.body), row.source, row.received_at) for row in newest),
+            tuple(map(feeds.searched, heard)),
         )
 
     def patient(self, identifier: Identifier) -> Patient | None:
-        """The patient who owns an identifier."""
+        """The patient who owns an identifier: the survivor, with the identifiers of everybody merged with her."""
         with self._database.reading() as session:
-            row = session.get(PatientIdentifierRow, (identifier.value, identifier.assigner))
-            return _patient(session, row.patient_id) if row else None
+            owner = patients.leaf(session, identifier)
+            return patients.load(session, owner) if owner else None
 
     def patient_by_id(self, patient_id: str) -> Patient:
-        """The patient of a store id; raise KeyError where there is none."""
+        """The patient who owns what is filed under a store id; raise KeyError where there is none."""
         with self._database.reading() as session:
-            return _patient(session, patient_id)
+            return patients.load(session, patient_id)
 
     def order(self, order_id: str) -> ServiceRequest:
         """The order of a store id; raise KeyError where there is none."""
@@ -94,23 +88,50 @@ class RecordStore:
             row = session.get(OrderRow, order_id)
             if row is None:
                 raise KeyError("order")
-            return _order(row)
+            return order_of(row)
+
+    def order_with_patient(self, order_id: str) -> tuple[ServiceRequest, Patient]:
+        """The order of a store id and the patient who owns it now; raise KeyError where there is none."""
+        with self._database.reading() as session:
+            row = session.get(OrderRow, order_id)
+            if row is None:
+                raise KeyError("order")
+            return order_of(row), patients.load(session, row.patient_id)
+
+    def orders_of_patient(self, patient: Identifier) -> tuple[tuple[ServiceRequest, Patient], ...]:
+        """The orders of whoever owns an identifier that no study has by accession number or by a person's word."""
+        with self._database.reading() as session:
+            owner = patients.leaf(session, patient)
+            if owner is None:
+                return ()
+            taken = select(StudyRow.accession_number)
+            attached = select(StudyRow.decided_order_id).where(col(StudyRow.decided_order_id).is_not(None))
+            rows = session.exec(
+                select(OrderRow).where(
+                    col(OrderRow.patient_id).in_(members(session, owner)),
+                    sa.or_(col(OrderRow.accession_number).is_(None), col(OrderRow.accession_number).not_in(taken)),
+                    col(OrderRow.id).not_in(attached),
+                )
+            ).all()
+            return tuple((order_of(row), patients.load(session, owner)) for row in rows)
 
     def order_candidates(self, accession_number: str) -> tuple[tuple[ServiceRequest, Patient], ...]:
-        """Orders with this accession number, whatever their issuer, with their patients."""
+        """Orders with this accession number, whatever their issuer and realm, with their patients."""
         with self._database.reading() as session:
             rows = session.exec(select(OrderRow).where(OrderRow.accession_number == accession_number)).all()
-            return tuple((_order(row), _patient(session, row.patient_id)) for row in rows)
+            return tuple((order_of(row), patients.load(session, row.patient_id)) for row in rows)
 
     def _apply_one(
         self, session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage, now: datetime
     ) -> None:
+        if isinstance(content, MessageContent) and content.test:
+            content = in_test(content)
         state, reason = _verdict(session, logged, content)
         if state == "quarantined":
-            key = f"message:{logged.id}"
-            session.add(HoldRow(key=key, kind=state, reason=reason, message_id=logged.id, created_at=now))
-        if state == "applied" and isinstance(content, MessageContent) and content.patient is not None:
-            _apply_content(session, logged, content, content.patient, now)
+            hold, kind = f"message:{logged.id}", HoldKind.QUARANTINED
+            holds.put(session, hold, kind, reason, now, message_id=logged.id)
+        if state == "applied" and isinstance(content, MessageContent):
+            apply_content(session, logged, content, now)
         session.add(MessageOutcomeRow(message_id=logged.id, state=state, reason=reason, applied_at=now))
 
 
@@ -118,12 +139,13 @@ def _verdict(session: Session, logged: LoggedMessage, content: MessageContent | 
     """What is to become of a message, and why: applied, ignored, or quarantined for a person."""
     if isinstance(content, InvalidMessage):
         return "quarantined", str(content)
-    if content.test:
-        return "ignored", "MSH-11 is T or D: test and training messages change no record"
-    if content.ignored or content.patient is None:
+    if content.ignored or not (content.patient or content.identity or content.acknowledges):
         return "ignored", content.ignored or "the message names no patient"
-    doubt = _doubt(session, content.patient, logged.message.message_type)
-    return ("quarantined", doubt) if doubt else ("applied", "")
+    doubts = [identity_changes.doubt(session, change) for change in content.identity]
+    if content.patient and not content.identity:
+        doubts.append(_doubt(session, content.patient, logged.message.message_type))
+    reason = next(filter(None, doubts), "")
+    return ("quarantined", reason) if reason else ("applied", _IN_TEST if content.test else "")
 
 
 def _doubt(session: Session, patient: Patient, message_type: str) -> str:
@@ -132,190 +154,111 @@ def _doubt(session: Session, patient: Patient, message_type: str) -> str:
     Registration (ADT) corrects birth date and sex; any other message that contradicts them, and a registration that
     at the same time brings identifiers of its own, is nobody's until a person decided (SAFETY section 1).
     """
-    owners = _owners(session, patient)
+    owners = patients.owners(session, patient.identifiers)
     if len(owners) > 1:
         return "the identifiers in PID-3 belong to more than one patient"
     if not owners:
         return ""
-    known = _patient(session, owners.pop())
+    known = patients.load(session, owners.pop())
     differs = []
     if patient.birth_date and known.birth_date and patient.birth_date != known.birth_date:
         differs.append("birth date")
     if {patient.sex, known.sex} == {Sex.FEMALE, Sex.MALE}:
         differs.append("sex")
-    brings = set(patient.identifiers) - set(known.identifiers)
+    brings = set(patient.identifiers) - set(known.known_as)
     if differs and (message_type != "ADT" or brings):
         return f"the patient with this identifier has another {' and '.join(differs)}"
     return ""
 
 
-def _apply_content(
-    session: Session, logged: LoggedMessage, content: MessageContent, patient: Patient, now: datetime
-) -> None:
+def apply_content(session: Session, logged: LoggedMessage, content: MessageContent, now: datetime) -> None:
+    """Apply what a message says, whatever speaks against it, in the transaction and under the lock of the caller.
+
+    Who is who first, then what is said of whom; each study that any of it touches is matched again once.
+    """
+    content = in_test(content) if content.test else content
     source = f"HL7 {logged.message.sender}"
-    _hear(session, source, logged.message.message_type, logged.message.received_at)
-    patient_id, numbers = _upsert_patient(session, patient, now)
-    reason = _PATIENT_CHANGED if numbers else ""
-    _upsert_statements(session, patient_id, source, content.values, logged)
-    for change in content.orders:
-        touched, why = _apply_order(session, patient_id, change, now)
-        numbers, reason = numbers | touched, why or reason
-    _revise_match(session, numbers, reason, now)
+    if not content.test:
+        feeds.hear(session, source, logged.message.message_type, logged.message.received_at)
+    touched, reason = set[str](), ""
+    for change in content.identity:
+        touched |= identity_changes.apply(session, change, Cause(source, logged.id), now)
+    patient = _of_whom(content)
+    if patient is not None:
+        filed, changed = _file_patient(session, logged, patient, now)
+        filed = replace(filed, account=content.account, visit=content.visit)
+        touched |= changed
+        _upsert_statements(session, filed, source, content.values, logged)
+        for order in content.orders:
+            studies, reason = apply_order(session, filed, order, now)
+            touched |= studies
+        answered = _file_reports(session, filed, content, logged.id, now)
+        touched, reason = touched | answered, _REPORTED if answered else reason
+    if content.acknowledges:
+        criticals.acknowledge_message(session, content.acknowledges, content.acknowledged_by, now)
+    rematch_all(session, touched, reason or PATIENT_CHANGED, now)
 
 
-def _hear(session: Session, source: str, message_type: str, at: datetime) -> None:
-    key = (source, message_type)
-    feed = session.get(FeedRow, key) or FeedRow(source=source, message_type=message_type, first_at=at, last_at=at)
-    feed.last_at = max(feed.last_at, at)
-    session.add(feed)
-    session.flush()
+def _of_whom(content: MessageContent) -> Patient | None:
+    """The patient of a message; after a merge or move the demographics in PID are those of the patient it keeps."""
+    if content.patient is None or not content.identity:
+        return content.patient
+    return replace(content.patient, identifiers=content.identity[-1].survivor)
 
 
-def _searched(feed: FeedRow) -> Searched:
-    """What an applied message of this type can have told: a feed of registrations says nothing of spirometry."""
-    kinds = _TELLS.get(feed.message_type, ())
-    return Searched(feed.source, feed.first_at.date(), tuple(s.name for s in loaded().values() if s.kind in kinds))
+def _file_patient(
+    session: Session, logged: LoggedMessage, patient: Patient, now: datetime
+) -> tuple[FiledUnder, set[str]]:
+    """Under whom a message is filed, and the studies to match again because of what it says of her."""
+    patient_id, changed = patients.upsert(session, patient, now)
+    if logged.message.message_type == "ADT" and logged.message.trigger_event in _REGISTERS:
+        changed |= identity_changes.revive(session, patient_id, f"HL7 {logged.message.sender}", now)
+    tree = members(session, patient_id)
+    again = changed and lifecycle.row(Event.PATIENT_CHANGED).does(Effect.MATCH_AGAIN)
+    return FiledUnder(patient_id, tree), studies_of(session, tree) if again else set()
 
 
-def _owners(session: Session, patient: Patient) -> set[str]:
-    keys = [(i.value, i.assigner) for i in patient.identifiers]
-    rows = [session.get(PatientIdentifierRow, key) for key in keys]
-    return {row.patient_id for row in rows if row is not None}
-
-
-def _upsert_patient(session: Session, patient: Patient, now: datetime) -> tuple[str, set[str]]:
-    """The patient's id, and the accession numbers of the orders that have to be matched again."""
-    owner = next(iter(_owners(session, patient)), None)
-    row = (session.get(PatientRow, owner) if owner else None) or PatientRow(id=str(uuid.uuid4()), updated_at=now)
-    before = (row.birth_date, row.sex, row.deceased)
-    row.family = patient.name.family or row.family
-    row.given = patient.name.given or row.given
-    row.birth_date = patient.birth_date or row.birth_date
-    row.sex = patient.sex.value if patient.sex is not Sex.UNKNOWN else row.sex
-    row.deceased = row.deceased if patient.deceased is None else patient.deceased
-    row.updated_at = now
-    session.add(row)
-    added = [i for i in patient.identifiers if session.get(PatientIdentifierRow, (i.value, i.assigner)) is None]
-    for identifier in added:
-        session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=row.id))
-    session.flush()
-    if owner is None or (not added and before == (row.birth_date, row.sex, row.deceased)):
-        return row.id, set()
-    numbers = session.exec(select(OrderRow.accession_number).where(OrderRow.patient_id == row.id)).all()
-    return row.id, {number for number in numbers if number}
+def _file_reports(
+    session: Session, filed: FiledUnder, content: MessageContent, message_id: int, now: datetime
+) -> set[str]:
+    """Radiology reports are filed under the patient whom they name; answers the studies to match again for them."""
+    numbers: set[str] = set()
+    for report in content.final_reports:
+        owner = patients.leaf(session, report.patient) or filed.patient_id
+        number = file_report(session, report, owner, message_id, now)
+        numbers |= {number} if number else set()
+    return studies_with(session, numbers, test=content.test)
 
 
 def _upsert_statements(
-    session: Session, patient_id: str, source: str, values: Sequence[RecordValue], logged: LoggedMessage
+    session: Session, filed: FiledUnder, source: str, values: Sequence[RecordValue], logged: LoggedMessage
 ) -> None:
     """Replace what the sender said before under the same keys; one query per thousand statements."""
     latest = {value.key: value for value in values}
-    keys = list(latest)
-    known: dict[str, StatementRow] = {}
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        query = select(StatementRow).where(
-            StatementRow.patient_id == patient_id,
-            StatementRow.source == source,
-            col(StatementRow.key).in_(keys[start : start + _KEYS_AT_ONCE]),
-        )
-        known |= {row.key: row for row in session.exec(query)}
+    known = _known_statements(session, filed, source, list(latest))
     received_at = logged.message.received_at
-    for key, value in latest.items():
-        row = known.get(key) or StatementRow(
-            patient_id=patient_id, source=source, key=key, body="", received_at=received_at, message_id=logged.id
-        )
+    for statement, value in latest.items():
+        row = known.get(statement) or StatementRow(
+            patient_id=filed.patient_id, source=source, key=statement, body="", received_at=received_at,
+            message_id=logged.id,
+        )  # fmt: skip
         row.body, row.received_at, row.message_id = dump(RecordValue, value), received_at, logged.id
+        row.account, row.visit = key(filed.account) or row.account, key(filed.visit) or row.visit
         session.add(row)
     session.flush()
 
 
-def _apply_order(session: Session, patient_id: str, change: OrderChange, now: datetime) -> tuple[set[str], str]:
-    """Apply what a message says of an order; answers the accession numbers to match again, and why."""
-    rows = _same_orders(session, patient_id, change.order)
-    if not rows:
-        order = replace(change.order, id=str(uuid.uuid4()))
-        row = OrderRow(
-            id=order.id or "", patient_id=patient_id, status=order.status.value, body="", created_at=now, updated_at=now
-        )
-        _store_order(session, row, order, now)
-        timeline.write(session, now, "order", f"order received ({change.control})", order_id=row.id)
-        return _numbers(order), _ORDER_CAME
-    touched: set[str] = set()
-    for row in rows:
-        before = _order(row)
-        after, reason = merge_order(before, change)
-        if after == before:
-            timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
-            continue
-        _store_order(session, row, after, now)
-        timeline.write(session, now, "order", f"order changed ({change.control})", order_id=row.id, detail=(reason,))
-        touched |= _numbers(before) | _numbers(after)
-    return touched, _ORDER_CHANGED
+def _known_statements(session: Session, filed: FiledUnder, source: str, keys: list[str]) -> dict[str, StatementRow]:
+    """The statements of this sender under these keys that are filed under the same patient.
 
-
-def _same_orders(session: Session, patient_id: str, order: ServiceRequest) -> Sequence[OrderRow]:
-    """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows.
-
-    A filler number finds an order whose placer number is not known, or the same.
+    Not under others merged with her: what is said of one must not stand with the other once the merge is undone.
     """
-    placer, filler = _key(order.placer_order_number), _key(order.filler_order_number)
-    mine = select(OrderRow).where(OrderRow.patient_id == patient_id)
-    rows: Sequence[OrderRow] = []
-    if placer:
-        rows = session.exec(mine.where(OrderRow.placer_order_number == placer)).all()
-    if not rows and filler:
-        found = session.exec(mine.where(OrderRow.filler_order_number == filler)).all()
-        rows = [row for row in found if placer is None or row.placer_order_number in (None, placer)]
-    if order.accession is None:
-        return rows
-    return [row for row in rows if row.accession_number in (None, order.accession.value)]
-
-
-def _numbers(order: ServiceRequest) -> set[str]:
-    return {order.accession.value} if order.accession else set()
-
-
-def _store_order(session: Session, row: OrderRow, order: ServiceRequest, now: datetime) -> None:
-    row.placer_order_number = _key(order.placer_order_number)
-    row.filler_order_number = _key(order.filler_order_number)
-    row.accession_number = order.accession.value if order.accession else None
-    row.status = order.status.value
-    row.body = dump(ServiceRequest, order)
-    row.updated_at = now
-    session.add(row)
-    session.flush()
-
-
-def _revise_match(session: Session, numbers: Collection[str], reason: str, now: datetime) -> None:
-    """What orders or their patient say has changed: the studies with their accession numbers are matched again."""
-    uids = session.exec(select(StudyRow.uid).where(col(StudyRow.accession_number).in_(numbers))).all()
-    for uid in sorted(uids):
-        rematch(session, uid, reason, now)
-
-
-def _key(identifier: Identifier | None) -> str | None:
-    return f"{identifier.value}|{identifier.assigner}" if identifier else None
-
-
-def _order(row: OrderRow) -> ServiceRequest:
-    order: ServiceRequest = parse(ServiceRequest, row.body)
-    return replace(order, id=row.id)
-
-
-def _patient(session: Session, patient_id: str) -> Patient:
-    row = session.get(PatientRow, patient_id)
-    if row is None:
-        raise KeyError("patient")
-    identifiers = session.exec(
-        select(PatientIdentifierRow)
-        .where(PatientIdentifierRow.patient_id == patient_id)
-        .order_by(col(PatientIdentifierRow.assigner), col(PatientIdentifierRow.value))
-    ).all()
-    return Patient(
-        identifiers=tuple(Identifier(i.value, i.assigner) for i in identifiers),
-        name=HumanName(row.family, row.given),
-        birth_date=row.birth_date,
-        sex=Sex(row.sex),
-        deceased=row.deceased,
-        id=row.id,
-    )
+    known: dict[str, StatementRow] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        query = select(StatementRow).where(
+            StatementRow.patient_id == filed.patient_id,
+            StatementRow.source == source,
+            col(StatementRow.key).in_(keys[start : start + _KEYS_AT_ONCE]),
+        )
+        known |= {row.key: row for row in session.exec(query)}
+    return known

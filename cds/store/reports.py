@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-import orjson
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from cds.domain.audit import CARD_SHOWN, AuditEvent, Seen
 from cds.domain.identity import Identifier
-from cds.domain.report import DeliveryState, Report
-from cds.domain.resource import WITHDRAWABLE, Encode, NewResource
+from cds.domain.matching import MatchState
+from cds.domain.report import Report
+from cds.domain.resource import Encode
 from cds.domain.revision import Revision
-from cds.errors import NotFound, SightlineError
-from cds.store import timeline
+from cds.domain.story import Withdrawn
+from cds.errors import NotFound
+from cds.store import audit, criticals, opinions, publishing, timeline
 from cds.store.engine import Database, lock
-from cds.store.tables import (
-    DeliveryRow,
-    HoldRow,
-    PatientIdentifierRow,
-    ReportRow,
-    ResourceIdentifierRow,
-    ResourceRow,
-    StudyRow,
-    WorkRow,
-)
+from cds.store.identity import canonical, members
+from cds.store.safety_tables import AuditRow
+from cds.store.tables import DeliveryRow, PatientIdentifierRow, ReportRow, StudyRow, WorkRow
 from cds.store.values import dump, parse
 
 
@@ -37,10 +32,10 @@ class Committed:
     version: int
     deliveries: tuple[str, ...] = ()
     superseded: bool = False
-
-
-#: What belongs to no one study.
-_SHARED = ("Patient", "Device")
+    #: How many destinations are told that what they have does not hold.
+    retracted: int = 0
+    #: True where the study was taken back from its patient, or is another's now.
+    changed_hands: bool = False
 
 
 class SqlReportStore:
@@ -68,21 +63,9 @@ class SqlReportStore:
             if _current(session, report.work.study_instance_uid) > report.work.revision:
                 _finish(session, report.work.id, "superseded", now)
                 return Committed(last.version if last else 0, superseded=True)
-            version = last.version + 1 if last else 1
-            final = replace(report, version=version, replaces=last.version if last else None)
-            session.add(_row(final))
-            _emit(session, final, encode, now)
-            _overtake(session, final, now)
-            ids = [
-                _deliver(session, report.work.id, delivery, now) for delivery in _payloads(session, final, encode, now)
-            ]
-            _finish(session, report.work.id, "reported", now)
-            detail = (f"version {version}", *final.decision.release.withheld)
-            timeline.write(
-                session, now, "report", "committed", study_uid=report.work.study_instance_uid, work_id=report.work.id,
-                detail=detail,
-            )  # fmt: skip
-            return Committed(version, tuple(ids))
+            numbered = _numbered(session, report, last)
+            changed = last is not None and numbered.episode != last.episode
+            return _commit(session, numbered, encode, now, changed_hands=changed)
 
     def latest_of_patient(self, patient: Identifier) -> Sequence[Report]:
         """See the port."""
@@ -101,10 +84,27 @@ class SqlReportStore:
                     newest,
                     sa.and_(newest.c.study_uid == ReportRow.study_uid, newest.c.version == ReportRow.version),
                 )
-                .where(ReportRow.patient_id == owner.patient_id)
+                .where(col(ReportRow.patient_id).in_(members(session, owner.patient_id)))
             ).all()
         reports: list[Report] = [parse(Report, row.body) for row in rows]
         return sorted(reports, key=lambda r: (r.study.study_date or date.min, r.issued), reverse=True)
+
+    def withdrawn_of_patient(self, patient: Identifier, since: datetime) -> Sequence[Withdrawn]:
+        """See the port."""
+        with self._database.reading() as session:
+            owner = session.get(PatientIdentifierRow, (patient.value, patient.assigner))
+            if owner is None:
+                return []
+            shown = session.exec(
+                select(AuditRow.study_uid)
+                .where(
+                    AuditRow.action == CARD_SHOWN,
+                    col(AuditRow.patient_id).in_(members(session, owner.patient_id)),
+                )
+                .distinct()
+            ).all()
+            found = [_withdrawn(session, uid, members(session, owner.patient_id), since) for uid in shown if uid]
+        return [one for one in found if one is not None]
 
     def knows_patient(self, patient: Identifier) -> bool:
         """See the port."""
@@ -115,7 +115,12 @@ class SqlReportStore:
         """See the port."""
         with self._database.reading() as session:
             rows = [session.get(PatientIdentifierRow, (i.value, i.assigner)) for i in patients]
-            return frozenset(row.patient_id for row in rows if row is not None)
+            return frozenset(canonical(session, row.patient_id) for row in rows if row is not None)
+
+    def survivor(self, patient_id: str) -> str:
+        """See the port."""
+        with self._database.reading() as session:
+            return canonical(session, patient_id)
 
     def of_work(self, work_id: str) -> Report:
         """The report that a work committed; raise NotFound."""
@@ -132,10 +137,57 @@ class SqlReportStore:
             row = _last(session, study_uid)
             return parse(Report, row.body) if row else None
 
-    def shown(self, study_uid: str, now: datetime, outcome: str, detail: tuple[str, ...]) -> None:
-        """Tell the timeline that a card of this study was shown or suppressed."""
+    def shown(self, study_uid: str, now: datetime, outcome: str, detail: tuple[str, ...], *, seen: Seen | None) -> None:
+        """Tell the timeline that a card of this study was shown or suppressed, and the audit log who saw it."""
         with self._database.writing() as session:
             timeline.write(session, now, "card", outcome, study_uid=study_uid, detail=detail)
+            if seen is not None:
+                audit.append(session, AuditEvent(now, seen.by, CARD_SHOWN, study_uid, seen.patient_id, (outcome,)))
+
+
+def _commit(session: Session, report: Report, encode: Encode, now: datetime, *, changed_hands: bool) -> Committed:
+    study_uid, work_id = report.work.study_instance_uid, report.work.id
+    session.add(_row(report))
+    publishing.emit(session, report, encode, now)
+    deliveries = publishing.send(session, report, encode, now)
+    publishing.follow_up(session, report, now)
+    opinions.hold_discordance(session, report, now)
+    if changed_hands:
+        reason = "the study was taken back, or belongs to another patient"
+        criticals.close(session, study_uid, reason, now, keep=work_id)
+    _finish(session, work_id, "reported", now)
+    detail = (f"version {report.version}", *report.decision.release.withheld)
+    timeline.write(session, now, "report", "committed", study_uid=study_uid, work_id=work_id, detail=detail)
+    retracted = tuple(one for one in deliveries if publishing.is_retraction(session, one))
+    if retracted:
+        audit.append(
+            session, AuditEvent(now, "Sightline", "report retracted", study_uid, _patient_before(session, report))
+        )
+    return Committed(report.version, tuple(deliveries), retracted=len(retracted), changed_hands=changed_hands)
+
+
+def _numbered(session: Session, report: Report, last: ReportRow | None) -> Report:
+    """The report with its version, and the episode: another one where it is taken back, or for another patient."""
+    if last is None:
+        return replace(report, version=1, replaces=None)
+    before: Report = parse(Report, last.body)
+    episode = last.episode
+    held, was_held = (one.match.state is MatchState.HELD for one in (report, before))
+    owner = _owner_before(session, report.work.study_instance_uid)
+    theirs = report.patient.id if report.patient else None
+    if (held and not was_held) or (not was_held and owner and theirs and owner != theirs):
+        episode += 1
+    return replace(report, version=last.version + 1, replaces=last.version, episode=episode)
+
+
+def _owner_before(session: Session, study_uid: str) -> str | None:
+    """The patient of the newest version that had one, by the id that it had then."""
+    return session.exec(
+        select(ReportRow.patient_id)
+        .where(ReportRow.study_uid == study_uid, col(ReportRow.patient_id).is_not(None))
+        .order_by(col(ReportRow.version).desc())
+        .limit(1)
+    ).first()
 
 
 def _last(session: Session, study_uid: str) -> ReportRow | None:
@@ -150,33 +202,19 @@ def _current(session: Session, study_uid: str) -> Revision:
     return Revision(row.image_revision, row.match_revision, row.analysis_run)
 
 
-def _overtake(session: Session, report: Report, now: datetime) -> None:
-    """What an earlier version still has to send is not sent any more."""
-    waiting = session.exec(
-        select(DeliveryRow).where(
-            DeliveryRow.state == DeliveryState.PENDING.value,
-            col(DeliveryRow.work_id).in_(select(WorkRow.id).where(WorkRow.study_uid == report.work.study_instance_uid)),
-        )
-    ).all()
-    for row in waiting:
-        row.state = DeliveryState.SUPERSEDED.value
-        row.acknowledgment = f"version {report.version} of the report came first"
-        row.updated_at = now
-        session.add(row)
+def _withdrawn(session: Session, study_uid: str, patients: Sequence[str], since: datetime) -> Withdrawn | None:
+    """The study as it was told of one of these patients, where its newest version is nobody's or somebody else's."""
+    last = _last(session, study_uid)
+    if last is None or last.issued < since or last.patient_id in patients:
+        return None
+    report: Report = parse(Report, last.body)
+    if report.match.state is MatchState.DETACHED:
+        return None
+    return Withdrawn(study_uid, report.study.study_date, last.issued)
 
 
-def _payloads(session: Session, report: Report, encode: Encode, now: datetime) -> Sequence[tuple[str, str, bytes]]:
-    """What to send; a report that cannot be encoded is committed all the same, and its deliveries are held."""
-    try:
-        return encode.deliveries(report)
-    except SightlineError as error:
-        session.add(
-            HoldRow(
-                key=f"encode:{report.work.id}", kind="delivery-not-encoded", reason=str(error),
-                study_uid=report.work.study_instance_uid, work_id=report.work.id, created_at=now,
-            )
-        )  # fmt: skip
-        return ()
+def _patient_before(session: Session, report: Report) -> str | None:
+    return _owner_before(session, report.work.study_instance_uid) if report.patient is None else report.patient.id
 
 
 def _row(report: Report) -> ReportRow:
@@ -185,113 +223,10 @@ def _row(report: Report) -> ReportRow:
         study_uid=report.work.study_instance_uid,
         version=report.version,
         patient_id=report.patient.id if report.patient else None,
+        episode=report.episode,
         body=dump(Report, report),
         issued=report.issued,
     )
-
-
-def _emit(session: Session, report: Report, encode: Encode, now: datetime) -> None:
-    study_uid = report.work.study_instance_uid
-    resources = encode.resources(report)
-    renewed = {(resource.type, resource.id) for resource in resources}
-    stale = session.exec(
-        select(ResourceRow).where(
-            ResourceRow.study_uid == study_uid,
-            col(ResourceRow.is_current).is_(True),
-            col(ResourceRow.type).in_(WITHDRAWABLE),
-        )
-    ).all()
-    for row in stale:
-        if (row.type, row.id) not in renewed:
-            put(session, encode.withdraw(orjson.loads(row.body), row.patient_id), study_uid, now)
-    for resource in resources:
-        shared = resource.type in _SHARED
-        put(session, resource, None if shared else study_uid, now)
-
-
-def put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
-    """Add the next version of a resource; one whose content did not change gets none."""
-    lock(session, "resource", resource.type, resource.id)
-    current = session.exec(
-        select(ResourceRow).where(
-            ResourceRow.type == resource.type, ResourceRow.id == resource.id, col(ResourceRow.is_current).is_(True)
-        )
-    ).first()
-    version = current.version + 1 if current else 1
-    if current is not None:
-        if _content(orjson.loads(current.body)) == _content(resource.body):
-            return
-        current.is_current = False
-        session.add(current)
-        session.flush()
-    session.add(
-        ResourceRow(
-            type=resource.type,
-            id=resource.id,
-            version=version,
-            last_updated=now,
-            patient_id=resource.patient_id,
-            study_uid=study_uid,
-            is_current=True,
-            body=orjson.dumps(_stamped(resource, version, now)),
-        )
-    )
-    session.execute(
-        sa.delete(ResourceIdentifierRow).where(
-            col(ResourceIdentifierRow.type) == resource.type, col(ResourceIdentifierRow.id) == resource.id
-        )
-    )
-    for system, value in dict.fromkeys(resource.identifiers):
-        session.add(ResourceIdentifierRow(type=resource.type, id=resource.id, system=system, value=value))
-    session.flush()
-
-
-def _stamped(resource: NewResource, version: int, now: datetime) -> dict[str, object]:
-    content = _content(resource.body)
-    meta = content.pop("meta")
-    stamps = {"versionId": str(version), "lastUpdated": instant(now)}
-    return {
-        "resourceType": resource.type,
-        "id": resource.id,
-        "meta": {**(meta if isinstance(meta, dict) else {}), **stamps},
-        **content,
-    }
-
-
-def _content(body: Mapping[str, object]) -> dict[str, object]:
-    """A resource without what the store stamps on it."""
-    content = {k: v for k, v in body.items() if k not in ("resourceType", "id")}
-    meta = content.get("meta")
-    kept: dict[str, object] = dict(meta) if isinstance(meta, dict) else {}
-    for stamp in ("versionId", "lastUpdated"):
-        kept.pop(stamp, None)
-    content["meta"] = kept
-    return content
-
-
-def instant(at: datetime) -> str:
-    """FHIR instant with milliseconds (R4 datatypes, instant)."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _deliver(session: Session, work_id: str, delivery: tuple[str, str, bytes], now: datetime) -> str:
-    delivery_id, destination, payload = delivery
-    lock(session, "destination", destination)
-    newest = session.exec(select(sa.func.max(DeliveryRow.sequence)).where(DeliveryRow.destination == destination)).one()
-    session.add(
-        DeliveryRow(
-            id=delivery_id,
-            destination=destination,
-            sequence=(newest or 0) + 1,
-            work_id=work_id,
-            payload=payload,
-            state="pending",
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    session.flush()
-    return delivery_id
 
 
 def _delivery_ids(session: Session, work_id: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +26,15 @@ _COMPARE = {
 
 
 class SqlResourceStore:
-    """The resource table. Paging is by key, so a page costs the same at the first and at the millionth row."""
+    """The resource table. Paging is by key, so a page costs the same at the first and at the millionth row.
 
-    def __init__(self, database: Database) -> None:
+    `hidden` names what is switched off now ("model:x", "pathway:y"): what rests on it is not served, as if it were
+    not there.
+    """
+
+    def __init__(self, database: Database, hidden: Callable[[], Collection[str]] = frozenset) -> None:
         self._database = database
+        self._hidden = hidden
 
     def read(self, resource_type: str, resource_id: str) -> StoredResource:
         """See the port."""
@@ -37,27 +42,29 @@ class SqlResourceStore:
 
     def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
         """See the port."""
+        hidden = self._hidden()
         with self._database.reading() as session:
             row = session.get(ResourceRow, (resource_type, resource_id, version))
-            if row is None:
+            if row is None or _rests_on(row, hidden):
                 raise NotFound("no such resource version")
             return _stored(row)
 
     def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
-        """See the port."""
+        """See the port. A resource whose current version is hidden has no history; hidden versions are left out."""
+        hidden = self._hidden()
         with self._database.reading() as session:
             rows = session.exec(
                 select(ResourceRow)
                 .where(ResourceRow.type == resource_type, ResourceRow.id == resource_id)
                 .order_by(col(ResourceRow.version).desc())
             ).all()
-        if not rows:
+        if not rows or _rests_on(rows[0], hidden):
             raise NotFound("no such resource")
-        return [_stored(row) for row in rows]
+        return [_stored(row) for row in rows if not _rests_on(row, hidden)]
 
     def search(self, query: ResourceQuery) -> ResourcePage:
         """See the port."""
-        where = _conditions(query)
+        where = [*_conditions(query), *_visible(self._hidden())]
         page = select(ResourceRow).where(*where).order_by(col(ResourceRow.last_updated), col(ResourceRow.id))
         if query.after:
             page = page.where(sa.tuple_(col(ResourceRow.last_updated), col(ResourceRow.id)) > _after(query.after))
@@ -67,6 +74,14 @@ class SqlResourceStore:
         more = len(rows) > query.count
         kept = rows[: query.count]
         return ResourcePage(tuple(map(_stored, kept)), total, _cursor(kept[-1]) if more else None)
+
+
+def _rests_on(row: ResourceRow, names: Collection[str]) -> bool:
+    return not set(names).isdisjoint(row.made_by.split())
+
+
+def _visible(hidden: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    return [~col(ResourceRow.made_by).contains(f" {name} ", autoescape=True) for name in sorted(hidden)]
 
 
 def _conditions(query: ResourceQuery) -> list[sa.ColumnElement[bool]]:

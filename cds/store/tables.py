@@ -83,6 +83,10 @@ class FeedRow(AppBase, table=True):
     message_type: str = Field(primary_key=True)
     first_at: datetime = Field(sa_type=UtcDateTime)
     last_at: datetime = Field(sa_type=UtcDateTime)
+    #: Heard so far, and the time between two of them in seconds: smoothed, and the longest that was normal.
+    messages: int = 0
+    typical_s: float | None = None
+    longest_s: float | None = None
 
 
 class PatientRow(AppBase, table=True):
@@ -95,6 +99,10 @@ class PatientRow(AppBase, table=True):
     birth_date: date | None = None
     sex: str = "unknown"
     deceased: bool | None = None
+    #: The survivor of a merge, while it holds: a chain of these ends at the patient who owns everything.
+    merged_into: str | None = Field(default=None, index=True)
+    #: Why the record does not hold any more.
+    deleted: str = ""
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -117,6 +125,8 @@ class StatementRow(AppBase, table=True):
     source: str
     key: str
     body: str
+    account: str = ""
+    visit: str = ""
     received_at: datetime = Field(sa_type=UtcDateTime)
     message_id: int
 
@@ -131,6 +141,9 @@ class OrderRow(AppBase, table=True):
     filler_order_number: str | None = Field(default=None, index=True)
     accession_number: str | None = Field(default=None, index=True)
     status: str
+    #: "value|authority" of the account and visit that the order is filed under; empty where none was stated.
+    account: str = Field(default="", index=True)
+    visit: str = Field(default="", index=True)
     body: str
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
@@ -156,6 +169,12 @@ class StudyRow(AppBase, table=True):
     match_revision: int
     analysis_run: int
     contradiction: str = ""
+    #: What a person decided about its match: "attach" (to `decided_order_id`), "leave" unmatched, or nothing yet.
+    decided: str = ""
+    decided_order_id: str | None = None
+    decided_by: str = ""
+    #: Why nobody may see it until a person decided (a visit that was cancelled, a wrong patient); empty otherwise.
+    stopped: str = ""
     revision_open: bool = Field(index=True)
     instances: int = 0
     consumed_instances: int = 0
@@ -171,12 +190,28 @@ class InstanceRow(AppBase, table=True):
     study_uid: str = Field(index=True)
     series_uid: str = Field(index=True)
     sha256: str
+    pixels_sha256: str = ""
     path: str
     size: int
     consumed: bool
     image_revision: int
+    #: The revision from which it does not belong to the study any more, and the DCM code of the rejection note.
+    left_revision: int | None = None
+    rejected: str = ""
     header: str
     received_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class OwnInstanceRow(AppBase, table=True):
+    """An instance that Sightline made: when it comes back it is recognised and ignored."""
+
+    __tablename__ = "own_instance"
+    sop_instance_uid: str = Field(primary_key=True)
+    series_uid: str = Field(index=True)
+    study_uid: str = Field(index=True)
+    work_id: str
+    kind: str
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 class WorkRow(AppBase, table=True):
@@ -228,6 +263,7 @@ class ReportRow(AppBase, table=True):
     study_uid: str = Field(index=True)
     version: int
     patient_id: str | None = Field(default=None, index=True)
+    episode: int = 1
     body: str
     issued: datetime = Field(sa_type=UtcDateTime)
 
@@ -244,6 +280,8 @@ class ResourceRow(AppBase, table=True):
     patient_id: str | None = Field(default=None, index=True)
     #: The study whose report made it; None for what several studies share (Patient, Device).
     study_uid: str | None = Field(default=None, index=True)
+    #: " model:x pathway:y ": what it rests on, so that a kill switch finds it.
+    made_by: str = ""
     is_current: bool
     body: bytes
 
@@ -260,13 +298,18 @@ class ResourceIdentifierRow(AppBase, table=True):
 
 
 class DeliveryRow(AppBase, table=True):
-    """One thing to send to one destination; `sequence` is the order within it."""
+    """One thing to send to one destination; `sequence` is the order within it. `work_id` is empty for alerts."""
 
     __tablename__ = "delivery"
     id: str = Field(primary_key=True)
     destination: str = Field(index=True)
     sequence: int
     work_id: str = Field(index=True)
+    kind: str = "report"
+    study_uid: str | None = Field(default=None, index=True)
+    #: The patient it was made for, by random id: what a wrong patient's sinks hold.
+    patient_id: str | None = Field(default=None, index=True)
+    subject: str = Field(default="", index=True)
     payload: bytes
     state: str = Field(index=True)
     attempts: int = 0
@@ -289,15 +332,21 @@ class HoldRow(AppBase, table=True):
 
     __tablename__ = "hold"
     key: str = Field(primary_key=True)
+    #: Short enough to type.
+    id: str = Field(default="", index=True)
     kind: str
     reason: str
+    owner: str = ""
     #: What the person will want to look at, below the data folder.
     path: str = ""
-    study_uid: str | None = None
+    study_uid: str | None = Field(default=None, index=True)
     work_id: str | None = None
+    delivery_id: str | None = None
     message_id: int | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    resolution: str = ""
+    resolved_by: str = ""
 
 
 class TimelineRow(AppBase, table=True):
@@ -311,4 +360,5 @@ class TimelineRow(AppBase, table=True):
     study_uid: str | None = Field(default=None, index=True)
     order_id: str | None = Field(default=None, index=True)
     work_id: str | None = Field(default=None, index=True)
+    patient_id: str | None = Field(default=None, index=True)
     detail: str = "[]"

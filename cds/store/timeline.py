@@ -24,6 +24,7 @@ def write(
     study_uid: str | None = None,
     order_id: str | None = None,
     work_id: str | None = None,
+    patient_id: str | None = None,
     detail: _Detail = (),
 ) -> None:
     """Add a line, in the transaction of what it tells."""
@@ -35,16 +36,25 @@ def write(
             study_uid=study_uid,
             order_id=order_id,
             work_id=work_id,
+            patient_id=patient_id,
             detail=dump(_Detail, detail),
         )
     )
 
 
-def read(session: Session, *, studies: Collection[str], orders: Collection[str]) -> Sequence[TimelineEvent]:
-    """All lines about these studies and orders, oldest first."""
+def read(
+    session: Session, *, studies: Collection[str], orders: Collection[str], patients: Collection[str] = ()
+) -> Sequence[TimelineEvent]:
+    """All lines about these studies, orders and patients (by random id), oldest first."""
     rows = session.exec(
         select(TimelineRow)
-        .where(sa.or_(col(TimelineRow.study_uid).in_(studies), col(TimelineRow.order_id).in_(orders)))
+        .where(
+            sa.or_(
+                col(TimelineRow.study_uid).in_(studies),
+                col(TimelineRow.order_id).in_(orders),
+                col(TimelineRow.patient_id).in_(patients),
+            )
+        )
         .order_by(col(TimelineRow.at), col(TimelineRow.id))
     ).all()
     return [
@@ -55,6 +65,7 @@ def read(session: Session, *, studies: Collection[str], orders: Collection[str])
             study_instance_uid=row.study_uid,
             order_id=row.order_id,
             work_id=row.work_id,
+            patient_id=row.patient_id,
             detail=parse(_Detail, row.detail),
         )
         for row in rows

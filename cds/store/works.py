@@ -10,11 +10,13 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from cds.domain.finding import ModelOutcome
+from cds.domain.hold import HoldKind
 from cds.domain.revision import Revision, Work
 from cds.errors import NotFound
-from cds.store import timeline
+from cds.store import holds, timeline
 from cds.store.engine import Database, lock
-from cds.store.tables import HoldRow, ModelOutcomeRow, WorkRow, WorkStepRow
+from cds.store.studies import rematch
+from cds.store.tables import ModelOutcomeRow, WorkRow, WorkStepRow
 from cds.store.values import dump, parse
 
 #: States in which a work still wants to run.
@@ -65,14 +67,8 @@ class WorkStore:
             row.state = "failed"
             row.updated_at = now
             session.add(row)
-            key = f"work:{work_id}"
-            if session.get(HoldRow, key) is None:
-                session.add(
-                    HoldRow(
-                        key=key, kind="work-failed", reason=reason, study_uid=row.study_uid, work_id=work_id,
-                        created_at=now,
-                    )
-                )  # fmt: skip
+            uid = row.study_uid
+            holds.put(session, f"work:{work_id}", HoldKind.WORK_FAILED, reason, now, study_uid=uid, work_id=work_id)
             timeline.write(session, now, "work", "failed", study_uid=row.study_uid, work_id=work_id, detail=(reason,))
 
     def work(self, work_id: str) -> Work:
@@ -147,31 +143,25 @@ class WorkStore:
             ).all()
             return tuple(parse(ModelOutcome, row.body) for row in rows)
 
-    def resolve(self, work: Work, kind: str, now: datetime) -> None:
+    def resolve(self, work: Work, kind: HoldKind, now: datetime) -> None:
         """A doubt about the work's study that is gone by itself waits for nobody."""
         with self._database.writing() as session:
-            rows = session.exec(
-                select(HoldRow).where(
-                    HoldRow.study_uid == work.study_instance_uid,
-                    HoldRow.kind == kind,
-                    col(HoldRow.resolved_at).is_(None),
-                )
-            ).all()
-            for row in rows:
-                row.resolved_at = now
-                session.add(row)
+            holds.end(session, kind, work.study_instance_uid, now, "it is gone by itself")
 
-    def hold(self, work: Work, kind: str, reason: str, now: datetime) -> None:
-        """Hold a work for a person; the same work is held once."""
+    def again(self, work: Work, reason: str, now: datetime) -> None:
+        """Match revision +1: the work's study is decided again, with the same findings."""
         with self._database.writing() as session:
-            key = f"{kind}:{work.id}"
-            if session.get(HoldRow, key) is None:
-                session.add(
-                    HoldRow(
-                        key=key, kind=kind, reason=reason, study_uid=work.study_instance_uid, work_id=work.id,
-                        created_at=now,
-                    )
-                )  # fmt: skip
+            rematch(session, work.study_instance_uid, reason, now)
+
+    def hold(self, work: Work, kind: HoldKind, reason: str, now: datetime) -> None:
+        """Hold a work for a person, once; not where a person is asked already whose images these are."""
+        with self._database.writing() as session:
+            uid = work.study_instance_uid
+            if kind is HoldKind.MATCH_IN_DOUBT and holds.is_asked(session, uid):
+                return
+            if holds.renewed(session, kind, uid, reason, work.id):
+                return
+            holds.put(session, f"{kind.value}:{work.id}", kind, reason, now, study_uid=uid, work_id=work.id)
 
 
 def _key(work: Work) -> tuple[str, int, int]:

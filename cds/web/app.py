@@ -7,7 +7,7 @@ from collections.abc import Collection
 from flask import Flask
 
 from cds.services import Services
-from cds.web import auth, cors, errors, fhir, headers, health, hooks
+from cds.web import auth, cors, critical, errors, fhir, final_reports, headers, health, holds, hooks
 
 #: Bodies are form searches and CDS Hooks requests with their prefetch.
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
@@ -16,7 +16,8 @@ LARGEST_BODY_BYTES = 4 * 1024 * 1024
 def create_app(services: Services, *, cors_origins: Collection[str] = ()) -> Flask:
     """Every route of Sightline over what `services` gives. `cors_origins` may call CDS Hooks from a browser.
 
-    Each route wants the bearer token of `services` where there is one; only /health/live does not.
+    Each route wants the bearer token of `services` where there is one; only /health/live does not, and the link that
+    acknowledges a critical result, whose secret stands in its address.
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -25,6 +26,6 @@ def create_app(services: Services, *, cors_origins: Collection[str] = ()) -> Fla
     cors.install(app, frozenset(cors_origins))
     auth.install(app, services.token)
     headers.install(app)
-    for blueprint in (health.blueprint(services), fhir.blueprint(services), hooks.blueprint(services)):
-        app.register_blueprint(blueprint)
+    for routes in (health, fhir, final_reports, hooks, holds, critical):
+        app.register_blueprint(routes.blueprint(services))
     return app

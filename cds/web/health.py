@@ -28,12 +28,13 @@ class _Views:
         return answer({"status": "live"})
 
     def ready(self) -> Response:
-        """503 as soon as one thing does not work, with all of them named."""
+        """503 as soon as one thing does not work, with all of them named; what alarms beside that is no outage."""
         probes = self.services.probes()
         ok = all(probe.ok for probe in probes)
         body = {
             "status": "ready" if ok else "not ready",
             "probes": [{"name": p.name, "ok": p.ok, **({"detail": p.detail} if p.detail else {})} for p in probes],
+            "alarms": list(self.services.banner()),
         }
         return answer(body, status=200 if ok else 503)
 

@@ -46,10 +46,15 @@ def _withdraw(body: Mapping[str, object], patient_id: str | None) -> NewResource
 def _encode(*kinds: str, destinations: Sequence[str] = ("ehr",)) -> Encode:
     return Encode(
         resources=lambda report: [_resource(kind, report) for kind in kinds],
-        deliveries=lambda report: [
+        deliveries=lambda report, held: [
             (f"{name}-{report.work.id}", name, f"v{report.version}".encode()) for name in destinations
         ],
         withdraw=_withdraw,
+        retract=lambda report, destination, reason: (
+            f"{destination}-back-{report.work.id}",
+            f"back v{report.version}: {reason}".encode(),
+        ),
+        made=lambda destination, payload: (),
     )
 
 

@@ -55,7 +55,9 @@ def raw(control_id: str, body: bytes = b"MSH|...") -> RawMessage:
     )
 
 
-def instance(sop: str, *, study: str = "1.2", accession: str = "A1", sha256: str = "") -> StoredInstance:
+def instance(
+    sop: str, *, study: str = "1.2", accession: str = "A1", sha256: str = "", pixels: str = ""
+) -> StoredInstance:
     """A stored CT instance of the patient above."""
     header = InstanceHeader(
         sop_instance_uid=sop,
@@ -68,7 +70,7 @@ def instance(sop: str, *, study: str = "1.2", accession: str = "A1", sha256: str
         accession_number=accession,
         study_date=date(2026, 11, 20),
     )
-    return StoredInstance(header, f"instances/{sop}", sha256 or sop, 100)
+    return StoredInstance(header, f"instances/{sop}", sha256 or sop, 100, pixels or f"pixels of {sop}")
 
 
 class StoreContract:
@@ -158,9 +160,9 @@ class StoreContract:
         assert studies.study("1.2").image_revision == 1
         assert studies.close_quiet(NOW + timedelta(hours=2), timedelta(0)) == []
 
-    def test_other_content_under_a_known_uid_is_a_conflict_and_the_first_stays(self, studies: StudyStore) -> None:
+    def test_other_pixels_under_a_known_uid_are_a_conflict_and_the_first_stays(self, studies: StudyStore) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        again = instance("1.2.1", sha256="other")
+        again = instance("1.2.1", sha256="other", pixels="others")
         assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "conflict"
         assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "duplicate"
 

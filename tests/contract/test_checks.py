@@ -11,8 +11,9 @@ import pytest
 
 from cds import checks
 from cds.checks import Check
+from cds.destinations import MllpDestination, TlsSettings
 from cds.exclusive import Door, hold
-from cds.settings import MllpDestination, Settings, TlsSettings
+from cds.settings import Settings
 
 
 @pytest.fixture

@@ -118,10 +118,20 @@ def test_other_content_under_the_same_uid_is_kept_as_a_conflict(series: list[Pat
     with receiving(data_dir, index) as receiver:
         store(receiver, series[:1])
         with edited(series[0]) as dataset:
-            dataset.PatientID = "P-2"
+            dataset.PixelData = dataset.PixelData[::-1]
         assert store(receiver, series[:1])[0].status == 0
     assert index.outcomes == ["new", "conflict"]
     assert len(files_below(data_dir)) == 2
+
+
+def test_another_header_over_the_same_pixels_is_told_apart(series: list[Path], data_dir: Path) -> None:
+    index = MemoryIndex()
+    with receiving(data_dir, index) as receiver:
+        store(receiver, series[:1])
+        with edited(series[0]) as dataset:
+            dataset.PatientID = "P-2"
+        assert store(receiver, series[:1])[0].status == 0
+    assert index.outcomes == ["new", "header"]
 
 
 def test_echo_is_answered_and_another_ae_title_is_rejected(data_dir: Path) -> None:
@@ -263,14 +273,14 @@ def test_a_disk_without_room_is_out_of_resources(series: list[Path], data_dir: P
     assert (index.instances, files_below(data_dir)) == ([], [])
 
 
-class FullIndex:
+class FullIndex(MemoryIndex):
     """An index whose disk is full."""
 
     def add(self, instance: StoredInstance, **_: object) -> str:
         raise OutOfResources("want more free space for the database")
 
 
-class BrokenIndex:
+class BrokenIndex(MemoryIndex):
     """An index with an error that nobody foresaw, whose text holds what it must not."""
 
     def add(self, instance: StoredInstance, **_: object) -> str:

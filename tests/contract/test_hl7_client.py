@@ -19,8 +19,8 @@ from adapters.hl7.client import send
 from adapters.hl7.receive import Receiver
 from adapters.hl7.report import OruSink
 from cds.clock import SystemClock
+from cds.destinations import MllpDestination
 from cds.errors import PeerRefused, Unavailable
-from cds.settings import MllpDestination
 from tests.contract.hl7_reports import report
 from tests.contract.hl7_wire import ThreadLog, certificate, order, receiving, served, wire
 

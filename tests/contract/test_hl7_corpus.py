@@ -21,6 +21,8 @@ _NOW = datetime(2026, 11, 1, tzinfo=UTC)
 _READER = Reader("CLINIC", "CLINIC", "ORC-3", "Europe/Berlin")
 _TWO_PATIENTS = ("A17", "A18", "A24", "A34", "A40", "A45")
 _ORDER_TYPES = ("ORM", "OMG", "OMI")
+#: Who is who changes: the prior identifiers in MRG-1 are needed, and of the last ones the account or visit too.
+_NEED_MRG = ("A18", "A30", "A34", "A36", "A39", "A40", "A43", "A45", "A47")
 
 
 def _is_order(sample: Sample) -> bool:
@@ -38,6 +40,8 @@ def _is_complete(sample: Sample) -> bool:
         return True
     patients = [value for value in sample.fields("PID", 3) if re.match(r"[^~^]", value)]
     if not patients or (len(sample.fields("PID", 3)) > 1 and header[0][4:7] not in _TWO_PATIENTS):
+        return False
+    if kind == "ADT" and header[0][4:7] in _NEED_MRG and not any(sample.fields("MRG", 1)):
         return False
     return kind not in _ORDER_TYPES or _has_numbers(sample)
 
@@ -83,7 +87,7 @@ def test_no_message_of_the_corpus_crashes_anything(reference_dir: Path) -> None:
         content = _read(sample)
         if isinstance(content, MessageContent):
             read.append(content)
-        elif "PID-3.4" not in str(content):
+        elif not re.search(r"(PID-3|MRG-1)\.4", str(content)):
             assert not _is_complete(sample) or sample.block[4:5] != b"^", (sample.file, content)
     assert len([content for content in read if content.patient]) >= 340  # nine have only a PID-3.5 of no table
     assert sum(len(content.values) for content in read) >= 400
@@ -129,3 +133,26 @@ def test_the_reference_imaging_orders_are_read_in_full(reference_dir: Path) -> N
         assert [reason.code for reason in read.reasons] == ["D1304"]
         assert read.procedure is not None
         assert (read.procedure.system, read.procedure.code) == ("http://loinc.org", "10637-7")
+
+
+def test_the_reference_merges_and_moves_say_who_is_kept(reference_dir: Path) -> None:
+    read = {}
+    for sample in samples(reference_dir):
+        content = _read(sample)
+        if isinstance(content, MessageContent) and content.identity:
+            read[f"{sample.source}/{sample.file}"] = content.identity
+    kept = {
+        name: [(str(c.event), c.trigger, c.prior[0].value if c.prior else "", c.survivor[0].value) for c in changes]
+        for name, changes in read.items()
+    }
+    dcm4che = "dcm4che/dcm4che-assembly_src_etc_testdata_hl7_ADT^"
+    assert kept[f"{dcm4che}A40-PatientMerge.hl7"] == [("merge", "A40", "OLD_PID_1", "NEW_PID_1")]
+    assert kept[f"{dcm4che}A47-ChangePatientID.hl7"] == [("merge", "A47", "OLD_PID_1", "NEW_PID_1")]
+    assert kept["linuxforhealth/HL7MergeFHIRConversionTest_003_ADT_A40.hl7"] == [
+        ("merge", "A40", "MR2", "MR1"),
+        ("merge", "A40", "MR4", "MR3"),
+    ]
+    assert kept["linuxforhealth/FHIRConverterTest_004_ADT_A18.hl7"] == [("merge", "A18", "000010510", "000010004")]
+    assert kept["hapi/CheckParticularsTest_001_ADT_A34.hl7"] == [("merge", "A34", "220064212", "21122112")]
+    events = {change.trigger for changes in read.values() for change in changes}
+    assert events >= {"A11", "A18", "A27", "A29", "A34", "A40", "A41", "A47"}

@@ -71,6 +71,7 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/health/live", {}, 200),
     ("GET", "/health/ready", {}, 200),
     ("GET", "/metrics", {}, 200),
+    ("GET", "/holds", {"headers": {"Accept": "application/json"}}, 200),
     ("GET", "/fhir/metadata", {}, 200),
     ("GET", "/fhir/Observation", {}, 200),
     ("GET", "/fhir/Observation?_count=1", {}, 200),
@@ -113,7 +114,7 @@ def test_a_real_answer_has_the_documented_form(
 
 def test_a_refusal_without_token_has_the_documented_form() -> None:
     with serving(services(token="secret")) as url:
-        for path in ("/health/ready", "/metrics", "/fhir/metadata", "/fhir/Patient", REPORT, "/cds-services"):
+        for path in ("/health/ready", "/metrics", "/holds", "/fhir/metadata", "/fhir/Patient", REPORT, "/cds-services"):
             response = httpx.get(url + path)
             assert response.status_code == 401
             _check("GET", path, response)

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from cds.errors import ConfigurationError
 from cds.store import schema
 from cds.store.engine import open_app
-from cds.store.reports import put
+from cds.store.publishing import put
 from cds.store.resources import SqlResourceStore
 from cds.store.tables import AppBase, InboxBase
 from tests.contract.memory_store import Commit

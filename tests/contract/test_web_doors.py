@@ -16,6 +16,8 @@ from tests.contract.web_peer import SERVICE, services, serving
 TOKEN = "correct horse battery staple"
 NAME = "Unmistakable"
 ORIGIN = "https://ehr.example"
+#: Liveness, and the page whose address is a secret.
+OPEN = ("/health/live", "/critical/x")
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 
 
@@ -36,7 +38,7 @@ def _addresses() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(("method", "path"), [a for a in _addresses() if a[1] != "/health/live"])
+@pytest.mark.parametrize(("method", "path"), [a for a in _addresses() if a[1] not in OPEN])
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"]
 )
@@ -136,6 +138,13 @@ def test_readiness_names_what_fails() -> None:
         response = httpx.get(f"{url}/health/ready")
     assert response.status_code == 503
     assert response.json()["probes"][1] == {"name": "disk", "ok": False, "detail": "less than 256 MiB are free"}
+
+
+def test_what_alarms_is_told_and_is_no_outage() -> None:
+    with serving(services(banner=("HL7 LAB|HOSP: last message 47 min ago, normally every 2 min",))) as url:
+        response = httpx.get(f"{url}/health/ready")
+    assert response.status_code == 200
+    assert response.json()["alarms"] == ["HL7 LAB|HOSP: last message 47 min ago, normally every 2 min"]
 
 
 def test_metrics_count_requests_by_rule_never_by_address() -> None:

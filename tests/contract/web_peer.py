@@ -17,6 +17,8 @@ from adapters.fhir.capability import capability
 from adapters.fhir.outcome import operation_outcome
 from adapters.fhir.report import resources
 from cds import logs
+from cds.domain.critical import CriticalResult
+from cds.domain.hold import Hold, HoldKind
 from cds.domain.resource import NewResource
 from cds.errors import InvalidResource, NotFound, PreconditionFailed, Unavailable
 from cds.services import Json, Probe, Services
@@ -30,6 +32,7 @@ BASE = "https://sightline.example"
 SERVICE = "imaging-findings"
 FIRST = datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC)
 SECOND = datetime(2026, 3, 6, 10, 11, 12, tzinfo=UTC)
+HELD = Hold("0badcafe", HoldKind.MATCH_IN_DOUBT, "it is in doubt", FIRST, study_instance_uid="1.2")
 CARD: Json = {"summary": "Emphysema", "indicator": "info", "source": {"label": "Sightline"}}
 
 
@@ -69,11 +72,21 @@ def call_service(service_id: str, body: Mapping[str, object]) -> Json:
     return {"cards": [CARD]}
 
 
+def _no_critical(token: str) -> CriticalResult:
+    raise NotFound("there is no such critical result")
+
+
+def _take(body: Mapping[str, object]) -> None:
+    """A Communication that answers one of ours."""
+
+
 def services(
     resource_store: MemoryResourceStore | None = None,
     *,
     token: str | None = None,
     probes: tuple[Probe, ...] = (Probe("database", True),),
+    waiting: tuple[Hold, ...] = (HELD,),
+    banner: tuple[str, ...] = ("LAB|HOSP is silent",),
 ) -> Services:
     """Services as bootstrap builds them, over a store in memory."""
     return Services(
@@ -86,6 +99,12 @@ def services(
         searchset=searchset,
         outcome=operation_outcome,
         probes=lambda: probes,
+        holds=lambda: waiting,
+        banner=lambda: banner,
+        critical=_no_critical,
+        acknowledge_critical=lambda token, by: _no_critical(token),
+        acknowledge_communication=_take,
+        file_final_report=lambda body: True,
         token=token,
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cds import bootstrap, logs
+from cds.bootstrap.line import worker as build
 from cds.clock import SystemClock
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.line import Line
@@ -43,7 +44,7 @@ def worker(settings: Settings) -> None:
     runtime = Runtime("cpu")
     runtime.start()
     held = bootstrap.stores(settings, durable=True)
-    running = bootstrap.worker(settings, held, runtime)
+    running = build(settings, held, runtime)
     running.steps = mortal(settings.data_dir)
     running.start()
     heartbeat = Heartbeat(held.database, SystemClock(), "worker-0")

@@ -72,6 +72,13 @@ class Orthanc:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
             return json.load(response)
 
+    def file(self, instance: str) -> bytes:
+        """An instance as a DICOM file, by Orthanc's own id."""
+        url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/file"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            content: bytes = response.read()
+        return content
+
     def post(self, path: str, body: bytes) -> object:
         """POST to its REST interface."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", body)

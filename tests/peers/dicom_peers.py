@@ -21,7 +21,7 @@ from adapters.dicom.files import InstanceFiles
 from adapters.dicom.phantom import write_ct_series
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.volume import LocalImages
-from cds.domain.imaging import InstanceHeader, SeriesSummary, StoredInstance, VolumeRef
+from cds.domain.imaging import InstanceHeader, RejectionNote, SeriesSummary, StoredInstance, VolumeRef
 from cds.ports import InstanceIndex
 from cds.settings import DicomLimits
 
@@ -50,9 +50,10 @@ class FixedClock:
 
 @dataclass
 class MemoryIndex:
-    """InstanceIndex as its port says: first come is "new", same content "duplicate", other content "conflict"."""
+    """InstanceIndex as its port says: "new", "duplicate" of one of them, else "header" or "conflict" by the pixels."""
 
     instances: list[StoredInstance] = field(default_factory=list)
+    notes: list[RejectionNote] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     consumed: list[bool] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -62,12 +63,18 @@ class MemoryIndex:
             uid = instance.header.sop_instance_uid
             same = [known for known in self.instances if known.header.sop_instance_uid == uid]
             repeated = any(known.sha256 == instance.sha256 for known in same)
-            outcome = "duplicate" if repeated else "conflict" if same else "new"
+            alike = any(known.pixels_sha256 == instance.pixels_sha256 for known in same)
+            outcome = "duplicate" if repeated else "header" if alike else "conflict" if same else "new"
             if outcome != "duplicate":
                 self.instances.append(instance)
                 self.consumed.append(consumed)
             self.outcomes.append(outcome)
             return outcome
+
+    def reject(self, note: RejectionNote, *, received_at: datetime) -> int:
+        with self.lock:
+            self.notes.append(note)
+            return len(note.sop_instance_uids)
 
 
 def consumes_ct(header: InstanceHeader) -> bool:

@@ -19,6 +19,7 @@ from cds.domain.message import RecordStatements, RecordValue, Searched, Statemen
 from cds.domain.recommendation import Case
 from cds.domain.report import Audience, Decision, Release, Report
 from cds.domain.revision import Revision, Work
+from cds.domain.story import Withdrawn
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 TODAY = NOW.date()
@@ -166,6 +167,7 @@ class Reports:
 
     by_patient: dict[Identifier, tuple[Report, ...]] = field(default_factory=dict)
     owner: dict[Identifier, str] = field(default_factory=lambda: {MRN: "patient-1"})
+    withdrawn: dict[Identifier, tuple[Withdrawn, ...]] = field(default_factory=dict)
 
     def latest_of_patient(self, patient: Identifier) -> tuple[Report, ...]:
         """The port."""
@@ -174,6 +176,14 @@ class Reports:
     def knows_patient(self, patient: Identifier) -> bool:
         """The port."""
         return patient in self.by_patient
+
+    def withdrawn_of_patient(self, patient: Identifier, since: datetime) -> tuple[Withdrawn, ...]:
+        """The port."""
+        return tuple(one for one in self.withdrawn.get(patient, ()) if one.at >= since)
+
+    def survivor(self, patient_id: str) -> str:
+        """The port."""
+        return patient_id
 
     def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
         """The port."""

@@ -12,7 +12,8 @@ from cds.domain.coding import Quantity
 from cds.domain.identity import Identifier
 from cds.domain.message import RecordStatements
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome
-from cds.domain.report import Release, Report
+from cds.domain.report import Audience, Release, Report
+from cds.domain.story import Withdrawn
 from cds.hooks import CardsShown, HookContext
 from cds.pathways import evaluate
 from tests.unit.clinical import (
@@ -51,8 +52,8 @@ class Desk:
     prefetched: RecordStatements = field(default_factory=RecordStatements)
     who: Any = field(default_factory=lambda: patient(id=None))
     evaluate: Callable[[Case], tuple[PathwayOutcome, ...]] = only_emphysema
-    advisory: bool = True
     release: Callable[[Report], Release] = lambda stored: stored.decision.release
+    withdrawn: tuple[Withdrawn, ...] = ()
     owner: dict[Identifier, str] = field(default_factory=lambda: {MRN: "patient-1"})
     day: date = TODAY
     shown: list[CardsShown] = field(default_factory=list)
@@ -60,13 +61,13 @@ class Desk:
     def context(self) -> HookContext:
         """What the service is given."""
         return HookContext(
-            reports=Reports({MRN: self.reports}, self.owner),
+            reports=Reports({MRN: self.reports}, self.owner, {MRN: self.withdrawn}),
             record=Records(self.held),
             read_patient=lambda _: self.who,
             read_statements=lambda _: self.prefetched.statements,
-            evaluate=self.evaluate,
-            model_is_advisory=lambda _: self.advisory,
-            release=self.release,
+            evaluate=lambda case, _: self.evaluate(case),
+            view=lambda stored: stored if self.release(stored).allows(Audience.REFERRAL) else None,
+            withheld=lambda stored: self.release(stored).withheld,
             clock=StillClock(day=self.day),
             public_url="https://sightline.example",
             site_options={"emphysema.laa_950_percent": "10"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -19,7 +20,9 @@ from pydantic_core import PydanticUndefined
 
 from cds import __version__, metrics, pathways
 from cds.cli import app
+from cds.domain.hold import Action, HoldKind
 from cds.settings import Settings
+from cds.watch import AlarmKind
 from models import registry
 
 ROOT = Path(__file__).parents[2]
@@ -93,10 +96,11 @@ def test_operations_names_no_setting_that_does_not_exist() -> None:
         assert named <= known | {"CDS_REFERENCE_DIR"}, document.name
 
 
-@pytest.mark.parametrize(
-    "metric", [m for m in vars(metrics).values() if isinstance(m, metrics.Counter | metrics.Histogram)]
-)
-def test_every_metric_stands_in_operations_with_its_labels(metric: metrics.Counter | metrics.Histogram) -> None:
+Metric = metrics.Counter | metrics.Histogram | metrics.Gauge
+
+
+@pytest.mark.parametrize("metric", [m for m in vars(metrics).values() if isinstance(m, Metric)])
+def test_every_metric_stands_in_operations_with_its_labels(metric: Metric) -> None:
     row = next((line for line in OPERATIONS.splitlines() if line.startswith(f"| `{metric.name}` |")), "")
     assert all(label in row for label in metric.labels)
     assert row
@@ -105,6 +109,25 @@ def test_every_metric_stands_in_operations_with_its_labels(metric: metrics.Count
 @pytest.mark.parametrize("command", list(_commands(typer.main.get_command(app), "cds")))
 def test_every_command_stands_in_operations(command: str) -> None:
     assert re.search(rf"`{command}[` ]", OPERATIONS)
+
+
+def test_the_tables_of_the_lifecycle_are_those_that_the_code_has() -> None:
+    spec = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
+    assert spec
+    assert spec.loader
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    lifecycle = (DOCS / "lifecycle.md").read_text()
+    assert tables.rendered(lifecycle) == lifecycle, "run .venv/bin/python docs/tables.py"
+    assert set(tables.KINDS) == set(HoldKind)
+    assert set(tables.MEANINGS) == set(Action)
+    with pytest.raises(ValueError, match="events"):
+        tables.rendered("no marks")
+
+
+@pytest.mark.parametrize("kind", list(AlarmKind))
+def test_every_alarm_stands_in_the_lifecycle(kind: AlarmKind) -> None:
+    assert f"| `{kind.value}` |" in (DOCS / "lifecycle.md").read_text()
 
 
 def test_every_model_has_a_card_that_names_its_version() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from cds.domain.recommendation import NothingToSay
 from cds.domain.report import Audience, Release
 from tests.unit.fhir_samples import ADVICE, bodies, emitted, report
 
@@ -26,27 +25,23 @@ def test_the_findings_stay() -> None:
     assert "Low attenuation area below -950 HU: 12.5 %" in body["conclusion"]
 
 
-def test_the_conclusion_says_that_recommendations_are_withheld_and_why() -> None:
-    [body] = bodies(report(release=CLOSED), "DiagnosticReport")
-    assert body["conclusion"].splitlines()[-1] == f"Recommendations are withheld: {WAITS}."
-    [body] = bodies(report(release=Release(frozenset(), ("held: two patients",))), "DiagnosticReport")
-    assert body["conclusion"].splitlines()[-1] == "Recommendations are withheld: held: two patients."
+def test_the_conclusion_says_why_there_is_no_recommendation_whether_or_not_there_would_be_one() -> None:
+    for advice in ((ADVICE,), ()):
+        [body] = bodies(report(advice=advice, release=CLOSED), "DiagnosticReport")
+        assert body["conclusion"].splitlines()[-1] == f"No recommendation is given yet: {WAITS}."
 
 
-def test_nothing_is_called_withheld_where_there_is_nothing_or_no_reason() -> None:
-    quiet = (NothingToSay("emphysema", "no emphysema"),)
-    for said in (
-        report(),
-        report(advice=(), release=CLOSED),
-        report(advice=quiet, release=CLOSED),
-        report(release=Release(frozenset())),
-    ):
+def test_reasons_that_are_not_about_referral_are_not_told() -> None:
+    shadow = Release(frozenset({Audience.EHR}), ("secret_model: the model is in shadow mode at this site",))
+    for said in (report(), report(release=shadow), report(release=Release(frozenset()))):
         [body] = bodies(said, "DiagnosticReport")
-        assert "withheld" not in body["conclusion"]
+        assert "No recommendation" not in body["conclusion"]
+        assert "secret_model" not in body["conclusion"]
 
 
 def test_what_is_released_to_referral_is_told() -> None:
-    open_to_referral = Release(frozenset({Audience.REFERRAL}), (f"ehr: {WAITS}",))
+    open_to_referral = Release(frozenset({Audience.REFERRAL}), (f"ehr: {WAITS}", f"referral: {WAITS}"))
     [body] = bodies(report(advice=(ADVICE,), release=open_to_referral), "DiagnosticReport")
     assert "Recommendation: Spirometry" in body["conclusion"]
+    assert "No recommendation" not in body["conclusion"]
     assert len(bodies(report(release=open_to_referral), "RiskAssessment")) == 1

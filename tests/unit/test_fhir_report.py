@@ -18,6 +18,7 @@ from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.identity import Patient
 from cds.domain.recommendation import NothingToSay
 from cds.domain.report import Report
+from cds.domain.verification import Agreement, Verdict
 from cds.errors import InvalidResource
 from tests.unit.fhir_samples import (
     DENSITY,
@@ -34,6 +35,7 @@ from tests.unit.fhir_samples import (
     emitted,
     report,
 )
+from tests.unit.opinions import compared, verified
 
 #: R4 value sets with a required binding, which the models do not enforce.
 REQUIRED = {
@@ -56,6 +58,7 @@ TARGETS = {
     ("Observation", "derivedFrom"): {"DocumentReference", "ImagingStudy", "Media", "Observation"},
     ("Observation", "subject"): {"Patient", "Group", "Device", "Location"},
     ("RiskAssessment", "subject"): {"Patient", "Group"},
+    ("Provenance", "who"): {"Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Device", "Organization"},
 }
 
 
@@ -74,6 +77,8 @@ def variants() -> list[Report]:
         report(match=UNMATCHED, patient=None, advice=()),
         report(study=replace(STUDY, study_date=None)),
         report(patient=Patient((), id=PATIENT_ID)),
+        replace(verified(report(), Verdict.CORRECTED), episode=3),
+        compared(report(), Agreement.DISCORDANT),
     ]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from adapters.fhir.report import withdrawn
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
-from tests.unit.fhir_samples import PATIENT, PATIENT_ID, UNMATCHED, bodies, emitted, report
+from cds.domain.matching import Match, MatchState
+from tests.unit.fhir_samples import PATIENT, PATIENT_ID, PUBLIC_ID, UNMATCHED, bodies, emitted, report
 
 
 class TestWithoutAPatient:
@@ -31,6 +32,30 @@ class TestWithoutAPatient:
     def test_a_patient_whom_the_store_has_not_named_is_a_mistake(self) -> None:
         with pytest.raises(ValueError, match="wants an id"):
             emitted(report(patient=replace(PATIENT, id=None)))
+
+
+class TestDetached:
+    """The order was cancelled after the images came: whose they are is known, which order they belong to is not."""
+
+    def test_the_patient_is_named_and_no_order(self) -> None:
+        cancelled = Match(MatchState.DETACHED, ("the order was cancelled",), None, PATIENT_ID)
+        [body] = bodies(report(match=cancelled, advice=()), "DiagnosticReport")
+        assert body["subject"] == {"reference": f"Patient/{PATIENT_ID}"}
+        assert "basedOn" not in body
+        assert "Not attached to an order: the order was cancelled." in body["conclusion"]
+
+
+class TestEpisode:
+    """Another patient gets resources of their own: what was another's is never updated into theirs."""
+
+    def test_nothing_but_the_device_keeps_its_id(self) -> None:
+        first, second = emitted(report()), emitted(replace(report(), episode=2))
+        kept = {(r.type, r.id) for r in first} & {(r.type, r.id) for r in second}
+        assert {kind for kind, _ in kept} == {"Device", "Patient"}
+
+    def test_the_report_has_a_number_of_its_own(self) -> None:
+        [body] = bodies(replace(report(), episode=2), "DiagnosticReport")
+        assert body["identifier"] == [{"system": "urn:sightline:report", "value": f"{PUBLIC_ID}.2"}]
 
 
 class TestPatient:

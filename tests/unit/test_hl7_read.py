@@ -87,13 +87,11 @@ def test_training_and_debugging_are_marked(mode: str, test: bool) -> None:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("ADT^A40", "merge is not applied yet"),
-        ("ADT^A34", "merge is not applied yet"),
-        ("ADT^A18", "merge is not applied yet"),
-        ("ADT^A47", "merge is not applied yet"),
-        ("ADT^A45", "move is not applied yet"),
-        ("ADT^A37", "link is not applied yet"),
-        ("ADT^A23", "deletion is not applied yet"),
+        ("ADT^A17", "bed management is not read"),
+        ("ADT^A46", "an external or alternate patient identifier (PID-2, PID-4) names nobody here"),
+        ("ADT^A51", "an alternate visit identifier (PV1-50) files nothing here"),
+        ("ADT^A12", "no exam depends on a transfer, discharge, absence or tracking that is cancelled"),
+        ("ADT^A13", "no exam depends on a transfer, discharge, absence or tracking that is cancelled"),
         ("SIU^S12", "messages of this type are not read"),
         ("ORU^R40", "of ORU only R01 is read"),
     ],

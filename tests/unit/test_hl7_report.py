@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
@@ -13,26 +15,31 @@ from hypothesis import strategies as st
 
 from adapters.hl7.message import Message, Segment
 from adapters.hl7.proof import UnreadableMessage, prove
-from adapters.hl7.report import DISCLAIMER, OruSink, oru
+from adapters.hl7.report import DISCLAIMER, Envelope, OruSink, oru, retraction
 from adapters.hl7.result import quantity
+from cds.destinations import MllpDestination
 from cds.domain.coding import Quantity
+from cds.domain.finding import Findings
+from cds.domain.identity import Patient
+from cds.domain.matching import Match, MatchState
 from cds.domain.recommendation import NothingToSay
-from cds.domain.report import Report
+from cds.domain.report import Audience, Report
+from cds.domain.verification import Agreement, Verdict
 from cds.errors import InvalidInput
-from cds.settings import MllpDestination
 from tests.contract.hl7_reports import advice, patient, report
+from tests.unit.clinical import StillClock
+from tests.unit.opinions import compared, verified
+
+ENVELOPE = Envelope("M1", "SIGHTLINE", "CLINIC", "EHR", "SITE", "Europe/Berlin")
+AT = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 
 
-def _oru(said: Report) -> bytes:
-    return oru(
-        said,
-        message_control_id="M1",
-        sending_application="SIGHTLINE",
-        sending_facility="CLINIC",
-        receiving_application="EHR",
-        receiving_facility="SITE",
-        time_zone="Europe/Berlin",
-    )
+def _oru(said: Report, earlier: Report | None = None) -> bytes:
+    return oru(said, ENVELOPE, earlier=earlier)
+
+
+def _retraction(said: Report, reason: str = "it was of another patient") -> bytes:
+    return prove(retraction(said, ENVELOPE, reason=reason, at=AT))
 
 
 def _peer(block: bytes) -> PeerMessage:
@@ -170,3 +177,131 @@ def test_a_block_that_another_library_cannot_read_back_is_not_sent() -> None:
         prove(_oru(report()).replace(b"\rOBR|", b"\rOBR|1\rPID|", 1))
     with pytest.raises(UnreadableMessage):
         prove(b"no message")
+
+
+def test_what_a_radiologist_said_is_a_note_and_the_value_stays_the_models() -> None:
+    block = Message(_oru(verified(report(), Verdict.CORRECTED)))
+    first = block.first("OBX")
+    assert [first.raw(n) for n in (5, 11)] == ["14.25", "P"]
+    assert block.first("OBR").raw(25) == "P"
+    notes = [note.text(3) for note in block.all("NTE")]
+    assert "A radiologist (dr.grey) corrected this finding on 2026-03-06 07:45 UTC to 9.5 %: motion." in notes
+
+
+def test_how_a_finding_stands_to_the_radiologists_report_is_a_note_that_quotes_nothing() -> None:
+    block = prove(_oru(compared(report(), Agreement.DISCORDANT)))
+    notes = [note.text(3) for note in Message(block).all("NTE")]
+    assert "Contradicted by the radiologist's report of 2026-03-05: the report codes it as absent." in notes
+    assert b"Unmistakable" not in block
+
+
+def test_a_report_under_another_patient_has_a_filler_number_of_its_own() -> None:
+    assert Message(_oru(replace(report(), episode=2))).first("OBR").raw(3) == "SL-k3v9.2^SIGHTLINE"
+
+
+def test_an_order_that_was_cancelled_is_not_named_by_any_number() -> None:
+    block = _oru(replace(report(), match=Match(MatchState.DETACHED, ("the order was cancelled",), None, "p")))
+    obr = Message(block).first("OBR")
+    assert [obr.raw(n) for n in (2, 18, 29)] == ["", "", ""]
+    assert not [number for number in (b"ACC1", b"P-1", b"F-1") if number in block]
+    assert Message(block).first("PID").raw(3) == "4711^^^CLINIC~9^^^OTHER"
+
+
+def test_images_that_belong_to_nobody_are_sent_to_no_chart_even_where_a_patient_is_at_hand() -> None:
+    with pytest.raises(InvalidInput):
+        _oru(replace(report(), match=Match(MatchState.UNMATCHED, ("no accession number",))))
+
+
+class TestRetraction:
+    """Table 0085 W, table 0123 X, under our own number alone."""
+
+    def test_every_observation_of_the_report_is_posted_as_wrong_without_its_value(self) -> None:
+        told, gone = (Message(block).all("OBX") for block in (_oru(report()), _retraction(report())))
+        assert [(obx.raw(3), obx.raw(4)) for obx in gone] == [(obx.raw(3), obx.raw(4)) for obx in told]
+        assert {tuple(obx.raw(n) for n in (2, 5, 6, 11)) for obx in gone} == {("ST", "withdrawn", "", "W")}
+
+    def test_nothing_of_what_was_said_is_said_again(self) -> None:
+        text = _retraction(report()).decode()
+        assert not [
+            said for said in ("14.25", "not detected", "Spirometry,", "30 (2026", "Emphysema was") if said in text
+        ]
+
+    def test_it_names_the_patient_of_the_wrong_report_and_its_number_and_neither_order_nor_exam(self) -> None:
+        told, gone = Message(_oru(report())), Message(_retraction(report()))
+        assert gone.first("PID").raw(3) == told.first("PID").raw(3)
+        assert gone.first("OBR").raw(3) == told.first("OBR").raw(3)
+        assert [gone.first("OBR").raw(n) for n in (2, 18, 25, 29)] == ["", "", "X", ""]
+        assert gone.all("ORC") == []
+
+    def test_it_is_younger_than_the_report_and_says_why_in_words(self) -> None:
+        gone = Message(_retraction(report()))
+        assert (gone.first("MSH").raw(7), gone.first("OBR").raw(22)) == ("20261103130000+0100",) * 2
+        assert gone.all("NTE")[0].text(3) == (
+            "Withdrawn: it was of another patient. Disregard the earlier AI analysis under this number."
+        )
+
+    def test_hl7apy_reads_it(self) -> None:
+        peer = _peer(_retraction(report()))
+        assert {obx.obx_11.to_er7() for obx in peer.obx} == {"W"}
+
+    @pytest.mark.parametrize("reason", ["a\rOBX|9||||||||||F", "|^~\\&", "x\x0b\x1c\r"])
+    def test_no_reason_injects_a_segment(self, reason: str) -> None:
+        ours = [segment.name for segment in Message(_retraction(report(), reason))]
+        assert ours == [segment.name for segment in Message(_retraction(report()))]
+
+    def test_the_sink_stamps_it_with_its_own_clock(self) -> None:
+        sink = _sink(StillClock(AT))
+        block = Message(sink.retract(report(), "d", "wrong patient"))
+        assert block.first("MSH").raw(7) == "20261103120000+0000"
+        assert block.first("OBX").raw(11) == "W"
+
+
+class TestEarlier:
+    """What a later version does not say any more does not stand at the destination either."""
+
+    def test_it_is_posted_as_wrong_beside_what_stands(self) -> None:
+        outcome = report().outcomes[0]
+        assert isinstance(outcome, Findings)
+        fewer = replace(report(version=2), outcomes=(replace(outcome, findings=outcome.findings[:2]),))
+        said = Message(prove(_oru(fewer, report()))).all("OBX")
+        status = {(obx.text(3, 1), obx.raw(4)): obx.raw(11) for obx in said}
+        assert status["LAA950", "laa_950"] == "P"
+        assert (status["30526-8", "calcium"], status["ct_bone", "ct_bone"]) == ("W", "W")
+        assert len(status) == len(said) == len(_observations(report()))
+
+    def test_nothing_is_withdrawn_where_nothing_is_gone_or_it_was_another_patients(self) -> None:
+        same = report(version=2)
+        assert _oru(same, report()) == _oru(same)
+        other = replace(report(), episode=2, outcomes=report().outcomes[:1])
+        assert _oru(other, report()) == _oru(other)
+
+
+class TestSink:
+    """Whose eyes, and production or test."""
+
+    @pytest.mark.parametrize("processing", ["T", "D"])
+    def test_a_test_report_goes_to_a_test_destination_under_its_own_processing_id(
+        self, processing: Literal["T", "D"]
+    ) -> None:
+        to = MllpDestination(host="127.0.0.1", port=1, processing=processing, audience=Audience.RADIOLOGIST)
+        sink = OruSink("test", to, facility="CLINIC", time_zone="UTC")
+        who = patient()
+        ours = Patient(tuple(i.in_test() for i in who.identifiers), who.name)
+        block = Message(sink.encode(replace(report(who=ours), test=True), "d"))
+        assert block.first("MSH").raw(11) == processing
+        assert block.first("PID").raw(3) == "9^^^OTHER~4711^^^CLINIC"
+        assert (sink.audience, sink.production, sink.made(b"")) == (Audience.RADIOLOGIST, False, ())
+        with pytest.raises(InvalidInput):
+            sink.encode(report(), "d")
+
+    def test_a_production_destination_takes_no_test_report(self) -> None:
+        assert _sink().production
+        with pytest.raises(InvalidInput):
+            _sink().encode(replace(report(), test=True), "d")
+        with pytest.raises(InvalidInput):
+            _sink().retract(replace(report(), test=True), "d", "void")
+
+
+def _sink(clock: StillClock | None = None) -> OruSink:
+    to = MllpDestination(host="127.0.0.1", port=1)
+    return OruSink("ehr", to, facility="CLINIC", time_zone="UTC", clock=clock)

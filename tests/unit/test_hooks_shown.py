@@ -14,6 +14,8 @@ from cds.domain.ehr import Unknown
 from cds.domain.identity import Identifier, Sex
 from cds.domain.recommendation import Case, NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Release
+from cds.domain.story import Withdrawn
+from cds.domain.verification import FindingRef, Verdict, Verification
 from cds.hooks import CardsShown
 from tests.unit.clinical import (
     DAILY,
@@ -100,20 +102,39 @@ def test_a_report_that_is_not_released_to_referral_makes_no_card_and_tells_the_t
     withheld = Release(frozenset({Audience.RADIOLOGIST}), ("referral: waits for a radiologist's verification",))
     desk = Desk(reports=(report(withheld),))
     assert desk.call() == []
-    assert desk.shown == [CardsShown("imaging-findings", STUDY_UID, 0, withheld.withheld)]
+    assert [(s.study_instance_uid, s.cards, s.suppressed) for s in desk.shown] == [(STUDY_UID, 0, withheld.withheld)]
 
 
 def test_the_release_of_now_counts_and_not_the_one_that_was_stored() -> None:
     closed = Release(frozenset({Audience.RADIOLOGIST}), ("referral: the release matrix never lets it go there",))
     desk = Desk(release=lambda _: closed)
     assert desk.call() == []
-    assert desk.shown == [CardsShown("imaging-findings", STUDY_UID, 0, closed.withheld)]
+    assert [(s.study_instance_uid, s.cards, s.suppressed) for s in desk.shown] == [(STUDY_UID, 0, closed.withheld)]
 
 
-def test_a_model_that_was_switched_off_since_makes_no_card() -> None:
-    desk = Desk(advisory=False)
+def test_whoever_opens_a_patient_is_told_that_a_result_which_was_shown_there_is_another_patients() -> None:
+    told = Withdrawn(STUDY_UID, date(2026, 11, 2), NOW - timedelta(days=1))
+    [card] = Desk(reports=(), withdrawn=(told,)).call()
+    assert card["summary"] == "Withdrawn: the AI result of images of 2026-11-02 that was shown here does not hold"
+    assert card["indicator"] == "warning"
+    assert Desk(reports=(), withdrawn=(replace(told, at=NOW - timedelta(days=91)),)).call() == []
+
+
+def test_a_card_says_what_the_radiologist_said_of_the_finding() -> None:
+    ref = FindingRef(STUDY_UID, 1, "ct_lung_density", "0.1.0", "laa_950")
+    confirmed = Verification(ref, Verdict.CONFIRMED, "Dr Who", "radiologist", NOW)
+    [card] = Desk(reports=(replace(report(), verifications=(confirmed,)),)).call()
+    assert "confirmed by a radiologist on" in card["detail"]
+    assert "Dr Who" not in card["detail"]
+
+
+def test_pathways_rest_on_the_radiologists_value_and_not_on_a_rejected_finding() -> None:
+    ref = FindingRef(STUDY_UID, 1, "ct_lung_density", "0.1.0", "laa_950")
+    corrected = Verification(ref, Verdict.CORRECTED, "Dr Who", "radiologist", NOW, corrected=Quantity(2.0, "%"))
+    desk = Desk(reports=(replace(report(), verifications=(corrected,)),))
     assert desk.call() == []
-    assert desk.shown[0].suppressed == ("no model of this report is in advisory mode now",)
+    rejected = Desk(reports=(replace(report(), verifications=(replace(corrected, verdict=Verdict.REJECTED),)),))
+    assert rejected.call() == []
 
 
 def test_a_study_that_no_model_could_evaluate_makes_no_card() -> None:

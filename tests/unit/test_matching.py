@@ -62,7 +62,7 @@ ROWS = {
         replace(STUDY, accession=Identifier("A1", "OTHER")), ORDER, ANNA, MatchState.UNMATCHED,
     ),
     "a reused accession number": (STUDY, replace(ORDER, requested_at=REUSED), ANNA, MatchState.UNMATCHED),
-    "a cancelled order": (STUDY, replace(ORDER, status=OrderStatus.REVOKED), ANNA, MatchState.UNMATCHED),
+    "a cancelled order": (STUDY, replace(ORDER, status=OrderStatus.REVOKED), ANNA, MatchState.DETACHED),
 }  # fmt: skip
 
 
@@ -72,7 +72,8 @@ def test_a_study_finds_its_order_only_where_everything_agrees(row: str) -> None:
     found = match(study, ((order, patient),))
     assert found.state is wanted
     assert found.reasons
-    assert (found.patient_id, found.order_id) == (("a", "o") if wanted is MatchState.MATCHED else (None, None))
+    known = {MatchState.MATCHED: ("a", "o"), MatchState.DETACHED: ("a", None)}
+    assert (found.patient_id, found.order_id) == known.get(wanted, (None, None))
 
 
 def test_open_orders_of_two_patients_under_one_accession_number_are_held() -> None:
@@ -99,3 +100,35 @@ def test_a_cancelled_duplicate_does_not_hide_the_open_order() -> None:
 
 def test_a_study_without_any_order_is_for_the_radiologist_alone() -> None:
     assert match(STUDY, ()) == Match(MatchState.UNMATCHED, ("no order has this accession number and issuer",))
+
+
+TEST_ANNA = replace(ANNA, identifiers=tuple(i.in_test() for i in ANNA.identifiers), id="ta")
+TEST_ORDER = replace(
+    ORDER, accession=Identifier("A1", "RIS").in_test(), patient=Identifier("1", "HOSP").in_test(), id="to", test=True
+)
+
+
+def test_images_find_a_test_order_by_its_numbers_as_sent() -> None:
+    found = match(STUDY, ((TEST_ORDER, TEST_ANNA),))
+    assert (found.state, found.order_id, found.patient_id) == (MatchState.MATCHED, "to", "ta")
+
+
+def test_a_production_order_wins_over_a_test_order_with_its_number() -> None:
+    assert match(STUDY, ((TEST_ORDER, TEST_ANNA), (ORDER, ANNA))).order_id == "o"
+    held = replace(ANNA, identifiers=(Identifier("2", "HOSP"),))
+    assert match(STUDY, ((TEST_ORDER, TEST_ANNA), (ORDER, held))).state is MatchState.HELD
+
+
+def test_a_cancelled_production_order_does_not_leave_its_images_to_a_test_order() -> None:
+    cancelled = replace(ORDER, status=OrderStatus.REVOKED)
+    assert match(STUDY, ((TEST_ORDER, TEST_ANNA), (cancelled, ANNA))).state is MatchState.DETACHED
+
+
+def test_a_production_order_of_another_time_leaves_its_number_to_a_test_order() -> None:
+    old = replace(ORDER, requested_at=datetime(2019, 1, 1, tzinfo=UTC))
+    assert match(STUDY, ((old, ANNA), (TEST_ORDER, TEST_ANNA))).order_id == "to"
+
+
+def test_a_test_order_must_agree_like_any_other() -> None:
+    other = replace(STUDY, patient=Identifier("2", "HOSP"))
+    assert match(other, ((TEST_ORDER, TEST_ANNA),)).state is MatchState.HELD

@@ -23,7 +23,8 @@ def run(code: str, folder: Path | None, **variables: str) -> str:
     return done.stdout
 
 
-METRICS = [value for value in vars(metrics).values() if isinstance(value, metrics.Counter | metrics.Histogram)]
+Metric = metrics.Counter | metrics.Histogram | metrics.Gauge
+METRICS = [value for value in vars(metrics).values() if isinstance(value, Metric)]
 SHOW = "print(metrics.render().decode())"
 
 
@@ -50,9 +51,19 @@ def test_a_duration_is_recorded_even_where_the_block_fails(tmp_path: Path) -> No
     assert 'sightline_step_seconds_count{step="infer"} 1.0' in run(code + SHOW, tmp_path)
 
 
+def test_of_what_several_processes_saw_the_newest_counts_and_nothing_is_added_up(tmp_path: Path) -> None:
+    for count in (3, 2):
+        run(f"metrics.HOLDS.set({count}, kind='quarantined'); metrics.FEEDS_SILENT.set({count - 1})", tmp_path)
+    shown = run(SHOW, tmp_path)
+    assert 'sightline_holds{kind="quarantined"} 2.0' in shown
+    assert "sightline_feeds_silent 1.0" in shown
+    assert "pid" not in shown
+
+
 def test_where_the_disk_has_no_room_nothing_is_counted_and_nothing_fails(tmp_path: Path) -> None:
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
     code += "metrics.HL7_MESSAGES.inc(outcome='AA')\nmetrics.HOOK_SECONDS.observe(1, service='s')\n"
+    code += "metrics.HOLDS.set(1, kind='quarantined')\n"
     assert "sightline" not in run(code + SHOW, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -74,7 +85,7 @@ def test_importing_the_metrics_does_not_import_the_library() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_no_label_can_hold_a_patient(metric: metrics.Counter | metrics.Histogram) -> None:
-    closed = {"outcome", "step", "destination", "service", "route", "method", "status"}
+def test_no_label_can_hold_a_patient(metric: Metric) -> None:
+    closed = {"outcome", "step", "destination", "service", "route", "method", "status", "kind", "state"}
     assert set(metric.labels) <= closed
     assert metric.name.startswith("sightline_")

@@ -156,6 +156,29 @@ def test_sources_of_different_reach_each_carry_their_own_date() -> None:
     assert fact == NotFoundSince(("HL7 A|B (since 2026-03-02)", "FHIR conditions (whole record)"), None)
 
 
+@pytest.mark.parametrize(
+    ("since", "sentence"),
+    [
+        (date(2026, 11, 15), f"no spirometry found in {SOURCE} (heard for 8 days only) since 2026-11-15"),
+        (date(2026, 11, 22), f"no spirometry found in {SOURCE} (heard for 1 day only) since 2026-11-22"),
+        (date(2026, 10, 24), f"no spirometry found in {SOURCE} (heard for 30 days only) since 2026-10-24"),
+        (date(2026, 10, 23), f"no spirometry found in {SOURCE} since 2026-10-23"),
+    ],
+)
+def test_a_feed_that_began_last_week_knows_little_and_says_so(since: date, sentence: str) -> None:
+    fact = assemble(patient(), record(searched=(Searched(SOURCE, since),)), now=NOW, today=TODAY)
+    absent = fact.procedure("spirometry")
+    assert isinstance(absent, NotFoundSince)
+    assert absent.sentence("spirometry") == sentence
+
+
+def test_beside_the_whole_record_a_young_feed_still_says_that_it_is_young() -> None:
+    searched = (Searched("HL7 A|B", date(2026, 11, 15)), Searched("FHIR conditions", None))
+    fact = assemble(patient(), record(searched=searched), now=NOW, today=TODAY).condition("copd")
+    young = "HL7 A|B (since 2026-11-15, heard for 8 days only)"
+    assert fact == NotFoundSince((young, "FHIR conditions (whole record)"), None)
+
+
 def test_a_source_heard_twice_reaches_as_far_as_its_longer_reach() -> None:
     searched = (Searched("HL7 A|B", date(2026, 3, 2)), Searched("HL7 A|B", date(2025, 3, 2)))
     assert assembled(searched=searched).condition("copd") == NotFoundSince(("HL7 A|B",), date(2025, 3, 2))

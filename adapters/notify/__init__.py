@@ -1,0 +1,1 @@
+"""Mail and webhooks: how people are told of critical results and alarms."""

@@ -1,0 +1,74 @@
+"""The last step of a study, and of everything else that is sent: one attempt at one destination.
+
+What may be told is looked at again before each attempt: a switch or a verdict reaches what still waits.
+"""
+
+from __future__ import annotations
+
+from cds import metrics, release
+from cds.domain.recommendation import Advice
+from cds.domain.report import Audience, Delivery, DeliveryKind, DeliveryState, Report
+from cds.domain.switch import SwitchKind
+from cds.errors import PeerFailed, PeerRefused, Unavailable
+from cds.line import Line
+from cds.ports import Channel, ReportSink
+
+#: A peer that answers AE this often (some ten minutes) gets the next report, and this one is held.
+_PEER_FAILURES = 16
+
+
+def deliver(line: Line, delivery_id: str) -> str:
+    """Step 7, one attempt at one destination: sent, refused, withheld, paused or retry; or how it had ended before."""
+    delivery = line.deliveries.delivery(delivery_id)
+    if delivery.state is not DeliveryState.PENDING:
+        return delivery.state.value
+    if line.switches.off(SwitchKind.DESTINATION, delivery.destination):
+        return "paused"
+    if delivery.kind is DeliveryKind.REPORT and (reason := _not_to_be_told(line, delivery)):
+        now = line.clock.now()
+        line.deliveries.withheld(delivery_id, reason, now)
+        line.works.again(line.works.work(delivery.work_id), f"{delivery.destination}: {reason}", now)
+        return "withheld"
+    outcome = _send(line, delivery)
+    metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
+    return outcome
+
+
+def _not_to_be_told(line: Line, delivery: Delivery) -> str:
+    """Why the destination may not have what is in a waiting report any more; empty where it may."""
+    told, sink = line.reports.of_work(delivery.work_id), line.sinks.get(delivery.destination)
+    if sink is None:
+        return ""
+    now = release.view(line.settings, line.switches, told, sink.audience, production=sink.production)
+    if now is None:
+        return "; ".join(release.decide(line.settings, line.switches, told).withheld) or "it takes no such results"
+    before = release.as_decided(told, sink.audience)
+    gone = (release.shown(before) - release.shown(now)) | (_said(before) - _said(now))
+    return f"not released any more: {', '.join(sorted(gone))}" if gone else ""
+
+
+def _said(report: Report) -> frozenset[str]:
+    """The pathways whose advice a view contains."""
+    if not report.decision.release.allows(Audience.REFERRAL):
+        return frozenset()
+    return frozenset(said.pathway for said in report.decision.outcomes if isinstance(said, Advice))
+
+
+def _send(line: Line, delivery: Delivery) -> str:
+    to: ReportSink | Channel | None = line.sinks.get(delivery.destination) or line.channels.get(delivery.destination)
+    now = line.clock.now
+    try:
+        if to is None:
+            raise Unavailable("this destination is not configured any more")
+        acknowledgment = to.send(delivery.payload)
+    except PeerRefused as error:
+        line.deliveries.refused(delivery.id, str(error), now())
+        return "refused"
+    except Unavailable as error:
+        attempts = line.deliveries.attempted(delivery.id, str(error), now())
+        if isinstance(error, PeerFailed) and attempts >= _PEER_FAILURES:
+            line.deliveries.refused(delivery.id, f"{error} (asked {attempts} times)", now())
+            return "refused"
+        return "retry"
+    line.deliveries.sent(delivery.id, acknowledgment, now())
+    return "sent"

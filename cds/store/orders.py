@@ -1,0 +1,192 @@
+"""Orders as HL7 v2 brought them, and the studies that they touch, inside the transaction of whoever asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from cds.domain import lifecycle
+from cds.domain.hold import HoldKind
+from cds.domain.identity import Identifier
+from cds.domain.lifecycle import Effect, Event
+from cds.domain.matching import dates_fit
+from cds.domain.order import OrderChange, OrderStatus, ServiceRequest, merge_order
+from cds.store import holds, timeline
+from cds.store.patients import leaf
+from cds.store.revisions import rematch
+from cds.store.tables import OrderRow, StudyRow
+from cds.store.values import dump, parse
+
+_ORDER_CAME = "the order came after the images"
+_ORDER_CHANGED = "the order changed after the images came"
+_CANCELLED = "the order was cancelled after the images came"
+
+
+@dataclass(frozen=True, slots=True)
+class FiledUnder:
+    """The patient, with everybody who is one with her, and the account and visit that a message files under."""
+
+    patient_id: str
+    tree: tuple[str, ...]
+    account: Identifier | None = None
+    visit: Identifier | None = None
+
+
+def order_of(row: OrderRow) -> ServiceRequest:
+    """The order of a row, with its id."""
+    order: ServiceRequest = parse(ServiceRequest, row.body)
+    return replace(order, id=row.id)
+
+
+def key(identifier: Identifier | None) -> str | None:
+    """How an identifier stands in a column: "value|authority"."""
+    return f"{identifier.value}|{identifier.assigner}" if identifier else None
+
+
+def apply_order(session: Session, filed: FiledUnder, change: OrderChange, now: datetime) -> tuple[set[str], str]:
+    """Apply what a message says of an order; answers the studies to match again, and why."""
+    rows = _same_orders(session, filed.tree, change.order)
+    if not rows:
+        return _new(session, filed, change, now), _ORDER_CAME
+    touched: set[str] = set()
+    for row in rows:
+        before = order_of(row)
+        after, reason = merge_order(before, change)
+        if after == before:
+            _file(session, row, filed)
+            timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
+            continue
+        _file(session, row, filed)
+        _store(session, row, after, now)
+        timeline.write(session, now, "order", f"order changed ({change.control})", order_id=row.id, detail=(reason,))
+        if after.status is OrderStatus.REVOKED and before.status is not OrderStatus.REVOKED:
+            event = _close(session, after, now)
+        else:
+            event = Event.ORDER_CHANGED
+        if lifecycle.row(event).does(Effect.MATCH_AGAIN):
+            touched |= studies_with(session, _numbers(before) | _numbers(after), test=after.test)
+    return touched, _ORDER_CHANGED
+
+
+def studies_with(session: Session, numbers: Collection[str], *, test: bool = False) -> set[str]:
+    """The studies with these accession numbers, or that a person attached to such an order.
+
+    An order of the test realm touches none that production ordered.
+    """
+    if not numbers:
+        return set()
+    if test:
+        rows = session.exec(select(OrderRow).where(col(OrderRow.accession_number).in_(numbers))).all()
+        numbers = set(numbers) - {row.accession_number for row in rows if not order_of(row).test}
+    attached = select(OrderRow.id).where(col(OrderRow.accession_number).in_(numbers))
+    theirs = sa.or_(col(StudyRow.accession_number).in_(numbers), col(StudyRow.decided_order_id).in_(attached))
+    return set(session.exec(select(StudyRow.uid).where(theirs)))
+
+
+def studies_of(session: Session, patients: Collection[str]) -> set[str]:
+    """The studies that orders of these patients touch, by accession number or because a person attached them."""
+    rows = session.exec(select(OrderRow).where(col(OrderRow.patient_id).in_(patients))).all()
+    orders = [order_of(row) for row in rows]
+    touched = set(session.exec(select(StudyRow.uid).where(col(StudyRow.decided_order_id).in_([r.id for r in rows]))))
+    for test in (False, True):
+        numbers = {order.accession.value for order in orders if order.accession and order.test is test}
+        touched |= studies_with(session, numbers, test=test)
+    return touched
+
+
+def images_of(session: Session, order: ServiceRequest) -> list[str]:
+    """The studies with the accession number and issuer of an order, made about its time."""
+    if order.accession is None:
+        return []
+    accession = order.accession.as_sent()
+    uids = studies_with(session, {accession.value}, test=order.test)
+    rows = session.exec(select(StudyRow).where(col(StudyRow.uid).in_(uids)).order_by(col(StudyRow.uid))).all()
+    return [row.uid for row in rows if row.accession_issuer == accession.assigner and dates_fit(row.study_date, order)]
+
+
+def rematch_all(session: Session, uids: Iterable[str], reason: str, now: datetime) -> None:
+    """What orders or their patient say has changed: these studies are matched again, each once."""
+    for uid in sorted(set(uids)):
+        rematch(session, uid, reason, now)
+
+
+def _new(session: Session, filed: FiledUnder, change: OrderChange, now: datetime) -> set[str]:
+    order = replace(change.order, id=str(uuid.uuid4()))
+    owner = leaf(session, order.patient) or filed.patient_id
+    row = OrderRow(
+        id=order.id or "", patient_id=owner, status=order.status.value, body="", created_at=now, updated_at=now
+    )
+    _file(session, row, filed)
+    _store(session, row, order, now)
+    timeline.write(session, now, "order", f"order received ({change.control})", order_id=row.id)
+    event = _close(session, order, now) if order.status is OrderStatus.REVOKED else Event.ORDER_AFTER_IMAGES
+    if not lifecycle.row(event).does(Effect.MATCH_AGAIN):
+        return set()
+    return studies_with(session, _numbers(order), test=order.test)
+
+
+def _close(session: Session, order: ServiceRequest, now: datetime) -> Event:
+    """An order ends: a person is asked about images that are there already and that no other order wants."""
+    images = images_of(session, order)
+    event = Event.CANCEL_AFTER_IMAGES if images else Event.CANCEL_BEFORE_IMAGES
+    title = lifecycle.row(event).title
+    timeline.write(session, now, "order", "closed", order_id=order.id, detail=(title,))
+    if lifecycle.row(event).does(Effect.ASK) and not _another_wants(session, order):
+        for uid in images:
+            hold = f"order-cancelled:{uid}:{order.id}"
+            holds.put(session, hold, HoldKind.ORDER_CANCELLED, _CANCELLED, now, study_uid=uid)
+            timeline.write(session, now, "order", "held", study_uid=uid, order_id=order.id, detail=(_CANCELLED,))
+    return event
+
+
+def _another_wants(session: Session, order: ServiceRequest) -> bool:
+    """True where another order with the same accession number, not cancelled, still wants the images."""
+    number = order.accession.value if order.accession else None
+    rows = session.exec(select(OrderRow).where(OrderRow.accession_number == number, OrderRow.id != order.id)).all()
+    others = [order_of(row) for row in rows if row.status != OrderStatus.REVOKED.value]
+    return any(other.accession == order.accession for other in others)
+
+
+def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -> Sequence[OrderRow]:
+    """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows.
+
+    A filler number finds an order whose placer number is not known, or the same.
+    """
+    placer, filler = key(order.placer_order_number), key(order.filler_order_number)
+    mine = select(OrderRow).where(col(OrderRow.patient_id).in_(tree))
+    rows: Sequence[OrderRow] = []
+    if placer:
+        rows = session.exec(mine.where(OrderRow.placer_order_number == placer)).all()
+    if not rows and filler:
+        found = session.exec(mine.where(OrderRow.filler_order_number == filler)).all()
+        rows = [row for row in found if placer is None or row.placer_order_number in (None, placer)]
+    if order.accession is None:
+        return rows
+    return [row for row in rows if row.accession_number in (None, order.accession.value)]
+
+
+def _numbers(order: ServiceRequest) -> set[str]:
+    return {order.accession.value} if order.accession else set()
+
+
+def _file(session: Session, row: OrderRow, filed: FiledUnder) -> None:
+    """What a message leaves empty is no change."""
+    row.account = key(filed.account) or row.account
+    row.visit = key(filed.visit) or row.visit
+    session.add(row)
+
+
+def _store(session: Session, row: OrderRow, order: ServiceRequest, now: datetime) -> None:
+    row.placer_order_number = key(order.placer_order_number)
+    row.filler_order_number = key(order.filler_order_number)
+    row.accession_number = order.accession.value if order.accession else None
+    row.status = order.status.value
+    row.body = dump(ServiceRequest, order)
+    row.updated_at = now
+    session.add(row)
+    session.flush()

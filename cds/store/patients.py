@@ -1,0 +1,105 @@
+"""Patients and their identifiers, read and written inside the transaction of whoever asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from cds.domain.identity import HumanName, Identifier, Patient, Sex
+from cds.store import timeline
+from cds.store.identity import canonical, merged_away, tree
+from cds.store.tables import PatientIdentifierRow, PatientRow
+
+
+def load(session: Session, patient_id: str) -> Patient:
+    """The patient who owns what is filed under an id, with what is known of the whole tree; raise KeyError.
+
+    Of name, birth date and sex the newest statement counts; one statement of death is enough.
+    """
+    rows = tree(session, patient_id)
+    if not rows:
+        raise KeyError("patient")
+    identifiers = session.exec(
+        select(PatientIdentifierRow)
+        .where(col(PatientIdentifierRow.patient_id).in_([row.id for row in rows]))
+        .order_by(col(PatientIdentifierRow.assigner), col(PatientIdentifierRow.value))
+    ).all()
+    newest = sorted(rows, key=lambda row: row.updated_at, reverse=True)  # stable: the survivor first among equals
+    named = next((row for row in newest if row.family or row.given), newest[0])
+    stated_sex = (row.sex for row in newest if row.sex != Sex.UNKNOWN.value)
+    retired = merged_away(session, [row.id for row in rows])
+    return Patient(
+        identifiers=tuple(Identifier(i.value, i.assigner) for i in identifiers if i.patient_id not in retired),
+        former=tuple(Identifier(i.value, i.assigner) for i in identifiers if i.patient_id in retired),
+        name=HumanName(named.family, named.given),
+        birth_date=next((row.birth_date for row in newest if row.birth_date), None),
+        sex=Sex(next(stated_sex, Sex.UNKNOWN.value)),
+        deceased=_deceased(rows),
+        id=rows[0].id,
+        deleted=rows[0].deleted,
+    )
+
+
+def leaf(session: Session, identifier: Identifier) -> str | None:
+    """The patient under whom an identifier is filed, merged or not."""
+    row = session.get(PatientIdentifierRow, (identifier.value, identifier.assigner))
+    return row.patient_id if row else None
+
+
+def known(session: Session, identifiers: Iterable[Identifier]) -> str | None:
+    """The patient under whom the first known of these identifiers is filed; None where nobody has any."""
+    return next((one for identifier in identifiers if (one := leaf(session, identifier)) is not None), None)
+
+
+def with_number(session: Session, value: str) -> list[str]:
+    """The patients under whom an identifier of this value is filed, whatever its authority."""
+    rows = select(PatientIdentifierRow.patient_id).where(PatientIdentifierRow.value == value)
+    return sorted(set(session.exec(rows)))
+
+
+def owners(session: Session, identifiers: Iterable[Identifier]) -> set[str]:
+    """Who owns any of these identifiers; more than one is a doubt, two of one tree are one."""
+    return {canonical(session, one) for identifier in identifiers if (one := leaf(session, identifier)) is not None}
+
+
+def upsert(session: Session, patient: Patient, now: datetime) -> tuple[str, bool]:
+    """File what a message says of a patient, under the one who owns her first known identifier.
+
+    Answers the patient's id, and whether something that matching looks at has changed.
+    """
+    patient_id, added = named(session, patient.identifiers, now)
+    row = session.get_one(PatientRow, patient_id)
+    before = (row.birth_date, row.sex, row.deceased)
+    row.family = patient.name.family or row.family
+    row.given = patient.name.given or row.given
+    row.birth_date = patient.birth_date or row.birth_date
+    row.sex = patient.sex.value if patient.sex is not Sex.UNKNOWN else row.sex
+    row.deceased = row.deceased if patient.deceased is None else patient.deceased
+    if patient.name != HumanName() or patient.birth_date or patient.sex is not Sex.UNKNOWN:
+        row.updated_at = now
+    session.add(row)
+    session.flush()
+    return row.id, added or before != (row.birth_date, row.sex, row.deceased)
+
+
+def named(session: Session, identifiers: Sequence[Identifier], now: datetime) -> tuple[str, bool]:
+    """The patient whom identifiers name, made if nobody knows her; True where one of them is new."""
+    filed = {identifier: leaf(session, identifier) for identifier in identifiers}
+    patient_id = next(filter(None, filed.values()), None)
+    if patient_id is None:
+        patient_id = str(uuid.uuid4())
+        session.add(PatientRow(id=patient_id, updated_at=now))
+        timeline.write(session, now, "patient", "first named", patient_id=patient_id)
+    new = [identifier for identifier, owner in filed.items() if owner is None]
+    for identifier in new:
+        session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=patient_id))
+    session.flush()
+    return patient_id, bool(new)
+
+
+def _deceased(rows: Sequence[PatientRow]) -> bool | None:
+    stated = {row.deceased for row in rows} - {None}
+    return any(stated) if stated else None

@@ -1,0 +1,23 @@
+"""What instances that arrive do, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.instance_contract import InstanceContract
+from tests.databases import Databases, fresh
+
+pytestmark = pytest.mark.peers
+
+
+class TestInstancesOnPostgres(InstanceContract):
+    """Every promise that the store makes on SQLite."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path, postgres_url: str) -> Iterator[Databases]:
+        """The database, emptied."""
+        with fresh(tmp_path, postgres_url) as databases:
+            yield databases
