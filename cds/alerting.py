@@ -6,7 +6,7 @@ in doubt. Nothing here counts, snoozes or waits for verification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -31,10 +31,13 @@ from cds.domain.order import ServiceRequest
 from cds.domain.report import Mode
 from cds.domain.revision import Work
 from cds.domain.switch import SwitchKind
-from cds.errors import NotFound, Unavailable
+from cds.errors import NotFound, SightlineError, Unavailable
 from cds.line import Orders, Studies, Works
+from cds.logs import get_logger
 from cds.ports import Clock, Opinions, Switches
 from cds.settings import Settings
+
+log = get_logger(__name__)
 
 CRITICALS = metrics.Counter("sightline_critical_results_total", "What became of critical results", ("event",))
 #: Whose images they are is known, whether or not the order still stands.
@@ -90,6 +93,10 @@ class AlertLine(Protocol):
         ...
 
 
+#: What the timer does with one result; answers whether it moved.
+_Move = Callable[[AlertLine, CriticalResult, datetime], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """A work and what it is about; its order says whether it is a test (MSH-11)."""
@@ -123,9 +130,26 @@ def alert(line: AlertLine, work_id: str) -> list[str]:
 
 
 def escalate(line: AlertLine, now: datetime) -> int:
-    """The timer: overdue and refused results go to the next recipient, closed ones are withdrawn; answers how many."""
-    moved = sum(_escalate(line, one, now) for one in line.criticals.due(now))
-    return moved + sum(_withdraw(line, one, now) for one in line.criticals.to_withdraw())
+    """The timer: overdue and refused results go to the next recipient, closed ones are withdrawn; answers how many.
+
+    Each by itself: one that breaks waits for a person, and the others go on.
+    """
+    moved = sum(_by_itself(line, one, now, (_escalate, _alarm)) for one in line.criticals.due(now))
+    closed = line.criticals.to_withdraw()
+    return moved + sum(_by_itself(line, one, now, (_withdraw, _hold_withdrawal)) for one in closed)
+
+
+def _by_itself(line: AlertLine, one: CriticalResult, now: datetime, moves: tuple[_Move, ...]) -> bool:
+    """Make the first of these moves that does not break; answers whether one moved it."""
+    for move in moves:
+        try:
+            return move(line, one, now)
+        except Unavailable as error:
+            log.warning("a critical result waits", work_id=one.work_id, error=type(error).__name__)
+            return False
+        except Exception as error:  # noqa: BLE001 - SAFETY section 5: one result that breaks holds up no other
+            log.error("a critical result broke", work_id=one.work_id, error=type(error).__name__)
+    return False
 
 
 def _see(line: AlertLine, work_id: str) -> _Seen:
@@ -202,6 +226,20 @@ def _escalate(line: AlertLine, due: CriticalResult, now: datetime) -> bool:
     return state is not None
 
 
+def _alarm(line: AlertLine, due: CriticalResult, now: datetime) -> bool:
+    """Tell anybody: what is known of the result is not enough to tell the next recipient."""
+    return line.criticals.escalate(due, "", now, _cannot_be_told, now) is not None
+
+
+def _hold_withdrawal(line: AlertLine, closed: CriticalResult, now: datetime) -> bool:
+    """A person tells whoever was told: what is known of the result is not enough to do it."""
+    return line.criticals.withdraw(closed, dict.fromkeys(line.criticals.told(closed.id), _cannot_be_told), now)
+
+
+def _cannot_be_told(result: CriticalResult, delivery_id: str) -> bytes:
+    raise SightlineError("what is known of it cannot be read; see the log")
+
+
 def _withdraw(line: AlertLine, closed: CriticalResult, now: datetime) -> bool:
     """Tell everybody who was told that it does not hold, as what was told: under the patient of then."""
     seen = _see(line, closed.work_id)
@@ -250,6 +288,13 @@ def _payload(line: AlertLine, seen: _Seen, route: str, now: datetime, *, withdra
             doubt="; ".join(seen.match.reasons) if seen.match.state is MatchState.HELD else "",
             withdrawn=withdrawn,
         )
-        return line.tell[route](notice, delivery_id)
+        try:
+            return line.tell[route](notice, delivery_id)
+        except SightlineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - SAFETY section 5: what one route cannot say, the next one does
+            log.error("a critical result cannot be written", work_id=seen.work.id, route=route,
+                      error=type(error).__name__)  # fmt: skip
+            raise SightlineError("its message cannot be written for this route; see the log") from None
 
     return make

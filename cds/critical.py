@@ -71,6 +71,16 @@ def find(settings: Settings, outcomes: Iterable[ModelOutcome]) -> tuple[Critical
     return tuple(sorted(filter(None, found), key=lambda one: (one.category, one.finding)))
 
 
+def unloaded(settings: Settings, outputs: Iterable[tuple[str, str, Coding]]) -> tuple[str, ...]:
+    """Findings (`model.key`) that the work group names and that alert nobody here.
+
+    Their row is not verified and the site does not name them. `outputs` are (model, key, code) of what may be found.
+    """
+    waiting = {(code.system, code.code) for one in TABLE if not one.verified for code in one.codes} - _CATEGORIES.keys()
+    named = ((f"{model}.{key}", _system_code(code)) for model, key, code in outputs)
+    return tuple(sorted({name for name, code in named if code in waiting and name not in settings.critical_findings}))
+
+
 def routes(settings: Settings, *, test: bool) -> tuple[str, ...]:
     """Who is told, in order: the first route, and who is next. A test result goes to test systems alone, and no other.
 
@@ -87,9 +97,12 @@ def following(settings: Settings, route: str, *, test: bool) -> str:
 
 
 def _critical(settings: Settings, name: str, finding: Finding) -> CriticalFinding | None:
-    system = RADLEX if finding.code.system == _RADLEX_TOO else finding.code.system
-    category = settings.critical_findings.get(name) or _CATEGORIES.get((system, finding.code.code))
+    category = settings.critical_findings.get(name) or _CATEGORIES.get(_system_code(finding.code))
     return CriticalFinding(name, finding.code.display or finding.key, category) if category else None
+
+
+def _system_code(code: Coding) -> tuple[str, str]:
+    return (RADLEX if code.system == _RADLEX_TOO else code.system, code.code)
 
 
 def _chain(settings: Settings) -> Iterator[str]:

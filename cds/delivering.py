@@ -5,6 +5,8 @@ What may be told is looked at again before each attempt: a switch or a verdict r
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cds import metrics, release
 from cds.domain.recommendation import Advice
 from cds.domain.report import Audience, Delivery, DeliveryKind, DeliveryState, Report
@@ -24,11 +26,15 @@ def deliver(line: Line, delivery_id: str) -> str:
         return delivery.state.value
     if line.switches.off(SwitchKind.DESTINATION, delivery.destination):
         return "paused"
+    if delivery.kind is DeliveryKind.REPORT and not line.works.is_current(line.works.work(delivery.work_id)):
+        return "retry"  # the study is decided again: that version says what may be told
+    now = line.clock.now()
     if delivery.kind is DeliveryKind.REPORT and (reason := _not_to_be_told(line, delivery)):
-        now = line.clock.now()
         line.deliveries.withheld(delivery_id, reason, now)
         line.works.again(line.works.work(delivery.work_id), f"{delivery.destination}: {reason}", now)
         return "withheld"
+    if not line.deliveries.begin(delivery_id, now):
+        return line.deliveries.delivery(delivery_id).state.value
     outcome = _send(line, delivery)
     metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
     return outcome
@@ -37,12 +43,14 @@ def deliver(line: Line, delivery_id: str) -> str:
 def _not_to_be_told(line: Line, delivery: Delivery) -> str:
     """Why the destination may not have what is in a waiting report any more; empty where it may."""
     told, sink = line.reports.of_work(delivery.work_id), line.sinks.get(delivery.destination)
+    said = line.opinions.verifications(told.work.study_instance_uid, told.work.revision.image)
     if sink is None:
         return ""
-    now = release.view(line.settings, line.switches, told, sink.audience, production=sink.production)
+    present = replace(told, verifications=said)
+    now = release.view(line.settings, line.switches, present, sink.audience, production=sink.production, has=True)
     if now is None:
-        return "; ".join(release.decide(line.settings, line.switches, told).withheld) or "it takes no such results"
-    before = release.as_decided(told, sink.audience)
+        return "; ".join(release.decide(line.settings, line.switches, present).withheld) or "it takes no such results"
+    before = release.as_told(told, sink.audience)
     gone = (release.shown(before) - release.shown(now)) | (_said(before) - _said(now))
     return f"not released any more: {', '.join(sorted(gone))}" if gone else ""
 

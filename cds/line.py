@@ -112,6 +112,10 @@ class Works(Protocol):
         """The doubt is gone."""
         ...
 
+    def is_current(self, work: Work) -> bool:
+        """False where the study has later revisions than the work."""
+        ...
+
     def again(self, work: Work, reason: str, now: datetime) -> None:
         """Match revision +1: the work's study is decided again."""
         ...
@@ -176,6 +180,10 @@ class Deliveries(Protocol):
 
     def delivery(self, delivery_id: str) -> Delivery:
         """One delivery."""
+        ...
+
+    def begin(self, delivery_id: str, now: datetime) -> bool:
+        """Count an attempt before it is made; False where it is not to be sent any more."""
         ...
 
     def sent(self, delivery_id: str, acknowledgment: str, now: datetime) -> None:

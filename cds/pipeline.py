@@ -27,7 +27,7 @@ from cds.domain.report import Decision, Mode, Release, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
 from cds.domain.switch import SwitchKind
-from cds.errors import NotEvaluable, Unavailable
+from cds.errors import NotEvaluable, SightlineError, Unavailable
 from cds.line import Line
 from cds.ports import FindingModel
 from cds.record import assemble
@@ -180,7 +180,11 @@ def draft(line: Line, work: Work) -> Report:
     order = line.record.order(found.order_id) if found.order_id else None
     decision: Decision | None = line.works.step(work.id, "decide", Decision)
     number = (order.accession if order else None) or study.accession
-    final = line.opinions.final_report(number, patient.id) if number and patient and patient.id else None
+    final = (
+        line.opinions.final_report(number, patient.id, made=study.started_at or study.study_date)
+        if number and patient and patient.id
+        else None
+    )
     return Report(
         work=work,
         version=0,
@@ -225,7 +229,8 @@ def report(line: Line, work_id: str) -> list[str]:
     work = line.works.work(work_id)
     found = _match(line, work_id)
     if found.state is MatchState.HELD and line.reports.latest_of_study(work.study_instance_uid) is None:
-        line.works.mark(work_id, "held", line.clock.now())
+        if line.works.step(work_id, "decide", Decision) is not None:  # the last step, not the hasty withdrawal
+            line.works.mark(work_id, "held", line.clock.now())
         return []
     encode = Encode(
         lambda final: _resources(line, final),
@@ -250,7 +255,8 @@ def _who_saw(line: Line, work: Work, destinations: int) -> str:
     # A patient or relative who looked is not named: this text goes out by mail.
     seen = dict.fromkeys(a if a.startswith("Practitioner") else a.partition("/")[0] for a in actors)
     people = f"It was seen by: {', '.join(seen)}." if seen else "Nobody is known to have seen it."
-    return f"A result was taken back at {destinations} destinations (cds why tells more: work {work.id}). {people}"
+    where = f"It is taken back at {destinations} destinations" if destinations else "No destination had it"
+    return f"A result that was told does not hold. {where} (cds why tells more: work {work.id}). {people}"
 
 
 def _active(line: Line, study: Study) -> list[FindingModel]:
@@ -318,20 +324,28 @@ def _evaluated(outcome: ModelOutcome) -> tuple[str, ...]:
 
 
 def _resources(line: Line, final: Report) -> Sequence[NewResource]:
-    seen = release.view(line.settings, line.switches, final, line.settings.fhir_audience)
+    audience = line.settings.fhir_audience
+    told = line.reports.latest_of_study(final.work.study_instance_uid)
+    has = told is not None and told.decision.release.allows(audience)
+    seen = release.view(line.settings, line.switches, final, audience, has=has)
     return line.resources(seen) if seen else ()
 
 
-def _deliveries(line: Line, final: Report, held: Mapping[str, Report]) -> list[tuple[str, str, bytes]]:
-    """What each destination may have; `held` is what it has now."""
-    found = []
+def _deliveries(line: Line, final: Report, held: Mapping[str, Report]) -> list[tuple[str, str, bytes | str]]:
+    """What each destination may have, or why it cannot be made; `held` is what it has now."""
+    found: list[tuple[str, str, bytes | str]] = []
     for name, sink in sorted(line.sinks.items()):
-        seen = release.view(line.settings, line.switches, final, sink.audience, production=sink.production)
+        production, has = sink.production, name in held
+        seen = release.view(line.settings, line.switches, final, sink.audience, production=production, has=has)
         # Without a patient only a PACS is told: it files by the images, all others by name.
-        if seen is not None and (seen.patient is not None or name in line.settings.pacs_destinations):
-            delivery_id = _delivery_id(name, final.work.id)
-            earlier = release.as_decided(held[name], sink.audience) if name in held else None
+        if seen is None or (seen.patient is None and name not in line.settings.pacs_destinations):
+            continue
+        delivery_id = _delivery_id(name, final.work.id)
+        earlier = release.as_told(held[name], sink.audience) if name in held else None
+        try:
             found.append((delivery_id, name, sink.encode(seen, delivery_id, earlier)))
+        except SightlineError as error:
+            found.append((delivery_id, name, str(error)))
     return found
 
 
@@ -341,7 +355,7 @@ def _retraction(line: Line, work_id: str, earlier: Report, destination: str, rea
     if sink is None:
         return None
     delivery_id = _delivery_id(destination, f"{work_id}/retract")
-    return delivery_id, sink.retract(release.as_decided(earlier, sink.audience), delivery_id, reason)
+    return delivery_id, sink.retract(release.as_told(earlier, sink.audience), delivery_id, reason)
 
 
 def _delivery_id(destination: str, what: str) -> str:

@@ -192,8 +192,13 @@ class Opinions(Protocol):
         """The newest verification of each finding of an image revision."""
         ...
 
-    def final_report(self, accession: Identifier, patient_id: str) -> FinalReport | None:
-        """The newest radiology report under this accession number of this patient or whoever is merged with them."""
+    def final_report(
+        self, accession: Identifier, patient_id: str, *, made: datetime | date | None = None
+    ) -> FinalReport | None:
+        """The newest radiology report under this accession number of this patient or whoever is merged with them.
+
+        `made` is when the images were: an earlier report, or one of long afterwards, is about others with their number.
+        """
         ...
 
 

@@ -71,13 +71,23 @@ def decide(settings: Settings, switches: Switches, report: Report) -> Release:
 
 
 def view(
-    settings: Settings, switches: Switches, report: Report, audience: Audience, *, production: bool = True
+    settings: Settings,
+    switches: Switches,
+    report: Report,
+    audience: Audience,
+    *,
+    production: bool = True,
+    has: bool = False,
 ) -> Report | None:
     """The report as an audience may see it now; None where it may see nothing.
 
-    A test report is seen by test sinks alone, and they see no other (SAFETY section 3, MSH-11).
+    A test report is seen by test sinks alone, and they see no other (SAFETY section 3, MSH-11). `has` is True where the
+    audience has an earlier version: what was told before its order was cancelled stays told, as it holds now.
     """
-    release = decide(settings, switches, report)
+    asked = report
+    if has and report.match.state is MatchState.DETACHED:
+        asked = replace(report, match=replace(report.match, state=MatchState.MATCHED))
+    release = decide(settings, switches, asked)
     if report.test is production or not release.allows(audience):
         return None
     said = tuple(_advice(settings, switches, report, release))
@@ -99,6 +109,15 @@ def as_decided(report: Report, audience: Audience) -> Report:
             report.decision, comparisons=tuple(c for c in report.decision.comparisons if c.finding in names)
         ),
     )
+
+
+def as_told(report: Report, audience: Audience) -> Report:
+    """The report as an audience that has it was told it. What stood after its order was cancelled may be all of it."""
+    if report.match.state is not MatchState.DETACHED:
+        return as_decided(report, audience)
+    everything = {name: frozenset({audience}) for outcome in report.outcomes for name in _names(outcome)}
+    decision = replace(report.decision, release=Release(frozenset({audience}), findings=everything))
+    return as_decided(replace(report, decision=decision), audience)
 
 
 def pathways(settings: Settings, switches: Switches, installed: Iterable[str], where: str) -> tuple[str, ...]:

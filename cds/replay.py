@@ -160,6 +160,9 @@ class _Works:
     def work(self, work_id: str) -> Work:
         return self.stored.work(work_id)
 
+    def is_current(self, work: Work) -> bool:
+        return self.stored.is_current(work)
+
     def outcomes(self, work: Work) -> tuple[ModelOutcome, ...]:
         return self.stored.outcomes(work)
 
@@ -219,12 +222,11 @@ class _Reports:
         """The version that the work has, or would be the next."""
         final = self._numbered(report)
         self.committed = final
-        try:
-            found = encode.deliveries(final, {})
-        except SightlineError as error:
-            self.not_encoded = (str(error),)
-        else:
-            self.sent = tuple(_would(name, DeliveryKind.REPORT, payload) for _, name, payload in found)
+        for _, name, payload in encode.deliveries(final, {}):
+            if isinstance(payload, str):
+                self.not_encoded = (*self.not_encoded, f"{name}: {payload}")
+            else:
+                self.sent = (*self.sent, _would(name, DeliveryKind.REPORT, payload))
         return _Done(final.version)
 
     def latest_of_study(self, study_uid: str) -> Report | None:

@@ -33,6 +33,8 @@ _POLL_S = 0.2
 #: study is not tried for so long.
 _ATTEMPTS, _INFERENCE_ATTEMPTS = 65, 4
 _LONGEST_RETRY_S = 60.0
+#: How long a destination that was switched on again waits at most.
+_PAUSE_S = 5.0
 _KEPT, _FORGOTTEN_AT_ONCE = timedelta(days=30), 1000
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
@@ -160,18 +162,24 @@ class Worker:
                     return "failed"
                 if said["value"] not in (None, "retry", "paused"):
                     return str(said["value"])
+                if said["value"] == "paused":
+                    DBOS.sleep(_PAUSE_S)
+                    continue
                 attempt += 1
                 DBOS.sleep(_delay_s(attempt))
 
     def _study(self, steps: Mapping[str, Step], work_id: str) -> str:
         try:
             matched = _patiently(steps["match"], work_id)
+            if matched == "held":  # what was told is taken back before anything that takes long, or breaks
+                _patiently(steps["report"], work_id)
             for model_id in _patiently(steps["retrieve"], work_id):
                 _patiently(steps["infer"], work_id, model_id, attempts=_INFERENCE_ATTEMPTS)
+                _patiently(steps["alert"], work_id)
+            _patiently(steps["alert"], work_id)
             if matched in ("matched", "detached"):
                 _patiently(steps["enrich"], work_id)
             _patiently(steps["decide"], work_id)
-            _patiently(steps["alert"], work_id)
             _patiently(steps["report"], work_id)
         except StepFailed as error:
             self.sources.outbox.fail(work_id, str(error), self.line.clock.now())

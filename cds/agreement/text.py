@@ -121,7 +121,7 @@ def _of_sentence(tokens: list[str], term: Term) -> Iterator[Said]:
     mine = {phrase.words: phrase.narrower for phrase in term.phrases}
     if not any(mention.phrase in mine for mention in mentions):
         return
-    said = _verdicts(_without_label(left, mentions), len(mentions))
+    said = _verdicts(_without_label(left, mentions), mentions)
     for mention, verdict in zip(mentions, said, strict=True):
         narrower = mine.get(mention.phrase)
         if narrower is None or (narrower and verdict in (Said.ABSENT, Said.PARTLY)):
@@ -155,16 +155,16 @@ def _without_label(left: list[str], mentions: Sequence[_Mention]) -> list[str]:
     return left[len(label) + 1 :] if label and set(label) <= words.PARTS else left
 
 
-def _verdicts(left: list[str], mentions: int) -> list[Said]:
+def _verdicts(left: list[str], mentions: Sequence[_Mention]) -> list[Said]:
     if doubt := _in_doubt(left):
-        return [doubt] * mentions
+        return [doubt] * len(mentions)
     if plain := _plain(left):
         return [plain]
     if any(not (token in words.KNOWN or token == _NAMED or token[0].isdigit()) for token in left):
-        return [Said.UNREAD] * mentions
+        return [Said.UNREAD] * len(mentions)
     cue = _denial(left)
     if cue is None:
-        return [Said.PRESENT if _asserts(left) else Said.UNREAD] * mentions
+        return [Said.PRESENT if _asserts(left) else Said.UNREAD] * len(mentions)
     return _denied(left, cue, mentions)
 
 
@@ -199,27 +199,32 @@ def _denial(left: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
-def _denied(left: list[str], cue: tuple[int, int], mentions: int) -> list[Said]:
+def _denied(left: list[str], cue: tuple[int, int], mentions: Sequence[_Mention]) -> list[Said]:
     """[opening] denial item {, item} [or item] [ending]; or what is said, "without", and such items."""
     before, after = left[: cue[0]], left[cue[1] :]
     opened = tuple(before) in words.OPENINGS
-    added = left[cue[0]] == "without" and _asserts(before) and bool({_NAMED, *words.DENIED_TOO} & set(after))
+    things = {_NAMED} | {word for thing in words.DENIED_TOO for word in thing}
+    added = left[cue[0]] == "without" and _asserts(before) and bool(things & set(after))
     if _denial(after) is not None or not (opened or added):
-        return [Said.UNREAD] * mentions
-    return [Said.PRESENT] * before.count(_NAMED) + list(_items(after))
+        return [Said.UNREAD] * len(mentions)
+    said = before.count(_NAMED)
+    kinds = any(mention.phrase in terms.OTHER_THINGS for mention in mentions[said:])
+    return [Said.PRESENT] * said + list(_items(after, Said.PARTLY if kinds else Said.ABSENT))
 
 
-def _items(after: list[str]) -> Iterator[Said]:
-    """What is said of each named item. Behind the last "or" nothing is denied; without one, only the first item is."""
+def _items(after: list[str], denied: Said) -> Iterator[Said]:
+    """What is said of each named item. Behind the last "or" nothing is denied; without one, only the first item is.
+
+    A kind or a place at one item may speak of all of them, so that none of them is denied as a whole.
+    """
     while after and after[-1] in words.ENDING:
         after = after[:-1]
     items, reach = _cut(after)
+    if not all(item == [_NAMED] or tuple(item) in words.DENIED_TOO for item in items if item):
+        denied = Said.PARTLY
     for number, item in enumerate(items):
         for _ in range(item.count(_NAMED)):
-            if words.AND in after or number > reach or words.ENDING & set(item):
-                yield Said.UNREAD
-            else:
-                yield Said.ABSENT if item == [_NAMED] else Said.PARTLY
+            yield Said.UNREAD if words.AND in after or number > reach or words.ENDING & set(item) else denied
 
 
 def _cut(after: Sequence[str]) -> tuple[list[list[str]], int]:

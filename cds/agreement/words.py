@@ -21,11 +21,15 @@ ASSERTING = _words(
     bases apex apices hemithorax anterior posterior lateral medial frontal parietal temporal occipital cerebral
     hemisphere convexity subpleural centrilobular paraseptal panlobular bullous"""
 )
-#: What else may stand in a list of things that are denied.
-DENIED_TOO = _words(
-    """mass effect midline mediastinal shift herniation hydrocephalus infarct infarction adenopathy lymphadenopathy
-    dislocation infiltrate opacity opacities airspace disease focal tension"""
-)
+#: What else may stand in a list of things that are denied, each as a whole: nothing in it speaks of the next item.
+DENIED_TOO = tuple(
+    tuple(text.split())
+    for text in ("mass", "mass effect", "midline shift", "mediastinal shift", "herniation", "hydrocephalus", "infarct",
+                 "infarction", "adenopathy", "lymphadenopathy", "dislocation", "infiltrate", "opacity", "opacities",
+                 "airspace disease")
+)  # fmt: skip
+#: Kinds of what is denied.
+KINDS = frozenset({"focal"})
 #: What may end a denial.
 ENDING = _words("is are seen identified present noted demonstrated visualized visualised evident detected")
 #: What may stand before a denial.
@@ -55,7 +59,9 @@ HISTORY = _words(
     """history prior previous previously known resolved resolution former remote interval longer past status post old
     earlier was were clinical indication comparison"""
 )
-KNOWN = ASSERTING | DENIED_TOO | ENDING | OR | NONE | {AND, ","} | {word for cue in DENIALS for word in cue}
+KNOWN = (
+    ASSERTING | KINDS | ENDING | OR | NONE | {AND, ","} | {word for item in (*DENIED_TOO, *DENIALS) for word in item}
+)
 
 #: Headings of sections, and whether they hold what the radiologist says of these images.
 CONCLUSIONS = _words("impression impressions conclusion conclusions addendum")

@@ -11,8 +11,9 @@ from cds import logs, pathways, release
 from cds.bootstrap.instances import compare, discard
 from cds.clock import SystemClock
 from cds.domain.audit import Seen
-from cds.domain.recommendation import Case, PathwayOutcome
-from cds.domain.report import Audience, Report
+from cds.domain.imaging import Study
+from cds.domain.matching import MatchState
+from cds.domain.report import Audience, Mode, Report
 from cds.domain.story import Story
 from cds.errors import ConfigurationError, Unavailable
 from cds.hooks import CardsShown, HookContext
@@ -82,13 +83,22 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
         record=RecordStore(database),
         works=WorkStore(database),
         reports=SqlReportStore(database),
-        resources=SqlResourceStore(database, switches.hidden),
+        resources=SqlResourceStore(database, lambda: switches.hidden() | _silent(settings)),
         deliveries=DeliveryStore(database),
         switches=switches,
         opinions=OpinionStore(database),
         criticals=CriticalStore(database),
         audit=AuditStore(database),
     )
+
+
+def _silent(settings: Settings) -> frozenset[str]:
+    """What speaks at no site of this installation now: what rests on it is not served."""
+    from models.registry import load
+
+    where = ("", *settings.sites)
+    models = {f"model:{m}" for m in load() if all(settings.model_mode(m, s) is not Mode.ADVISORY for s in where)}
+    return frozenset(models)
 
 
 def upgrade(settings: Settings) -> None:
@@ -140,6 +150,14 @@ def services(settings: Settings) -> Services:
     )
 
 
+def _anothers(study: Study, report: Report) -> str:
+    """Why a report is not its patient's any more, before the next version says so; empty where it is."""
+    if study.patient is None or report.patient is None:
+        return ""
+    known = {identifier.as_sent() for identifier in report.patient.known_as}
+    return "" if study.patient in known else "the images name another patient now"
+
+
 def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
     """What CDS Hooks services are given."""
     from adapters.fhir.read import read_patient, read_statements
@@ -157,11 +175,10 @@ def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
     def now(report: Report) -> Report:
         """The report with what people said until now: a verification counts before the next version is there."""
         said = held.opinions.verifications(report.study.study_instance_uid, report.work.revision.image)
-        return replace(report, verifications=said)
-
-    def evaluate(case: Case, report: Report) -> tuple[PathwayOutcome, ...]:
-        where = release.site(settings, report.study)
-        return pathways.evaluate(case, release.pathways(settings, held.switches, installed, where))
+        study = held.studies.study(report.study.study_instance_uid)
+        doubt = study.contradiction or ("" if study.decided else _anothers(study, report))
+        match = replace(report.match, state=MatchState.HELD, reasons=(doubt,)) if doubt else report.match
+        return replace(report, verifications=said, match=match)
 
     installed = tuple(pathways.load())
     return HookContext(
@@ -169,7 +186,10 @@ def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
         record=held.record,
         read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
         read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
-        evaluate=evaluate,
+        evaluate=lambda case, report: pathways.evaluate(
+            case,
+            release.pathways(settings, held.switches, installed, release.site(settings, report.study)),
+        ),
         view=lambda report: release.view(settings, held.switches, now(report), Audience.REFERRAL),
         withheld=lambda report: release.decide(settings, held.switches, now(report)).withheld,
         clock=clock,

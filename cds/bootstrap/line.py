@@ -84,30 +84,34 @@ def line(settings: Settings, held: Stores, models: Mapping[str, FindingModel], c
 
 
 def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSink]:
-    """The destinations of reports, by name."""
-    from adapters.dicom.pacs import PacsSink
-    from adapters.fhir.sink import FhirSink
-    from adapters.hl7.report import OruSink
-
+    """The destinations of reports, by name. A wire that no destination speaks is not loaded."""
     found: dict[str, ReportSink] = {}
-    for name, to in settings.oru_destinations.items():
-        found[name] = OruSink(name, to, facility=settings.site_name, time_zone=settings.time_zone, clock=clock)
-    for name, server in settings.fhir_destinations.items():
-        systems = settings.identifier_systems
-        found[name] = FhirSink(
-            name,
-            server,
-            identifier_systems=systems,
-            site_name=settings.site_name,
-            own_ids=server.own_ids,
-            clock=clock,
-        )
+    if settings.oru_destinations:
+        from adapters.hl7.report import OruSink
+
+        zone = settings.time_zone
+        for name, to in settings.oru_destinations.items():
+            found[name] = OruSink(name, to, facility=settings.site_name, time_zone=zone, clock=clock)
+    if settings.fhir_destinations:
+        from adapters.fhir.sink import FhirSink
+
+        systems, who = settings.identifier_systems, settings.site_name
+        for name, server in settings.fhir_destinations.items():
+            own = server.own_ids
+            found[name] = FhirSink(name, server, identifier_systems=systems, site_name=who, own_ids=own, clock=clock)
+    return found | _pacs(settings, held, clock)
+
+
+def _pacs(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSink]:
+    if not settings.pacs_destinations:
+        return {}
+    from adapters.dicom.pacs import PacsSink
 
     def sources(study_uid: str, series_uid: str) -> list[Path]:
         return [settings.data_dir / path for path in files(held.database, study_uid, series_uid)]
 
-    for name, pacs in settings.pacs_destinations.items():
-        found[name] = PacsSink(
+    return {
+        name: PacsSink(
             name,
             pacs,
             sources=sources,
@@ -116,7 +120,8 @@ def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSin
             time_zone=settings.time_zone,
             limits=settings.dicom_limits,
         )
-    return found
+        for name, pacs in settings.pacs_destinations.items()
+    }
 
 
 def _stored_version(held: Stores, report: Report) -> int:

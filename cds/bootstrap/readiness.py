@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from cds import critical
 from cds.bootstrap import Stores, stores
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
+from cds.domain.report import Mode
 from cds.errors import ConfigurationError, SightlineError
 from cds.services import Probe
 from cds.settings import Settings
@@ -13,7 +15,9 @@ from cds.store.heartbeats import alive
 
 def checks(settings: Settings) -> list[Check]:
     """Everything that `cds check` looks at, the database included."""
-    return run_checks(settings, (lambda: _database_check(settings), lambda: misspelt(settings)))
+    return run_checks(
+        settings, (lambda: _database_check(settings), lambda: misspelt(settings), lambda: _untold(settings))
+    )
 
 
 def probes(settings: Settings, held: Stores) -> tuple[Probe, ...]:
@@ -56,5 +60,26 @@ def misspelt(settings: Settings) -> Check:
         for name in settings.site_options
         if name.partition(".")[0] not in known
     ]
+    named = {row.finding.partition(".")[0] for row in settings.release_rows if row.finding != "*"}
+    wrong += [f"CDS_RELEASE_ROWS: no model {name!r}" for name in sorted(named) if name not in installed]
+    wrong += [
+        f"CDS_CRITICAL_FINDINGS: no model for {name!r}; want <model>.<finding key>"
+        for name in settings.critical_findings
+        if name.partition(".")[0] not in installed or not name.partition(".")[2]
+    ]
+    for site, table in settings.sites.items():
+        wrong += [f"CDS_SITES: {site}: no model {name!r}" for name in table.model_modes if name not in installed]
+        wrong += [f"CDS_SITES: {site}: no pathway {name!r}" for name in table.pathway_modes if name not in known]
     have = f"{len(installed)} models and {len(known)} pathways are installed"
     return Check("names", not wrong, "; ".join(wrong) or have, "spell them as cds models list and docs/pathways do")
+
+
+def _untold(settings: Settings) -> Check:
+    """Findings that may be critical, of models that run here, and that would alert nobody."""
+    from models.registry import load
+
+    running = [m for m in load().values() if settings.model_mode(m.id) is not Mode.OFF]
+    untold = critical.unloaded(settings, [(m.id, output.key, output.code) for m in running for output in m.outputs])
+    told = f"{len(settings.critical_findings)} findings are critical at this site; none is by default"
+    detail = "; ".join(f"{name} may be critical and alerts nobody" for name in untold) or told
+    return Check("critical results", not untold, detail, "name them in CDS_CRITICAL_FINDINGS with their ACR category")

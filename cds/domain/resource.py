@@ -70,7 +70,8 @@ class ResourcePage:
 class Encode:
     """What a report becomes once its version is known: resources, deliveries (id, destination, payload).
 
-    `deliveries` is told which version each destination has, so that what a new one leaves out is taken back there.
+    `deliveries` is told which version each destination has, so that what a new one leaves out is taken back there; it
+    says in words why a payload cannot be made, in its place.
 
     `withdraw` makes the entered-in-error version of a stored body, for a patient id. `retract` makes what takes an
     earlier report back at one destination that has it: (that report, destination, reason) → (id, payload), None where
@@ -78,7 +79,7 @@ class Encode:
     """
 
     resources: Callable[[Report], Sequence[NewResource]]
-    deliveries: Callable[[Report, Mapping[str, Report]], Sequence[tuple[str, str, bytes]]]
+    deliveries: Callable[[Report, Mapping[str, Report]], Sequence[tuple[str, str, bytes | str]]]
     withdraw: Callable[[Mapping[str, object], str | None], NewResource]
     retract: Callable[[Report, str, str], tuple[str, bytes] | None]
     made: Callable[[str, bytes], Sequence[OwnInstance]]

@@ -9,12 +9,13 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from cds.domain.critical import Category, CriticalEvent, CriticalResult, CriticalState, Opening
+from cds.domain.hold import HoldKind
 from cds.domain.matching import Match
 from cds.domain.revision import Revision
 from cds.store import timeline
 from cds.store.identity import canonical
 from cds.store.safety_tables import CriticalEventRow, CriticalResultRow
-from cds.store.tables import WorkRow, WorkStepRow
+from cds.store.tables import HoldRow, WorkRow, WorkStepRow
 from cds.store.values import parse
 
 _TOKEN_BYTES = 32
@@ -34,10 +35,33 @@ def same_subject(session: Session, row: CriticalResultRow, opening: Opening) -> 
     """True where what was told still holds: of nobody, or of this patient, whoever they are merged with by now."""
     if row.state == CriticalState.CLOSED.value:
         return False
-    before = subject(session, row)
-    if before is None or opening.patient_id is None:
+    return still_of(session, row.work_id, opening.patient_id)
+
+
+def still_of(session: Session, work_id: str, patient_id: str | None) -> bool:
+    """True where a work was of nobody, or of this patient, whoever they are merged with by now."""
+    before = subject(session, work_id)
+    if before is None or patient_id is None:
         return before is None
-    return canonical(session, before) == canonical(session, opening.patient_id)
+    return canonical(session, before) == canonical(session, patient_id)
+
+
+def late_key(study_uid: str, finding: str) -> str:
+    """How the keys of holds begin that wait for a late finding of a study; the work ends them."""
+    return f"critical-late:{study_uid}:{finding}:"
+
+
+def late_hold(session: Session, study_uid: str, finding: str) -> HoldRow | None:
+    """The hold of a late finding of a study: the one that waits, else the newest that was resolved."""
+    return session.exec(
+        select(HoldRow)
+        .where(
+            HoldRow.kind == HoldKind.CRITICAL_LATE.value,
+            col(HoldRow.key).startswith(late_key(study_uid, finding), autoescape=True),
+        )
+        .order_by(col(HoldRow.resolved_at).is_not(None), col(HoldRow.created_at).desc())
+        .limit(1)
+    ).first()
 
 
 def overtaken(session: Session, row: CriticalResultRow, opening: Opening) -> bool:
@@ -46,9 +70,9 @@ def overtaken(session: Session, row: CriticalResultRow, opening: Opening) -> boo
     return told_by is not None and late is not None and _revision(late) < _revision(told_by)
 
 
-def subject(session: Session, row: CriticalResultRow) -> str | None:
-    """Whose images they were taken for, by random id; None where that was not sure."""
-    step = session.get(WorkStepRow, (row.work_id, "match"))
+def subject(session: Session, work_id: str) -> str | None:
+    """Whose images a work took them for, by random id; None where that was not sure."""
+    step = session.get(WorkStepRow, (work_id, "match"))
     match: Match | None = parse(Match, step.body) if step else None
     return match.patient_id if match else None
 

@@ -63,8 +63,9 @@ class CriticalStore:
                 return Opened.KNOWN, last.id
             if last is not None:
                 _close(session, last, "it was told for another patient, or whose images these are is in doubt", now)
-            elif opening.late:
-                return _late(session, opening, now), ""
+            if opening.late:
+                _late(session, opening, now)
+                return Opened.LATE, ""
             row = kept.new_row(opening, (last.episode if last else 0) + 1, now)
             session.add(row)
             session.flush()
@@ -110,7 +111,7 @@ class CriticalStore:
                 f"nobody acknowledged over route {row.route}" if row.due_at <= now else f"route {row.route} refused it"
             )
             if not route:
-                _alarm(session, row, f"{why}; there is nobody else to tell", now)
+                _alarm(session, row, f"{why}; nobody else can be told", now)
                 return CriticalState.ALARMED
             row.state, row.route, row.due_at = CriticalState.ESCALATED.value, route, due_at
             session.add(row)
@@ -239,17 +240,23 @@ def close(
             _close(session, row, reason, now)
 
 
-def _late(session: Session, opening: Opening, now: datetime) -> Opened:
-    """Old images are no news: a person is asked, and told when the images were made."""
+def _late(session: Session, opening: Opening, now: datetime) -> None:
+    """Old images are no news: a person is asked once per patient, and told when the images were made."""
+    study_uid, work_id = opening.study_instance_uid, opening.work_id
+    known = kept.late_hold(session, study_uid, opening.found.finding)
+    if known is not None and known.resolved_at is None:
+        known.work_id = work_id
+        session.add(known)
+        return
+    if known is not None and known.work_id and kept.still_of(session, known.work_id, opening.patient_id):
+        return
     made = kept.utc(opening.images_at) if opening.images_at else "an unknown time"
     reason = (
         f"{opening.found.title} (ACR category {opening.found.category.value}): images made at {made}, not told as new"
     )
-    study_uid, work_id = opening.study_instance_uid, opening.work_id
-    key, kind = f"critical-late:{study_uid}:{opening.found.finding}", HoldKind.CRITICAL_LATE
+    key, kind = f"{kept.late_key(study_uid, opening.found.finding)}{work_id}", HoldKind.CRITICAL_LATE
     if holds.put(session, key, kind, reason, now, study_uid=study_uid, work_id=work_id):
         timeline.write(session, now, "critical", "late", study_uid=study_uid, work_id=work_id, detail=(reason,))
-    return Opened.LATE
 
 
 def _send(session: Session, row: CriticalResultRow, make: MakePayload, now: datetime) -> None:
@@ -290,7 +297,7 @@ def _enqueue(session: Session, row: CriticalResultRow, delivery: tuple[str, str,
         now=now,
         work_id=row.work_id,
         study_uid=row.study_uid,
-        patient_id=kept.subject(session, row),
+        patient_id=kept.subject(session, row.work_id),
         subject=row.id,
     )
 

@@ -15,16 +15,17 @@ from cds.domain.hold import ACTIONS, NEEDS, Action, Hold, HoldKind
 from cds.domain.lifecycle import Effect, Event
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.order import OrderStatus
-from cds.domain.report import DeliveryKind, DeliveryState
 from cds.errors import Conflict, InvalidInput, NotFound
-from cds.store import audit, criticals, deliveries, holds, patients, timeline
+from cds.store import audit, criticals, holds, patients, timeline
 from cds.store.engine import Database, lock
 from cds.store.identity import members
 from cds.store.instances import resolve_conflict
+from cds.store.orders import order_of
 from cds.store.realm import in_test
 from cds.store.record import apply_content
 from cds.store.revisions import decide_match, locked, open_work, rematch, stop
-from cds.store.tables import DeliveryRow, HoldRow, MessageOutcomeRow, OrderRow, StatementRow, StudyRow
+from cds.store.sending_again import send_again
+from cds.store.tables import HoldRow, MessageOutcomeRow, OrderRow, StatementRow, StudyRow
 
 #: Reads a message of the inbox again, under the settings of now; raises NotFound or InvalidMessage.
 Reread = Callable[[int], tuple[LoggedMessage, MessageContent]]
@@ -238,47 +239,7 @@ def _run_again(session: Session, row: HoldRow, said: Said) -> None:
 
 
 def _send_again(session: Session, row: HoldRow, said: Said) -> None:
-    """The same bytes under the next id, since the engine knows the one that ended; raise Conflict if overtaken."""
-    old = session.get(DeliveryRow, row.delivery_id)
-    if old is None:
-        raise NotFound("the delivery is not there any more")
-    if _overtaken(session, old):
-        raise Conflict("something newer about this study went there since: give-up is what is left")
-    first = old.id.partition("~")[0]
-    again = session.exec(select(DeliveryRow.id).where(col(DeliveryRow.id).startswith(f"{first}~", autoescape=True)))
-    deliveries.enqueue(
-        session,
-        delivery_id=f"{first}~{len(again.all()) + 1}",
-        destination=old.destination,
-        kind=DeliveryKind(old.kind),
-        payload=old.payload,
-        now=said.now,
-        work_id=old.work_id,
-        study_uid=old.study_uid,
-        patient_id=old.patient_id,
-        subject=old.subject,
-    )
-
-
-def _overtaken(session: Session, old: DeliveryRow) -> bool:
-    """True where sending it now would put the past over the present.
-
-    A report is overtaken by whatever follows it; a retraction only by a later report for the same patient.
-    """
-    reports = (DeliveryKind.REPORT.value, DeliveryKind.RETRACTION.value)
-    if old.kind not in reports:
-        return False
-    later = select(DeliveryRow.id).where(
-        DeliveryRow.destination == old.destination,
-        DeliveryRow.study_uid == old.study_uid,
-        DeliveryRow.sequence > old.sequence,
-        col(DeliveryRow.state).in_((DeliveryState.PENDING.value, DeliveryState.SENT.value)),
-    )
-    if old.kind == DeliveryKind.RETRACTION:
-        later = later.where(DeliveryRow.kind == DeliveryKind.REPORT.value, DeliveryRow.patient_id == old.patient_id)
-    else:
-        later = later.where(col(DeliveryRow.kind).in_(reports))
-    return session.exec(later).first() is not None
+    send_again(session, row.delivery_id or "", said.now)
 
 
 def _acknowledge(session: Session, row: HoldRow, said: Said) -> None:
@@ -332,9 +293,15 @@ def _study(session: Session, number: str) -> str:
 
 
 def _open_order(session: Session, number: str) -> OrderRow:
-    """The order by its id or accession number that is not cancelled; raise NotFound, or Conflict where several are."""
+    """The order by its id or accession number that is not cancelled; raise NotFound, or Conflict where several are.
+
+    An order of the test realm is nobody's of production: what a person attached to it would be lost to everybody.
+    """
     known = session.get(OrderRow, number)
-    rows = [known] if known else session.exec(select(OrderRow).where(OrderRow.accession_number == number)).all()
+    found = [known] if known else session.exec(select(OrderRow).where(OrderRow.accession_number == number)).all()
+    rows = [row for row in found if not order_of(row).test]
+    if found and not rows:
+        raise Conflict("this is an order of a test message: images are attached to orders of production alone")
     living = [row for row in rows if row.status != OrderStatus.REVOKED.value]
     if not living:
         raise NotFound("no open order has this accession number or id" if not rows else "the order was cancelled")

@@ -16,6 +16,8 @@ from cds.store import holds, timeline
 from cds.store.engine import Database, lock
 from cds.store.tables import DeliveryRow
 
+_OVERTAKEN = (DeliveryState.SUPERSEDED.value, DeliveryState.WITHHELD.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -59,11 +61,22 @@ class DeliveryStore:
         """The release does not let it go any more."""
         self._end(delivery_id, DeliveryState.WITHHELD, reason, now)
 
-    def attempted(self, delivery_id: str, reason: str, now: datetime) -> int:
-        """Count an attempt that failed for now; the first is told to the timeline. Answers the number of attempts."""
+    def begin(self, delivery_id: str, now: datetime) -> bool:
+        """Count an attempt before it is made: from now on the destination may have it. False where it may not go."""
         with self._database.writing() as session:
-            row = _get(session, delivery_id)
+            row = _held(session, delivery_id)
+            if row.state != DeliveryState.PENDING.value:
+                return False
             row.attempts += 1
+            row.updated_at = now
+            session.add(row)
+            return True
+
+    def attempted(self, delivery_id: str, reason: str, now: datetime) -> int:
+        """An attempt failed for now; the first is told to the timeline. Answers the number of attempts."""
+        with self._database.writing() as session:
+            row = _held(session, delivery_id)
+            row.attempts = max(row.attempts, 1)
             row.acknowledgment = reason
             row.updated_at = now
             session.add(row)
@@ -73,11 +86,14 @@ class DeliveryStore:
 
     def _end(self, delivery_id: str, state: DeliveryState, acknowledgment: str, now: datetime) -> None:
         with self._database.writing() as session:
-            row = _get(session, delivery_id)
+            row = _held(session, delivery_id)
             if row.state != DeliveryState.PENDING.value:
+                if state is DeliveryState.SENT and row.state in _OVERTAKEN:  # it was under way when a newer one came
+                    row.acknowledgment = f"{row.acknowledgment}; it had arrived: {acknowledgment}"
+                    session.add(row)
                 return
             row.state = state.value
-            row.attempts += state is not DeliveryState.WITHHELD
+            row.attempts = max(row.attempts, int(state is not DeliveryState.WITHHELD))
             row.acknowledgment = acknowledgment
             row.updated_at = now
             session.add(row)
@@ -124,6 +140,14 @@ def enqueue(
     )
     session.flush()
     return delivery_id
+
+
+def _held(session: Session, delivery_id: str) -> DeliveryRow:
+    """The row as it is now, with nobody else changing it until the transaction ends; raise NotFound."""
+    row = session.get(DeliveryRow, delivery_id, populate_existing=True, with_for_update=True)
+    if row is None:
+        raise NotFound("no such delivery")
+    return row
 
 
 def _get(session: Session, delivery_id: str) -> DeliveryRow:

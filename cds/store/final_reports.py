@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session, col, select
 
 from cds.domain.identity import Identifier
 from cds.domain.lifecycle import Effect, Event, row
+from cds.domain.matching import ACCESSION_REUSE_WINDOW
 from cds.domain.verification import FinalReport
 from cds.store import patients, timeline
 from cds.store.identity import members
@@ -22,6 +23,8 @@ from cds.store.values import dump, parse
 SIGNED = frozenset({"final", "amended", "corrected", "appended"})
 WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
 _MOMENT = timedelta(microseconds=1)
+#: A day without a zone begins so long before it does in UTC, where it begins first.
+_FIRST_ZONE = timedelta(hours=14)
 
 
 def file_report(
@@ -59,13 +62,29 @@ def file_report(
     return accession.value if effects.does(Effect.MATCH_AGAIN) else None
 
 
-def newest(session: Session, accession: Identifier, patient_id: str) -> FinalReport | None:
-    """The signed report that counts for this accession number of this patient, whoever they were merged with."""
+def newest(
+    session: Session, accession: Identifier, patient_id: str, made: datetime | date | None = None
+) -> FinalReport | None:
+    """The signed report that counts for this accession number of this patient, whoever they were merged with.
+
+    `made` is when the images were: a number that is used again brings reports of other images.
+    """
     reports: list[FinalReport] = [parse(FinalReport, one.body) for one in _filed(session, accession, patient_id)]
-    return _counting(reports)
+    return _counting(reports, made)
 
 
-def _counting(reports: Iterable[FinalReport]) -> FinalReport | None:
+def _is_about(report: FinalReport, made: datetime | date | None) -> bool:
+    """True where a report came on the day of the images or within the window after it; if that is not known, too."""
+    if made is None:
+        return True
+    if isinstance(made, datetime):
+        day = made.replace(hour=0, minute=0, second=0, microsecond=0)
+    else:
+        day = datetime.combine(made, time.min, UTC) - _FIRST_ZONE
+    return day <= (report.issued or report.received_at) <= day + ACCESSION_REUSE_WINDOW
+
+
+def _counting(reports: Iterable[FinalReport], made: datetime | date | None) -> FinalReport | None:
     """Of reports in the order of their arrival: the newest by the time of its issue that was not withdrawn since."""
     standing: list[FinalReport] = []
     for report in reports:
@@ -75,6 +94,8 @@ def _counting(reports: Iterable[FinalReport]) -> FinalReport | None:
             standing.append(report)
     found: FinalReport | None = None
     for report in standing:
+        if not _is_about(report, made):
+            continue
         if found is None or not (report.issued and found.issued and report.issued < found.issued):
             found = report
     return found
@@ -131,6 +152,8 @@ def _tell(session: Session, report: FinalReport, whose: Sequence[str], now: date
     detail = (f"report {report.id[:8]}", *(() if withdrawn else ("worklist bump ends",)))
     for study in rows:
         if study.patient_value and _named(session, study) not in (None, *whose):
+            continue
+        if not withdrawn and not _is_about(report, study.started_at or study.study_date):
             continue
         outcome = f"radiologist's final report {what} ({report.source}, {report.status})"
         timeline.write(session, now, "final report", outcome, study_uid=study.uid, detail=detail)

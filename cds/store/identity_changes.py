@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,14 +22,19 @@ from cds.domain.verification import FinalReport
 from cds.store import audit, holds, patients, timeline
 from cds.store.identity import canonical, members, redraw
 from cds.store.orders import images_of, key, order_of, studies_of
-from cds.store.revisions import stop
+from cds.store.revisions import locked, stop
 from cds.store.safety_tables import FinalReportRow, IdentityChangeRow
-from cds.store.tables import OrderRow, PatientIdentifierRow, PatientRow, StatementRow
+from cds.store.tables import OrderRow, PatientIdentifierRow, PatientRow, StatementRow, StudyRow
 from cds.store.values import dump, parse
 
 #: The reason of every match revision that a change of identity makes.
 PATIENT_CHANGED = "who the patient is has changed after the images came"
-_VISIT_CANCELLED = "the visit of the order was cancelled after the images came"
+VISIT_CANCELLED = "the visit of the order was cancelled after the images came"
+#: What a stop forgets, and an undo gives back.
+STOP = ("stopped", "decided", "decided_order_id", "decided_by")
+_STATED = (
+    "patient_value", "patient_assigner", "accession_number", "accession_issuer", "birth_date", "sex", "contradiction",
+)  # fmt: skip
 _UNITING = (IdentityEvent.MERGE.value, IdentityEvent.LINK.value)
 
 
@@ -221,11 +226,55 @@ def _cancel_visit(session: Session, row: IdentityChangeRow, change: IdentityChan
     for order in rows:
         timeline.write(session, now, "order", "its visit was cancelled", order_id=order.id)
         stopped |= dict.fromkeys(images_of(session, order_of(order)))
+    stopped |= dict.fromkeys(_attached_before(session, {order.id for order in rows}))
+    edits = []
     for uid in stopped:
-        stop(session, uid, _VISIT_CANCELLED, now)
-        hold = f"visit-cancelled:{uid}:{row.id}"
-        holds.put(session, hold, HoldKind.VISIT_CANCELLED, _VISIT_CANCELLED, now, study_uid=uid)
-    return _Done("the visit was cancelled", tuple(Edit("study", (uid,)) for uid in stopped))
+        edits.append(_before_the_stop(session, uid))
+        stop(session, uid, VISIT_CANCELLED, now)
+        hold = visit_hold(uid, row)
+        holds.put(session, hold, HoldKind.VISIT_CANCELLED, VISIT_CANCELLED, now, study_uid=uid)
+    return _Done("the visit was cancelled", tuple(edits))
+
+
+def visit_hold(uid: str, row: IdentityChangeRow) -> str:
+    """The key of what a study waits for since the cancel of its visit."""
+    return f"visit-cancelled:{uid}:{row.id}"
+
+
+def stated_of(study: StudyRow) -> dict[str, str]:
+    """What the images of a study said of whose they are."""
+    return {name: str(getattr(study, name) or "") for name in _STATED}
+
+
+def _before_the_stop(session: Session, uid: str) -> Edit:
+    """What a person had said of a study, or what stopped it, and what its images stated then.
+
+    A visit that is cancelled twice stops its studies once: what was before the first cancel is what counts.
+    """
+    study = locked(session, uid)
+    before = {name: getattr(study, name) or "" for name in STOP}
+    edit = Edit("study", (uid,), before, stated_of(study))
+    if study.stopped != VISIT_CANCELLED:
+        return edit
+    return next((earlier for earlier in _stopped_by_cancels(session) if earlier.id == edit.id), edit)
+
+
+def _stopped_by_cancels(session: Session) -> Iterator[Edit]:
+    """The studies that cancels of visits, which hold, have stopped; the newest cancel first."""
+    cancels = select(IdentityChangeRow).where(
+        IdentityChangeRow.event == IdentityEvent.CANCEL_VISIT.value, col(IdentityChangeRow.undone_at).is_(None)
+    )
+    for row in session.exec(cancels.order_by(col(IdentityChangeRow.id).desc())):
+        yield from edits_of(row)
+
+
+def _attached_before(session: Session, orders: Collection[str]) -> Iterator[str]:
+    """The studies that a person had attached to one of these orders, until a cancel stopped them."""
+    for edit in _stopped_by_cancels(session):
+        if edit.before["decided_order_id"] in orders:
+            study = session.get(StudyRow, edit.id[0])
+            if study is not None and study.stopped == VISIT_CANCELLED:
+                yield study.uid
 
 
 def _delete(session: Session, row: IdentityChangeRow, change: IdentityChange, _now: datetime) -> _Done:

@@ -17,11 +17,11 @@ from cds.errors import Conflict, NotFound
 from cds.store import audit, holds, timeline
 from cds.store.engine import Database, lock
 from cds.store.identity import canonical, members, redraw
-from cds.store.identity_changes import PATIENT_CHANGED, Edit, edits_of
+from cds.store.identity_changes import PATIENT_CHANGED, VISIT_CANCELLED, Edit, edits_of, stated_of, visit_hold
 from cds.store.orders import rematch_all, studies_of
-from cds.store.revisions import decide_match
+from cds.store.revisions import locked, match_again
 from cds.store.safety_tables import FinalReportRow, IdentityChangeRow
-from cds.store.tables import OrderRow, PatientIdentifierRow, PatientRow, StatementRow
+from cds.store.tables import HoldRow, OrderRow, PatientIdentifierRow, PatientRow, StatementRow, StudyRow
 
 _TABLES: dict[str, type[SQLModel]] = {
     str(table.__tablename__): table
@@ -106,20 +106,31 @@ def _restore(session: Session, edit: Edit) -> None:
 
 
 def _take_place(session: Session, row: IdentityChangeRow, _tree: Sequence[str], now: datetime) -> str:
-    """The visit did take place: its studies are matched again, but for those that another cancel stops."""
-    others = session.exec(
-        select(IdentityChangeRow).where(
-            IdentityChangeRow.event == IdentityEvent.CANCEL_VISIT.value, col(IdentityChangeRow.undone_at).is_(None)
-        )
-    ).all()
-    stopped = {edit.id for other in others for edit in edits_of(other)}
+    """The visit did take place: what its cancel alone stopped is again as it was, and is matched again."""
     for edit in edits_of(row):
         uid = str(edit.id[0])
-        if edit.id not in stopped:
-            if not holds.waits(session, HoldKind.WRONG_PATIENT, uid):  # that still stops it
-                decide_match(session, uid, "", None, row.undone_by, now)
-            holds.end(session, HoldKind.VISIT_CANCELLED, uid, now, "the cancel was undone", by=row.undone_by)
+        study = locked(session, uid)
+        hold = session.get(HoldRow, visit_hold(uid, row))
+        if hold is None or hold.resolved_at is not None:
+            continue  # a person has decided since
+        hold.resolved_at, hold.resolution, hold.resolved_by = now, "the cancel was undone", row.undone_by
+        session.add(hold)
+        session.flush()
+        if study.stopped == VISIT_CANCELLED and not holds.waits(session, HoldKind.VISIT_CANCELLED, uid):
+            _give_back(session, study, edit)
+            match_again(session, study, "the cancel of its visit was undone", now)
     return "the visit took place"
+
+
+def _give_back(session: Session, study: StudyRow, edit: Edit) -> None:
+    """An earlier stop, and what a person said; not against images that contradict what they stated then."""
+    study.stopped = edit.before["stopped"]
+    now = stated_of(study)
+    same = edit.after["contradiction"] == now["contradiction"]
+    if same and all(now[name] == stated for name, stated in edit.after.items() if stated):
+        study.decided, study.decided_by = edit.before["decided"], edit.before["decided_by"]
+        study.decided_order_id = edit.before["decided_order_id"] or None
+    session.add(study)
 
 
 _UNDO: dict[IdentityEvent, Callable[[Session, IdentityChangeRow, Sequence[str], datetime], str]] = {

@@ -177,16 +177,19 @@ def _join(session: Session, site: Site, arrival: Arrival, known: InstanceRow | N
     _fill(stored, arrival)
     stored.image_revision, stored.received_at = row.image_revision, at
     stored.rejected, stored.left_revision = rejected, row.image_revision if rejected else None
-    back = not rejected and rejections.emptied(row)
-    if back:
-        row.stopped = "" if arrival.consumed else row.stopped
     session.add(row)
     session.add(stored)
     session.flush()
-    if back:
+    if rejected:
+        return
+    back = rejections.emptied(row)
+    if back or (found is not None and row.instances == 1):  # what left says nothing of what comes now
         attribution.gathered_again(session, row, site, at)
-    elif not rejected:
+    else:
         attribution.joined(session, row, header, site, at)
+    if back and arrival.consumed and not holds.is_asked(session, row.uid):
+        row.stopped = ""
+        session.add(row)
 
 
 def _count(session: Session, row: StudyRow, arrival: Arrival) -> None:

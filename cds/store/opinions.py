@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -74,10 +74,12 @@ class OpinionStore:
         with self._database.reading() as session:
             return _newest(session, study_uid, image_revision)
 
-    def final_report(self, accession: Identifier, patient_id: str) -> FinalReport | None:
+    def final_report(
+        self, accession: Identifier, patient_id: str, *, made: datetime | date | None = None
+    ) -> FinalReport | None:
         """See the port."""
         with self._database.reading() as session:
-            return final_reports.newest(session, accession, patient_id)
+            return final_reports.newest(session, accession, patient_id, made)
 
     def file(self, report: FinalReport, whose: Sequence[Identifier], now: datetime) -> bool:
         """Keep a radiology report that no message brought; False where it says nothing new.

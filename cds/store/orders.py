@@ -14,12 +14,14 @@ from cds.domain import lifecycle
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier
 from cds.domain.lifecycle import Effect, Event
-from cds.domain.matching import dates_fit
+from cds.domain.matching import MatchState, dates_fit
 from cds.domain.order import OrderChange, OrderStatus, ServiceRequest, merge_order
+from cds.domain.proposal import WITHIN
+from cds.domain.report import Report
 from cds.store import holds, timeline
 from cds.store.patients import leaf
-from cds.store.revisions import rematch
-from cds.store.tables import OrderRow, StudyRow
+from cds.store.revisions import locked, rematch
+from cds.store.tables import OrderRow, PatientIdentifierRow, ReportRow, StudyRow
 from cds.store.values import dump, parse
 
 _ORDER_CAME = "the order came after the images"
@@ -127,7 +129,37 @@ def _new(session: Session, filed: FiledUnder, change: OrderChange, now: datetime
     event = _close(session, order, now) if order.status is OrderStatus.REVOKED else Event.ORDER_AFTER_IMAGES
     if not lifecycle.row(event).does(Effect.MATCH_AGAIN):
         return set()
-    return studies_with(session, _numbers(order), test=order.test)
+    return studies_with(session, _numbers(order), test=order.test) | _without_order(session, filed.tree, order)
+
+
+def _without_order(session: Session, tree: Sequence[str], order: ServiceRequest) -> set[str]:
+    """The patient's studies of about the time of a new order that have none: a person may be asked to attach them."""
+    when = order.scheduled_at or order.requested_at
+    if order.test or order.status is OrderStatus.REVOKED or when is None:
+        return set()
+    named = select(PatientIdentifierRow).where(col(PatientIdentifierRow.patient_id).in_(tree))
+    theirs = {(one.value, one.assigner) for one in session.exec(named)}
+    day = when.date()
+    rows = session.exec(
+        select(StudyRow).where(
+            col(StudyRow.patient_value).in_([value for value, _ in theirs]),
+            col(StudyRow.study_date).between(day - WITHIN, day + WITHIN),
+            StudyRow.decided == "",
+            StudyRow.stopped == "",
+        )
+    ).all()
+    found = [row.uid for row in rows if (row.patient_value, row.patient_assigner) in theirs]
+    return {uid for uid in found if _is_unmatched(session, uid)}
+
+
+def _is_unmatched(session: Session, uid: str) -> bool:
+    """True where the newest report, if there is any, found no order."""
+    newest = select(ReportRow.body).where(ReportRow.study_uid == uid).order_by(col(ReportRow.version).desc())
+    body = session.exec(newest.limit(1)).first()
+    if body is None:
+        return True
+    report: Report = parse(Report, body)
+    return report.match.state is MatchState.UNMATCHED
 
 
 def _close(session: Session, order: ServiceRequest, now: datetime) -> Event:
@@ -138,8 +170,9 @@ def _close(session: Session, order: ServiceRequest, now: datetime) -> Event:
     timeline.write(session, now, "order", "closed", order_id=order.id, detail=(title,))
     if lifecycle.row(event).does(Effect.ASK) and not _another_wants(session, order):
         for uid in images:
-            hold = f"order-cancelled:{uid}:{order.id}"
-            holds.put(session, hold, HoldKind.ORDER_CANCELLED, _CANCELLED, now, study_uid=uid)
+            if not holds.waits(session, HoldKind.ORDER_CANCELLED, uid):
+                hold = f"order-cancelled:{uid}:{order.id}:{locked(session, uid).match_revision}"
+                holds.put(session, hold, HoldKind.ORDER_CANCELLED, _CANCELLED, now, study_uid=uid)
             timeline.write(session, now, "order", "held", study_uid=uid, order_id=order.id, detail=(_CANCELLED,))
     return event
 

@@ -33,12 +33,7 @@ _OPEN = "open"
 
 
 def emit(session: Session, report: Report, encode: Encode, now: datetime) -> None:
-    """The report's resources as the next versions; what it does not renew is withdrawn (entered-in-error).
-
-    A report whose order was cancelled after the images came renews nothing, and leaves what was told as it is.
-    """
-    if report.match.state is MatchState.DETACHED:
-        return
+    """The report's resources as the next versions; what it does not renew is withdrawn (entered-in-error)."""
     study_uid = report.work.study_instance_uid
     resources = encode.resources(report)
     renewed = {(resource.type, resource.id) for resource in resources}
@@ -61,10 +56,13 @@ def send(session: Session, report: Report, encode: Encode, now: datetime) -> lis
     """The deliveries of a version: first what takes back what a destination may not have, then the version itself."""
     overtake(session, report, now)
     held = _held_by_destinations(session, report)
-    payloads = _payloads(session, report, encode, now, held)
-    renewed = {destination for _, destination, _ in payloads}
-    ids = _retract(session, report, encode, now, {d: r for d, r in held.items() if _is_void(r, report, d in renewed)})
-    for delivery_id, destination, payload in payloads:
+    said = encode.deliveries(report, held)
+    told = {destination for _, destination, _ in said}
+    ids = _retract(session, report, encode, now, {d: r for d, r in held.items() if _is_void(r, report, d in told)})
+    for delivery_id, destination, payload in said:
+        if isinstance(payload, str):  # it keeps what it has, and a person is asked
+            _not_encoded(session, report, destination, payload, now)
+            continue
         ids.append(_enqueue(session, report, (delivery_id, destination, payload), now, report))
         _remember(session, report, encode.made(destination, payload), now)
     return ids
@@ -146,8 +144,8 @@ def _why_void(report: Report) -> str:
 
 
 def _is_void(earlier: Report, report: Report, renewed: bool) -> bool:
-    """True for what a destination may not have any more; a cancelled order voids nothing."""
-    return report.match.state is not MatchState.DETACHED and (earlier.episode != report.episode or not renewed)
+    """True for what a destination may not have any more."""
+    return earlier.episode != report.episode or not renewed
 
 
 def _retract(
@@ -157,11 +155,13 @@ def _retract(
     ids = []
     for destination, earlier in sorted(void.items()):
         reason = retraction_reason(report, earlier)
-        made = encode.retract(earlier, destination, reason)
+        try:
+            made = encode.retract(earlier, destination, reason)
+            why = f"{destination} has a result that is withdrawn, and is not configured any more: {reason}"
+        except SightlineError as error:  # the other destinations learn it all the same
+            made, why = None, f"{destination} has a result that is withdrawn, and cannot be told: {error}"
         if made is None:
-            key, kind = f"retract:{destination}:{report.work.id}", HoldKind.DELIVERY_NOT_ENCODED
-            text = f"{destination} has a result that is withdrawn, and is not configured any more: {reason}"
-            holds.put(session, key, kind, text, now, study_uid=report.work.study_instance_uid, work_id=report.work.id)
+            _not_encoded(session, report, destination, why, now)
             continue
         delivery_id, payload = made
         ids.append(_enqueue(session, report, (delivery_id, destination, payload), now, earlier))
@@ -197,10 +197,8 @@ def _held_by_destinations(session: Session, report: Report) -> dict[str, Report]
             col(DeliveryRow.kind).in_([DeliveryKind.REPORT.value, DeliveryKind.RETRACTION.value]),
             sa.or_(
                 col(DeliveryRow.kind) == DeliveryKind.RETRACTION.value,
-                col(DeliveryRow.state) == DeliveryState.SENT.value,
-                # It may have arrived although no answer did; one that was refused at once has not.
-                sa.and_(col(DeliveryRow.state) != DeliveryState.REFUSED.value, col(DeliveryRow.attempts) > 0),
-                col(DeliveryRow.attempts) > 1,
+                # Once it was tried it may have arrived, in whole or in part, whatever the answer was.
+                col(DeliveryRow.attempts) > 0,
             ),
         )
         .order_by(col(DeliveryRow.sequence))
@@ -216,17 +214,10 @@ def _held_by_destinations(session: Session, report: Report) -> dict[str, Report]
     return found
 
 
-def _payloads(
-    session: Session, report: Report, encode: Encode, now: datetime, held: Mapping[str, Report]
-) -> Sequence[tuple[str, str, bytes]]:
-    """What to send; a report that cannot be encoded is committed all the same, and its deliveries are held."""
-    try:
-        return encode.deliveries(report, held)
-    except SightlineError as error:
-        uid, work_id = report.work.study_instance_uid, report.work.id
-        kind, key = HoldKind.DELIVERY_NOT_ENCODED, f"encode:{work_id}"
-        holds.put(session, key, kind, str(error), now, study_uid=uid, work_id=work_id)
-        return ()
+def _not_encoded(session: Session, report: Report, destination: str, why: str, now: datetime) -> None:
+    uid, work_id = report.work.study_instance_uid, report.work.id
+    kind, key = HoldKind.DELIVERY_NOT_ENCODED, f"encode:{destination}:{work_id}"
+    holds.put(session, key, kind, why, now, study_uid=uid, work_id=work_id)
 
 
 def _enqueue(session: Session, report: Report, delivery: tuple[str, str, bytes], now: datetime, of: Report) -> str:

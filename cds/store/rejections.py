@@ -106,8 +106,13 @@ def _mark(session: Session, study: StudyRow, leaving: Sequence[InstanceRow], cod
 
 
 def _empty(session: Session, study: StudyRow, reason: str, at: datetime) -> None:
-    """Nobody may see what was found; what was reported is taken back at once, what was not needs no work."""
-    study.stopped, study.revision_open = reason, False
+    """Nobody may see what was found; what was reported is taken back at once, what was not needs no work.
+
+    A stop by a person or by a cancelled visit stays: images that come later do not end it.
+    """
+    if not study.stopped or emptied(study):
+        study.stopped = reason
+    study.revision_open = False
     study.decided, study.decided_order_id, study.decided_by = "", None, ""
     session.add(study)
     timeline.write(session, at, "receive", "no image left", study_uid=study.uid, detail=(reason,))

@@ -58,7 +58,7 @@ class SqlReportStore:
             lock(session, "study", report.work.study_instance_uid)
             done = session.get(ReportRow, report.work.id)
             if done is not None:
-                return Committed(done.version, _delivery_ids(session, report.work.id))
+                return _again(session, done)
             last = _last(session, report.work.study_instance_uid)
             if _current(session, report.work.study_instance_uid) > report.work.revision:
                 _finish(session, report.work.id, "superseded", now)
@@ -164,6 +164,17 @@ def _commit(session: Session, report: Report, encode: Encode, now: datetime, *, 
             session, AuditEvent(now, "Sightline", "report retracted", study_uid, _patient_before(session, report))
         )
     return Committed(report.version, tuple(deliveries), retracted=len(retracted), changed_hands=changed_hands)
+
+
+def _again(session: Session, done: ReportRow) -> Committed:
+    """What the commit of a work had left, told again to a step that is repeated."""
+    ids = _delivery_ids(session, done.work_id)
+    before = session.exec(
+        select(ReportRow.episode).where(ReportRow.study_uid == done.study_uid, ReportRow.version == done.version - 1)
+    ).first()
+    retracted = sum(publishing.is_retraction(session, one) for one in ids)
+    changed = before is not None and before != done.episode
+    return Committed(done.version, ids, retracted=retracted, changed_hands=changed)
 
 
 def _numbered(session: Session, report: Report, last: ReportRow | None) -> Report:

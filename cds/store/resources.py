@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
 from cds.errors import InvalidResource, NotFound
 from cds.store.engine import Database
-from cds.store.tables import ResourceIdentifierRow, ResourceRow, UtcDateTime
+from cds.store.tables import ResourceIdentifierRow, ResourceRow, StudyRow, UtcDateTime
 
 _COMPARE = {
     "eq": lambda column, at: column == at,
@@ -29,7 +29,7 @@ class SqlResourceStore:
     """The resource table. Paging is by key, so a page costs the same at the first and at the millionth row.
 
     `hidden` names what is switched off now ("model:x", "pathway:y"): what rests on it is not served, as if it were
-    not there.
+    not there. Nor is what holds of a study that is in doubt since a moment ago.
     """
 
     def __init__(self, database: Database, hidden: Callable[[], Collection[str]] = frozenset) -> None:
@@ -45,7 +45,7 @@ class SqlResourceStore:
         hidden = self._hidden()
         with self._database.reading() as session:
             row = session.get(ResourceRow, (resource_type, resource_id, version))
-            if row is None or _rests_on(row, hidden):
+            if row is None or _rests_on(row, hidden) or _stands(row, _doubted(session)):
                 raise NotFound("no such resource version")
             return _stored(row)
 
@@ -58,17 +58,19 @@ class SqlResourceStore:
                 .where(ResourceRow.type == resource_type, ResourceRow.id == resource_id)
                 .order_by(col(ResourceRow.version).desc())
             ).all()
-        if not rows or _rests_on(rows[0], hidden):
+            doubted = _doubted(session) if rows else frozenset[str]()
+        if not rows or _rests_on(rows[0], hidden) or _stands(rows[0], doubted):
             raise NotFound("no such resource")
         return [_stored(row) for row in rows if not _rests_on(row, hidden)]
 
     def search(self, query: ResourceQuery) -> ResourcePage:
         """See the port."""
-        where = [*_conditions(query), *_visible(self._hidden())]
-        page = select(ResourceRow).where(*where).order_by(col(ResourceRow.last_updated), col(ResourceRow.id))
-        if query.after:
-            page = page.where(sa.tuple_(col(ResourceRow.last_updated), col(ResourceRow.id)) > _after(query.after))
+        after = _after(query.after) if query.after else None
         with self._database.reading() as session:
+            where = [*_conditions(query), *_visible(self._hidden()), *_sure(_doubted(session))]
+            page = select(ResourceRow).where(*where).order_by(col(ResourceRow.last_updated), col(ResourceRow.id))
+            if after is not None:
+                page = page.where(sa.tuple_(col(ResourceRow.last_updated), col(ResourceRow.id)) > after)
             total = session.exec(select(sa.func.count()).select_from(ResourceRow).where(*where)).one()
             rows = session.exec(page.limit(query.count + 1)).all() if query.count else []
         more = len(rows) > query.count
@@ -78,6 +80,25 @@ class SqlResourceStore:
 
 def _rests_on(row: ResourceRow, names: Collection[str]) -> bool:
     return not set(names).isdisjoint(row.made_by.split())
+
+
+def _doubted(session: Session) -> frozenset[str]:
+    """The studies that are stopped, or whose images contradict each other and nobody decided: few, found by index."""
+    stopped = select(StudyRow.uid).where(col(StudyRow.stopped) > "")
+    contradicting = select(StudyRow.uid).where(col(StudyRow.contradiction) > "", StudyRow.decided == "")
+    return frozenset((*session.exec(stopped), *session.exec(contradicting)))
+
+
+def _stands(row: ResourceRow, doubted: Collection[str]) -> bool:
+    """True for what still claims to hold of a doubted study: its withdrawal is a moment away, and is then served."""
+    return bool(row.made_by) and row.is_current and row.study_uid in doubted
+
+
+def _sure(doubted: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    if not doubted:
+        return []
+    whose = col(ResourceRow.study_uid)
+    return [sa.or_(col(ResourceRow.made_by) == "", whose.is_(None), whose.not_in(sorted(doubted)))]
 
 
 def _visible(hidden: Collection[str]) -> list[sa.ColumnElement[bool]]:

@@ -156,7 +156,7 @@ class StudyRow(AppBase, table=True):
     uid: str = Field(primary_key=True)
     public_id: str = Field(unique=True)
     source: str
-    patient_value: str = ""
+    patient_value: str = Field(default="", index=True)
     patient_assigner: str = ""
     accession_number: str = Field(default="", index=True)
     accession_issuer: str = ""
@@ -168,13 +168,13 @@ class StudyRow(AppBase, table=True):
     image_revision: int
     match_revision: int
     analysis_run: int
-    contradiction: str = ""
+    contradiction: str = Field(default="", index=True)
     #: What a person decided about its match: "attach" (to `decided_order_id`), "leave" unmatched, or nothing yet.
     decided: str = ""
     decided_order_id: str | None = None
     decided_by: str = ""
     #: Why nobody may see it until a person decided (a visit that was cancelled, a wrong patient); empty otherwise.
-    stopped: str = ""
+    stopped: str = Field(default="", index=True)
     revision_open: bool = Field(index=True)
     instances: int = 0
     consumed_instances: int = 0

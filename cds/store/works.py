@@ -16,7 +16,7 @@ from cds.errors import NotFound
 from cds.store import holds, timeline
 from cds.store.engine import Database, lock
 from cds.store.studies import rematch
-from cds.store.tables import ModelOutcomeRow, WorkRow, WorkStepRow
+from cds.store.tables import ModelOutcomeRow, StudyRow, WorkRow, WorkStepRow
 from cds.store.values import dump, parse
 
 #: States in which a work still wants to run.
@@ -147,6 +147,12 @@ class WorkStore:
         """A doubt about the work's study that is gone by itself waits for nobody."""
         with self._database.writing() as session:
             holds.end(session, kind, work.study_instance_uid, now, "it is gone by itself")
+
+    def is_current(self, work: Work) -> bool:
+        """False where the study has later revisions than the work: what it told may not hold any more."""
+        with self._database.reading() as session:
+            row = session.get_one(StudyRow, work.study_instance_uid)
+            return Revision(row.image_revision, row.match_revision, row.analysis_run) <= work.revision
 
     def again(self, work: Work, reason: str, now: datetime) -> None:
         """Match revision +1: the work's study is decided again, with the same findings."""

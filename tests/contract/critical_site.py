@@ -87,7 +87,9 @@ class Said:
     def verifications(self, study_uid: str, image_revision: int) -> tuple[Verification, ...]:
         return self.given
 
-    def final_report(self, accession: Identifier, patient_id: str) -> FinalReport | None:
+    def final_report(
+        self, accession: Identifier, patient_id: str, *, made: datetime | date | None = None
+    ) -> FinalReport | None:
         return None
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import col, select
 
 from cds.alerting import alert, escalate
-from cds.domain.critical import CriticalResult, CriticalState, message_number
+from cds.domain.critical import CriticalNotice, CriticalResult, CriticalState, message_number
 from cds.domain.finding import Presence
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier
@@ -21,10 +21,11 @@ from cds.domain.switch import SwitchKind
 from cds.domain.verification import FindingRef, Verdict, Verification
 from cds.errors import Conflict, InvalidInput, NotFound
 from cds.store import criticals, timeline
+from cds.store import holds as hold_store
 from cds.store.deliveries import DeliveryStore
 from cds.store.holds import open_holds
-from cds.store.tables import AppBase, DeliveryRow
-from tests.contract.critical_site import BLEED, FINDING, MODEL, NOW, PATIENT, ROUTES, CriticalSite
+from cds.store.tables import AppBase, DeliveryRow, WorkStepRow
+from tests.contract.critical_site import BLEED, FINDING, MODEL, NOW, PATIENT, ROUTES, CriticalSite, plainly, settings
 from tests.contract.store_contract import raw
 from tests.databases import Databases
 
@@ -55,6 +56,12 @@ def told(site: CriticalSite) -> list[str]:
     with site.databases.app.reading() as session:
         lines = timeline.read(session, studies=["1.2"], orders=[])
     return [" ".join((one.step, one.outcome, *one.detail)) for one in lines if one.step in ("critical", "alert")]
+
+
+def acknowledge_late(site: CriticalSite) -> None:
+    """A person has seen what is held as late."""
+    with site.databases.app.writing() as session:
+        hold_store.end(session, HoldKind.CRITICAL_LATE, "1.2", site.clock.now(), "acknowledge", by="Dr. Duty")
 
 
 def emptied(databases: Databases) -> Databases:
@@ -143,6 +150,54 @@ class CriticalsContract:
         assert escalate(site, NOW) == 1
         assert sent(site) == ["critical:second"]
 
+    def test_a_result_whose_message_breaks_goes_to_the_next_and_then_alarms_and_the_others_go_on(
+        self, site: CriticalSite, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def breaks(notice: CriticalNotice, delivery_id: str) -> bytes:
+            if notice.result.finding == FINDING:
+                raise ValueError("Unmistakable")
+            return plainly(notice, delivery_id)
+
+        site.settings = settings(critical_findings={FINDING: 1, "ct_head.other": 1})
+        site.tell = {"first": plainly, "second": breaks}
+        alert(site, site.work(BLEED, replace(BLEED, key="other")).id)
+        site.clock.forward(minutes=15)
+        assert escalate(site, site.clock.now()) == 2
+        assert sent(site).count("critical:second") == 1
+        assert escalate(site, site.clock.now()) == 1
+        states = {one.finding: one.state for one in site.criticals.all()}
+        assert states == {FINDING: CriticalState.ALARMED, "ct_head.other": CriticalState.ESCALATED}
+        assert holds(site) == [HoldKind.CRITICAL_UNACKNOWLEDGED]
+        assert "not sent" in [event.what for one in site.criticals.all() for event in one.log]
+        said = capsys.readouterr().err
+        assert "ValueError" in said
+        assert "Unmistakable" not in said + "".join(told(site))
+
+    def test_a_first_message_that_breaks_opens_the_result_all_the_same(self, site: CriticalSite) -> None:
+        def breaks(*_: object) -> bytes:
+            raise KeyError("x")
+
+        site.tell = {"first": breaks, "second": plainly}
+        alert(site, site.work().id)
+        assert (only(site).state, sent(site)) == (CriticalState.OPEN, [])
+        escalate(site, NOW)
+        assert sent(site) == ["critical:second"]
+
+    def test_a_result_of_which_nothing_can_be_read_is_an_alarm_and_its_withdrawal_is_held(
+        self, site: CriticalSite
+    ) -> None:
+        work = site.work()
+        alert(site, work.id)
+        with site.databases.app.writing() as session:
+            session.get_one(WorkStepRow, (work.id, "match")).body = "{"
+        assert escalate(site, NOW + timedelta(minutes=15)) == 1
+        assert (only(site).state, holds(site)) == (CriticalState.ALARMED, [HoldKind.CRITICAL_UNACKNOWLEDGED])
+        with site.databases.app.writing() as session:
+            criticals.close(session, "1.2", "void", NOW)
+        assert escalate(site, NOW + timedelta(minutes=16)) == 1
+        assert holds(site) == [HoldKind.DELIVERY_NOT_ENCODED]
+        assert escalate(site, NOW + timedelta(minutes=17)) == 0
+
     def test_without_a_route_it_is_an_alarm_at_once(self, databases: Databases) -> None:
         site = CriticalSite(databases, critical_routes={}, critical_route="")
         alert(site, site.work().id)
@@ -218,6 +273,30 @@ class CriticalsContract:
         assert hold.kind is HoldKind.CRITICAL_LATE
         assert "images made at 2026-11-20 05:00" in hold.reason
         assert any("critical late" in line for line in told(site))
+
+    def test_old_images_of_another_patient_are_withdrawn_and_not_told_as_new(self, site: CriticalSite) -> None:
+        [wrong] = alert(site, site.work(match=site.matched()).id)
+        site.criticals.acknowledge(wrong, "Dr. Duty", NOW)
+        site.clock.forward(days=30)
+        assert alert(site, site.again(match=site.matched(OTHER)).id) == []
+        assert escalate(site, site.clock.now()) == 1
+        assert only(site).state is CriticalState.CLOSED
+        assert [b"Withdrawn" in row.payload for row in deliveries(site)] == [False, True]
+        assert holds(site) == [HoldKind.CRITICAL_LATE]
+
+    def test_late_findings_are_held_again_only_for_another_patient(self, site: CriticalSite) -> None:
+        made, mine = NOW - timedelta(hours=5), site.matched()
+        alert(site, site.work(match=mine, made=made).id)
+        newest = site.again(match=mine)
+        alert(site, newest.id)
+        [hold] = open_holds(site.databases.app)
+        assert hold.work_id == newest.id
+        acknowledge_late(site)
+        alert(site, site.again(match=mine).id)
+        assert holds(site) == []
+        alert(site, site.again(match=site.matched(OTHER)).id)
+        assert holds(site) == [HoldKind.CRITICAL_LATE]
+        assert deliveries(site) == []
 
     def test_images_of_an_unknown_time_are_treated_as_new_and_say_so(self, site: CriticalSite) -> None:
         alert(site, site.work(made=None).id)

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, select
 
 from cds.domain.audit import Seen
 from cds.domain.coding import Coding, Quantity
-from cds.domain.critical import CriticalState
+from cds.domain.critical import CriticalState, delivery_id
 from cds.domain.hold import ACTIONS, NEEDS, Action, Hold, HoldKind
 from cds.domain.identity import Identifier
 from cds.domain.message import LoggedMessage, MessageContent, RecordValue
@@ -32,7 +32,7 @@ from cds.store.reports import SqlReportStore
 from cds.store.revisions import stop
 from cds.store.safety_tables import CriticalResultRow
 from cds.store.studies import StudyStore
-from cds.store.tables import MessageOutcomeRow, StudyRow, TimelineRow
+from cds.store.tables import MessageOutcomeRow, ReportRow, StudyRow, TimelineRow
 from cds.store.works import WorkStore
 from tests.contract.store_contract import NOW, ORDER, PATIENT, instance, raw
 from tests.databases import Databases
@@ -344,6 +344,8 @@ class DecisionContract:
 
     def sent(self, databases: Databases, name: str, kind: DeliveryKind = DeliveryKind.REPORT) -> DeliveryStore:
         with databases.app.writing() as session:
+            if session.get(ReportRow, "w") is None:
+                session.add(ReportRow(work_id="w", study_uid=STUDY, version=1, body="{}", issued=NOW))
             deliveries.enqueue(
                 session, delivery_id=name, destination="ehr", kind=kind, payload=name.encode(), now=NOW, work_id="w",
                 study_uid=STUDY, patient_id="random-id",
@@ -372,7 +374,6 @@ class DecisionContract:
             (DeliveryKind.REPORT, DeliveryKind.RETRACTION, True),
             (DeliveryKind.RETRACTION, DeliveryKind.REPORT, True),
             (DeliveryKind.RETRACTION, DeliveryKind.RETRACTION, False),
-            (DeliveryKind.CRITICAL, DeliveryKind.REPORT, False),
         ],
     )
     def test_the_past_is_not_sent_over_the_present(
@@ -388,6 +389,89 @@ class DecisionContract:
         else:
             decisions.resolve(short, said("send-again"))
         assert [due.id for due in DeliveryStore(databases.app).pending()] == ([] if overtaken else ["d~1"])
+
+    def test_a_report_that_a_newer_version_replaced_is_not_sent_again(
+        self, databases: Databases, decisions: DecisionStore
+    ) -> None:
+        self.sent(databases, "d").refused("d", "AR", NOW)
+        with databases.app.writing() as session:
+            session.add(ReportRow(work_id="w2", study_uid=STUDY, version=2, body="{}", issued=NOW))
+        again = partial(decisions.resolve, holds.short_id("delivery:d:1"), said("send-again"))
+        self.refused(databases, Conflict, "newer", again)
+
+    @pytest.mark.parametrize("kind", [DeliveryKind.REPORT, DeliveryKind.CRITICAL])
+    def test_what_names_a_patient_is_not_sent_again_while_the_study_is_stopped(
+        self, databases: Databases, decisions: DecisionStore, studies: StudyStore, kind: DeliveryKind
+    ) -> None:
+        name = self.critical_delivery(databases) if kind is DeliveryKind.CRITICAL else "d"
+        if kind is DeliveryKind.REPORT:
+            self.sent(databases, name).refused(name, "AR", NOW)
+        with databases.app.writing() as session:
+            stop(session, STUDY, "another patient", NOW)
+        again = partial(decisions.resolve, holds.short_id(f"delivery:{name}:1"), said("send-again"))
+        self.refused(databases, Conflict, "waits for a person", again)
+
+    def critical_delivery(self, databases: Databases, purpose: str = "") -> str:
+        """A refused delivery of a critical result that waits."""
+        name = delivery_id("c1", "ward", purpose)
+        with databases.app.writing() as session:
+            session.add(
+                CriticalResultRow(
+                    id="c1", token="t", study_uid=STUDY, episode=1, work_id="w", finding="m.bleed", title="bleed",
+                    category=1, route="ward", state=CriticalState.OPEN.value, created_at=NOW, due_at=NOW,
+                )
+            )  # fmt: skip
+            deliveries.enqueue(
+                session, delivery_id=name, destination="critical:ward", kind=DeliveryKind.CRITICAL, payload=b"it",
+                now=NOW, work_id="w", study_uid=STUDY, patient_id="random-id", subject="c1",
+            )  # fmt: skip
+        DeliveryStore(databases.app).refused(name, "AR", NOW)
+        return name
+
+    @pytest.mark.parametrize(
+        ("purpose", "state", "again"),
+        [
+            ("", CriticalState.OPEN, True),
+            ("", CriticalState.CLOSED, False),
+            ("", CriticalState.ACKNOWLEDGED, False),
+            ("withdrawal", CriticalState.CLOSED, True),
+        ],
+    )
+    def test_a_critical_result_is_sent_again_while_it_waits_and_its_withdrawal_always(
+        self, databases: Databases, decisions: DecisionStore, purpose: str, state: CriticalState, *, again: bool
+    ) -> None:
+        name = self.critical_delivery(databases, purpose)
+        with databases.app.writing() as session:
+            session.get_one(CriticalResultRow, "c1").state = state.value
+        short = holds.short_id(f"delivery:{name}:1")
+        if again:
+            decisions.resolve(short, said("send-again"))
+        else:
+            self.refused(databases, Conflict, "waits for nobody", lambda: decisions.resolve(short, said("send-again")))
+        assert [due.id for due in DeliveryStore(databases.app).pending()] == ([f"{name}~1"] if again else [])
+
+    def test_a_study_whose_stop_was_lifted_is_stopped_again_by_the_same_words(
+        self, databases: Databases, decisions: DecisionStore, studies: StudyStore
+    ) -> None:
+        for turn in ("one", "two"):
+            short = self.hold(databases, HoldKind.MATCH_IN_DOUBT, turn)
+            decisions.resolve(short, said("retract", reason="not hers"))
+            assert self.row(databases, StudyRow, STUDY).stopped == "not hers"
+            decisions.wrong_patient(STUDY, said("wrong-patient", reason="not hers"))
+            [hold] = HoldStore(databases.app).open()
+            decisions.resolve(hold.id, said("leave"))
+            assert self.row(databases, StudyRow, STUDY).stopped == ""
+
+    def test_images_are_not_attached_to_an_order_of_a_test_message(
+        self, databases: Databases, decisions: DecisionStore, studies: StudyStore, record: RecordStore, order_id: str
+    ) -> None:
+        test = MessageContent(PATIENT, orders=(OrderChange(replace(ORDER, accession=Identifier("A9", "RIS")), "NW"),))
+        record.apply([(LoggedMessage(2, raw("2")), replace(test, test=True))], NOW)
+        [(order, _)] = record.order_candidates("A9")
+        for number in ("A9", order.id or ""):
+            with pytest.raises(Conflict, match="test message"):
+                decisions.attach(STUDY, number, said("attach"))
+        assert self.row(databases, StudyRow, STUDY).decided == ""
 
     def test_a_critical_result_is_acknowledged_with_its_hold(
         self, databases: Databases, decisions: DecisionStore, studies: StudyStore

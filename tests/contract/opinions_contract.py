@@ -264,6 +264,37 @@ class OpinionsContract:
             session.get_one(PatientRow, patient_id).merged_into = None
         assert opinions.final_report(A1, "other") is None
 
+    def test_a_report_counts_for_images_of_its_day_and_of_the_half_year_before_it(
+        self, databases: Databases, opinions: OpinionStore, patient_id: str
+    ) -> None:
+        self.file(databases, signed(), patient_id)
+        counted = {
+            days: opinions.final_report(A1, patient_id, made=NOW + timedelta(days=days)) is not None
+            for days in (-700, -181, -179, -1, 1, 700)
+        }
+        assert counted == {-700: False, -181: False, -179: True, -1: True, 1: False, 700: False}
+        assert opinions.final_report(A1, patient_id, made=NOW + timedelta(hours=3)) is not None
+        assert opinions.final_report(A1, patient_id, made=NOW.date()) is not None
+        assert opinions.final_report(A1, patient_id, made=NOW.date() + timedelta(days=2)) is None
+
+    def test_a_report_that_does_not_say_when_it_was_issued_counts_from_when_it_came(
+        self, databases: Databases, opinions: OpinionStore, patient_id: str
+    ) -> None:
+        self.file(databases, signed(issued=None), patient_id)
+        assert opinions.final_report(A1, patient_id, made=NOW) is not None
+        assert opinions.final_report(A1, patient_id, made=NOW + timedelta(days=1)) is None
+
+    def test_an_old_report_under_a_reused_number_neither_counts_nor_is_told_nor_hides_the_new_one(
+        self, databases: Databases, opinions: OpinionStore, patient_id: str
+    ) -> None:
+        self.file(databases, signed("Two years old.", minutes=-60 * 24 * 700, identifier="RIS|R0"), patient_id)
+        assert opinions.final_report(A1, patient_id, made=NOW) is None
+        assert not [line for line in _timeline(databases) if line.step == "final report"]
+        self.file(databases, signed("New."), patient_id)
+        found = opinions.final_report(A1, patient_id, made=NOW)
+        old = opinions.final_report(A1, patient_id, made=NOW - timedelta(days=700))
+        assert (found and found.text, old and old.text) == ("New.", "Two years old.")
+
     def test_a_reused_accession_number_is_not_told_on_somebody_elses_study(
         self, databases: Databases, studies: StudyStore, patient_id: str
     ) -> None:

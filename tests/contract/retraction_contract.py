@@ -157,12 +157,38 @@ class RetractionContract:
         payloads = [DeliveryStore(databases.app).delivery(one.id).payload for one in due]
         assert payloads == [b"take back v1", b"v3"]
 
-    def test_a_cancelled_order_leaves_what_was_told_as_it_is(
+    def test_after_a_cancelled_order_a_merge_still_moves_what_was_told(
         self, databases: Databases, people: tuple[Patient, Patient], commit: Callable[..., Committed]
     ) -> None:
-        commit(people[0], _encode("ehr"))
-        done = commit(people[0], _encode(), state=MatchState.DETACHED, release=NOBODY)
-        assert done.deliveries == ()
+        anna, berta = people
+        commit(anna, _encode("ehr"))
+        kept = commit(anna, _encode("ehr"), state=MatchState.DETACHED)
+        assert kept.retracted == 0
+        moved = commit(berta, _encode("ehr"), state=MatchState.DETACHED)
+        assert self._payloads(databases, moved) == [b"take back v2", b"v3"]
+
+    def test_one_destination_that_cannot_be_told_keeps_nobody_else_from_it(
+        self, databases: Databases, people: tuple[Patient, Patient], commit: Callable[..., Committed]
+    ) -> None:
+        commit(people[0], _encode("ehr", "pacs"))
+        broken = replace(
+            _encode(), deliveries=lambda report, held: [("e", "ehr", b"v2"), ("p", "pacs", "it has no number")]
+        )
+        done = commit(people[0], broken)
+        assert self._payloads(databases, done) == [b"v2"]
+        [study] = why(databases.app, "1.2").studies
+        assert [(hold.kind, hold.reason) for hold in study.holds] == [("delivery-not-encoded", "it has no number")]
+
+    def test_what_is_under_way_when_the_patient_changes_is_taken_back(
+        self, databases: Databases, people: tuple[Patient, Patient], commit: Callable[..., Committed]
+    ) -> None:
+        first = commit(people[0], _encode("ehr"), sent=False)
+        deliveries = DeliveryStore(databases.app)
+        assert deliveries.begin(first.deliveries[0], NOW)
+        assert commit(people[1], _encode("ehr")).retracted == 1
+        deliveries.sent(first.deliveries[0], "AA", NOW)
+        assert "it had arrived: AA" in deliveries.delivery(first.deliveries[0]).acknowledgment
+        assert not deliveries.begin(first.deliveries[0], NOW)
 
     def test_what_may_not_be_told_any_more_is_taken_back_where_it_was_told(
         self, databases: Databases, people: tuple[Patient, Patient], commit: Callable[..., Committed]

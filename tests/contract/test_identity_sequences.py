@@ -151,7 +151,7 @@ def feed() -> Iterator[Feed]:
         yield Feed(databases)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(_step, min_size=4, max_size=14))
 def test_any_sequence_of_merges_and_undos_ends_in_the_identity_that_the_model_says(
     feed: Feed, steps: list[tuple[str, tuple[int, int]]]

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import select
 
-from cds import alerting, bootstrap, hooks, pipeline
+from cds import alerting, bootstrap, delivering, hooks, pipeline
 from cds.bootstrap import Stores, hook_context
 from cds.bootstrap.line import line
 from cds.bootstrap.replay import replayed
@@ -141,7 +141,7 @@ def run(place: Place, held: Stores, work: Work) -> None:
     for step in (pipeline.match, pipeline.enrich, pipeline.decide, pipeline.report, alerting.alert):
         step(advisory, work.id)
     for due in held.deliveries.pending():
-        assert pipeline.deliver(advisory, due.id) == "sent"
+        assert delivering.deliver(advisory, due.id) == "sent"
 
 
 def one(found: Replayed) -> StudyReplayed:

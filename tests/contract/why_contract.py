@@ -131,8 +131,9 @@ def report(version: int = 1, patient_id: str = "patient-1") -> ReportRow:
 
 
 def clinical_order() -> ServiceRequest:
-    told: ServiceRequest = parse(ServiceRequest, order().body)
-    return told
+    row = order()
+    told: ServiceRequest = parse(ServiceRequest, row.body)
+    return replace(told, id=row.id)
 
 
 def told(story: Story) -> str:

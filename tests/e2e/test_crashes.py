@@ -81,7 +81,7 @@ def test_a_study_that_kills_every_worker_is_given_to_a_person(mortal: Site, tmp_
         return next((s for s in studies if s["holds"]), None)
 
     try:
-        study = until(given_up, 120, "the poison study to be held")
+        study = until(given_up, 240, "the poison study to be held")
     finally:
         wish.unlink()
     [hold] = study["holds"]

@@ -32,6 +32,7 @@ from tests.lifecycle.texts import each
 from tests.peers import medplum
 from tests.peers.conftest import Orthanc, OrthancFactory
 from tests.peers.medplum import FhirServer
+from tests.unit.pacs_reports import multi_frame
 
 pytestmark = pytest.mark.peers
 
@@ -92,10 +93,14 @@ class Hospital:
             for one in (smoking(self._next(), person, pack_years=PACK_YEARS[person.mrn]), order(self._next(), person)):
                 assert self.site.hl7(one).code == "AA"
 
-    def scan(self, body: str, name: Person, *, emphysema: bool) -> str:
-        """Images of a body come under somebody's name; the same body is the same images. Answers the study's UID."""
+    def scan(self, body: str, name: Person, *, emphysema: bool, whole: bool = False) -> str:
+        """Images of a body come under somebody's name; the same body is the same images. Answers the study's UID.
+
+        `whole`: all slices in one instance, as newer scanners send them.
+        """
         phantom, folder = chest(emphysema), self.folder / f"{body} as {name.given}"
         paths = write_ct_series(phantom.hu[SHOWN], phantom.spacing_mm, folder, seed=body, **asdict(identity(name)))
+        paths = [multi_frame(paths, folder / "whole.dcm")] if whole else paths
         assert all(result.stored for result in self.site.store(paths))
         uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
         shutil.rmtree(folder)
@@ -222,7 +227,7 @@ def test_two_patients_who_were_swapped_at_the_scanner_get_their_own_results_back
     hospital.ordered(ANNA, BERTA)
     # The emphysema is Berta's, but comes under Anna's name and number, and the other way round.
     sick = hospital.scan("Berta's body", ANNA, emphysema=True)
-    well = hospital.scan("Anna's body", BERTA, emphysema=False)
+    well = hospital.scan("Anna's body", BERTA, emphysema=False, whole=True)
     number = {uid: hospital.reported(uid, who)["studies"][0]["public_id"] for uid, who in ((sick, ANNA), (well, BERTA))}
     [shown] = hospital.site.cards(ANNA)
     assert "pack-years: 35" in shown["detail"]
@@ -232,7 +237,7 @@ def test_two_patients_who_were_swapped_at_the_scanner_get_their_own_results_back
     assert hospital.report(number[well]) == ("preliminary", "MRN-B")
 
     hospital.scan("Berta's body", BERTA, emphysema=True)
-    hospital.scan("Anna's body", ANNA, emphysema=False)
+    hospital.scan("Anna's body", ANNA, emphysema=False, whole=True)
     stories = {uid: hospital.reported(uid, who) for uid, who in ((sick, BERTA), (well, ANNA))}
 
     for uid, wrong, right in ((sick, ANNA, BERTA), (well, BERTA, ANNA)):
@@ -259,6 +264,7 @@ def test_two_patients_who_were_swapped_at_the_scanner_get_their_own_results_back
         "receive: header changed",
         "same UID again, same pixels, other header",
         "instances of this study name different patients",
+        "its instances say something else about whose they are",
         "match: match revision 3",
         "Practitioner/1: card shown",
         "retraction to engine: sent after 1 attempts",
@@ -267,7 +273,7 @@ def test_two_patients_who_were_swapped_at_the_scanner_get_their_own_results_back
     ):
         assert words in told.stdout, words
     as_json = orjson.loads(hospital.site.cds("why", sick, "--json").stdout)
-    assert as_json["studies"] == stories[sick]["studies"]
+    why_tells(as_json)
     assert "Practitioner/1" in {event["actor"] for event in as_json["seen"] if event["action"] == "card shown"}
     nobody_is_named(told.stdout, *hospital.said_by_alarms("taken back", "Practitioner/1"))
 
@@ -276,7 +282,7 @@ def test_a_person_who_finds_the_wrong_patient_stops_it_and_gives_the_images_to_t
     hospital: Hospital,
 ) -> None:
     hospital.ordered(CLARA, DORA)
-    uid = hospital.scan("Dora's body", CLARA, emphysema=True)
+    uid = hospital.scan("Dora's body", CLARA, emphysema=True, whole=True)
     number = hospital.reported(uid, CLARA)["studies"][0]["public_id"]
     [shown] = hospital.site.cards(CLARA)
     assert "pack-years: 41" in shown["detail"]

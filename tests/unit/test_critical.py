@@ -59,6 +59,15 @@ def test_a_site_adds_and_overrides_and_the_most_urgent_comes_first() -> None:
     ]
 
 
+def test_what_the_table_names_and_the_site_does_not_is_said_to_alert_nobody() -> None:
+    bleed, other = BLEED.code, Coding(SNOMED, "1", "Something")
+    pneumothorax = Coding("http://www.radlex.org", "RID5352", "pneumothorax")
+    outputs = [("ct_head", "bleed", bleed), ("ct_head", "other", other), ("cxr", "ptx", pneumothorax)]
+    assert critical.unloaded(settings(critical_findings={}), outputs) == (FINDING, "cxr.ptx")
+    assert critical.unloaded(settings(critical_findings={FINDING: 2}), outputs) == ("cxr.ptx",)
+    assert critical.unloaded(settings(critical_findings={FINDING: 2, "cxr.ptx": 1}), outputs) == ()
+
+
 def test_every_row_of_the_table_names_its_source() -> None:
     assert all("doi:10.1016/j.jacr.2013.12.016" in one.source for one in critical.TABLE)
 

@@ -16,6 +16,7 @@ from pydicom.sr.codedict import codes
 
 from cds.domain.coding import Quantity
 from cds.domain.finding import Findings
+from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.matching import Match, MatchState
 from cds.domain.report import Audience, Report
 from cds.domain.verification import Agreement, Comparison, Verdict

@@ -142,6 +142,18 @@ def test_a_draft_names_the_report_by_the_identifier_that_the_report_carries() ->
         assert [info["identifier"]] == body["identifier"]
 
 
+def test_link_and_draft_name_the_report_of_the_patient_who_has_the_images_now() -> None:
+    now = replace(report(), episode=2)
+    (card,) = Desk(reports=(now,)).call()
+    (body,) = [r.body for r in resources(now, identifier_systems={}, site_name="S") if r.type == REPORT]
+    (stands,) = [r.id for r in resources(now, identifier_systems={}, site_name="S") if r.type == REPORT]
+    assert [link["url"] for link in card["links"]] == [f"https://sightline.example/fhir/{REPORT}/{stands}"]
+    drafts = [suggestion["actions"][0]["resource"] for suggestion in card["suggestions"]]
+    assert {info["identifier"]["value"] for draft in drafts for info in draft["supportingInfo"]} == {
+        identifier["value"] for identifier in cast("list[Json]", body["identifier"])
+    }
+
+
 def test_the_drafts_are_valid_r4() -> None:
     from fhir.resources.R4B.servicerequest import ServiceRequest
 

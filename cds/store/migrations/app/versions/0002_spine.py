@@ -240,6 +240,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("decided_order_id", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("decided_by", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("stopped", sa.String(), nullable=False, server_default=""))
+        batch_op.create_index(batch_op.f("ix_study_stopped"), ["stopped"], unique=False)
+        batch_op.create_index(batch_op.f("ix_study_patient_value"), ["patient_value"], unique=False)
+        batch_op.create_index(batch_op.f("ix_study_contradiction"), ["contradiction"], unique=False)
 
     with op.batch_alter_table("timeline", schema=None) as batch_op:
         batch_op.add_column(sa.Column("patient_id", sa.String(), nullable=True))
@@ -254,6 +257,9 @@ def downgrade() -> None:
         batch_op.drop_column("patient_id")
 
     with op.batch_alter_table("study", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_study_contradiction"))
+        batch_op.drop_index(batch_op.f("ix_study_patient_value"))
+        batch_op.drop_index(batch_op.f("ix_study_stopped"))
         batch_op.drop_column("stopped")
         batch_op.drop_column("decided_by")
         batch_op.drop_column("decided_order_id")
