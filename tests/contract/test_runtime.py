@@ -326,7 +326,8 @@ from models.runtime import Runtime
 if __name__ == "__main__":
     folder, scratch, name = sys.argv[1:]
     volume = VolumeRef("absent.npy", "int16", (1, 1, 1), (1.0, 1.0, 1.0), (0.0,) * 16, "1.2.3", "CT", "axial")
-    Runtime("cpu", threads=1, folder=Path(folder)).run(name, volume, Path(scratch))
+    runtime = Runtime("cpu", threads=1, folder=Path(folder))  # kept: its process would end with it
+    runtime.run(name, volume, Path(scratch))
     sys.stdin.read()
 """
 
