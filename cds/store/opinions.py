@@ -120,7 +120,15 @@ class OpinionStore:
             ordered = select(OrderRow.accession_number).where(OrderRow.accession_number == asked)
             found = session.exec(
                 select(StudyRow.uid)
-                .where(sa.or_(col(StudyRow.uid) == asked, col(StudyRow.accession_number) == asked))
+                .where(
+                    sa.or_(
+                        col(StudyRow.uid) == asked,
+                        col(StudyRow.accession_number) == asked,
+                        col(StudyRow.decided_order_id).in_(
+                            select(OrderRow.id).where(OrderRow.accession_number == asked)
+                        ),
+                    )
+                )
                 .order_by(col(StudyRow.uid))
             ).all()
             waiting = session.exec(ordered).first()
@@ -179,6 +187,9 @@ def _check(verification: Verification) -> None:
         raise InvalidInput("want the name of the radiologist who verifies the finding")
 
 
+_ALL_PERCENT = 100
+
+
 def _check_correction(verification: Verification, finding: Finding) -> None:
     given = verification.corrected
     if verification.verdict is not Verdict.CORRECTED:
@@ -189,6 +200,8 @@ def _check_correction(verification: Verification, finding: Finding) -> None:
         raise InvalidInput("a finding without a value cannot be corrected: confirm or reject it")
     if given is None or not math.isfinite(given.value) or given.unit != finding.value.unit:
         raise InvalidInput(f"want the corrected value in {finding.value.unit or 'the unit of the finding'}")
+    if given.unit == "%" and not 0 <= given.value <= _ALL_PERCENT:
+        raise InvalidInput("want a percentage between 0 and 100")
 
 
 def _verified(session: Session, study: StudyRow, asked: FindingRef) -> Finding:

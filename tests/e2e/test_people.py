@@ -63,6 +63,8 @@ def test_a_verdict_opens_the_gate_and_switches_close_it_at_once(running: Site, e
     assert refused.returncode == 1
     assert "radiologist" in refused.stderr
     confirm = ("--study", "ACC-PEOPLE", "--role", "radiologist", "--by", "Dr Grey")
+    impossible = running.cds("findings", "correct", f"{MODEL}.laa_950", "--value=-5", *confirm)
+    assert "between 0 and 100" in impossible.stderr
     acted(running, "findings", "confirm", f"{MODEL}.laa_950", *confirm)
     story = running.wait_for_report(person.accession_number, version=2)
     assert [v["verdict"] for v in story["studies"][0]["verifications"]] == ["confirmed"]
