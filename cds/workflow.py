@@ -133,7 +133,7 @@ class Worker:
         every(self._guarded(self._bury_the_dead), "interval", seconds=5, max_instances=1, coalesce=True)
         every(self._guarded(self._forget_the_finished), "interval", hours=1, max_instances=1, coalesce=True)
         for timer in self.timers:
-            job = self._guarded(lambda run=timer.run: run(self.line.clock.now()))  # type: ignore[misc]
+            job = self._guarded(lambda run=timer.run: run(self.line.clock.now()))  # type: ignore[misc]  # bound now
             every(job, "interval", seconds=timer.every_s, max_instances=1, coalesce=True, name=timer.name)
         # It warns of every look that comes while the last one still waits for a lock; those are simply left out.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
