@@ -49,7 +49,7 @@ def rendered(text: str) -> str:
     """The document with its tables as the code has them now."""
     for name, table in (("events", _events()), ("holds", _holds()), ("actions", _actions())):
         pattern = rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)"
-        text, found = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)  # type: ignore[misc]
+        text, found = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
         if found != 1:
             raise ValueError(f"want one table {name} between its marks, found {found}")
     return text

@@ -89,7 +89,7 @@ def decisions(stage: Stage) -> DecisionStore:
     def reread(message_id: int) -> object:
         raise AssertionError(f"message {message_id} is not asked for here")
 
-    return DecisionStore(stage.held.database, reread, lambda path: (stage.settings.data_dir / path).unlink())  # type: ignore[arg-type]
+    return DecisionStore(stage.held.database, reread, lambda path: (stage.settings.data_dir / path).unlink())
 
 
 def wrong_patient(stage: Stage, who: Person) -> None:

@@ -217,7 +217,7 @@ class Stage:
         }
         context = replace(hook_context(self.settings, self.held, self.clock), evaluate=self._evaluate)
         answer = hooks.call("imaging-findings", body, context)
-        cards: list[dict[str, Any]] = answer["cards"]  # type: ignore[assignment]
+        cards: list[dict[str, Any]] = answer["cards"]
         return cards
 
     def _evaluate(self, case: Case, report: Report) -> tuple[PathwayOutcome, ...]:

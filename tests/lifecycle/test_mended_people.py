@@ -36,7 +36,7 @@ def _nothing_to_read(_message_id: int) -> object:
 
 
 def people(stage: Stage) -> DecisionStore:
-    return DecisionStore(stage.held.database, _nothing_to_read, lambda _path: None)  # type: ignore[arg-type]
+    return DecisionStore(stage.held.database, _nothing_to_read, lambda _path: None)
 
 
 def said(stage: Stage, action: str, to: str = "") -> Said:
