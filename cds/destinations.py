@@ -102,7 +102,8 @@ class PacsDestination(Destination):
 class CriticalRoute(Table):
     """How one recipient of critical results is reached, and who is next when nobody acknowledges.
 
-    `minutes` to acknowledge per ACR category 1 to 3. Exactly the part that `channel` names must be given.
+    `minutes` to acknowledge per ACR category 1 to 3: the source says minutes, hours and days, the numbers are this
+    project's own and for a site to set. Exactly the part that `channel` names must be given.
     """
 
     recipient: str
