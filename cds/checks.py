@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cds.destinations import MllpDestination, TlsSettings
+from cds.destinations import Hl7TlsSettings, MllpDestination, TlsSettings
 from cds.exclusive import Door, doors, holder, why_closed
 from cds.settings import Settings, unknown_variables
 
@@ -175,16 +175,18 @@ def clocks_agree(theirs: datetime, ours: datetime, *, whose: str) -> Check:
 
 def tls(settings: Settings) -> list[Check]:
     """Certificate, key and CA of each listener that has them can be read and fit together."""
-    tables = (("CDS_HL7_TLS", settings.hl7_tls), ("CDS_DICOM_TLS", settings.dicom_tls))
-    return [_tls(name, table) for name, table in tables if table is not None]
+    more = {f"CDS_HL7_LISTENERS {name}": door.tls for name, door in settings.hl7_listeners.items()}
+    tables = {"CDS_HL7_TLS": settings.hl7_tls, **more, "CDS_DICOM_TLS": settings.dicom_tls}
+    return [_tls(name, table) for name, table in tables.items() if table is not None]
 
 
-def _tls(name: str, table: TlsSettings) -> Check:
+def _tls(name: str, table: TlsSettings | Hl7TlsSettings) -> Check:
     fix = "give the PEM files of one certificate and its key without a passphrase, and of the CA of the clients"
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(table.certificate_file, table.key_file, password=lambda: "")
-        context.load_verify_locations(table.client_ca_file)
+        if table.client_ca_file is not None:
+            context.load_verify_locations(table.client_ca_file)
     except (OSError, ValueError) as error:
         return Check(name, False, f"cannot be used: {getattr(error, 'reason', None) or error}", fix)
     return Check(name, True, "certificate, key and CA can be read and fit")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cds.commands import audit, critical, feeds, findings, holds, identity, replay, studies, switches
+from cds.commands import audit, critical, feeds, findings, hl7, holds, identity, replay, studies, switches
 from cds.commands.common import EXIT_FAILED, EXIT_MISCONFIGURED
 from cds.commands.common import settings as _settings
 from cds.errors import ConfigurationError, SightlineError
@@ -24,6 +24,7 @@ for name, group in (
     ("critical", critical),
     ("feeds", feeds),
     ("findings", findings),
+    ("hl7", hl7),
     ("holds", holds),
     ("identity", identity),
     ("studies", studies),
@@ -38,7 +39,7 @@ app.add_typer(models, name="models")
 
 @app.command()
 def serve() -> None:
-    """Run all roles: web, worker, hl7 and dicom, restarted when they fail."""
+    """Run all roles: web, worker, hl7, intake and dicom, restarted when they fail."""
     from cds.bootstrap import roles
 
     raise typer.Exit(roles.serve(_settings()))
@@ -57,9 +58,9 @@ def worker() -> None:
 
 
 @app.command()
-def hl7() -> None:
-    """Run the HL7 v2 role: MLLP in, messages applied in order."""
-    _role("run_hl7")
+def intake() -> None:
+    """Run the intake role: committed HL7 v2 messages are applied in their order."""
+    _role("run_intake")
 
 
 @app.command()

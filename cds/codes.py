@@ -6,20 +6,14 @@ A code that could be checked only from memory is `verified=False` and does not l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
+from cds import measurement_codes
 from cds.domain.coding import Coding
 from cds.domain.ehr import SmokingStatus
+from cds.value_sets import CPT, DCM, ICD10, ICD10_CM, LOINC, SNOMED, UCUM, Entry, ValueSet, icd, loinc, snomed, system
 
-SNOMED = "http://snomed.info/sct"
-LOINC = "http://loinc.org"
-UCUM = "http://unitsofmeasure.org"
-ICD10 = "http://hl7.org/fhir/sid/icd-10"
-ICD10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
-CPT = "http://www.ama-assn.org/go/cpt"
-DCM = "http://dicom.nema.org/resources/ontology/DCM"
 #: THO, CodeSystem non-adherence-reason-codes: why a suggestion was not followed.
 OVERRIDE_REASONS = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
 
@@ -41,89 +35,6 @@ CESSATION_REQUEST = Coding(SNOMED, "225323000", "Smoking cessation education")
 #: HCPCS G0296 exists but bills one payer in one country; no SNOMED CT code for the visit could be verified.
 SCREENING_VISIT_REQUEST = Coding(SIGHTLINE_ACTION, "lung-cancer-screening-visit", "Lung cancer screening visit")
 
-#: HL7 v2 table 0396, OIDs and national URIs → the URI that value sets use.
-_SYSTEM_NAMES = {
-    "SCT": SNOMED,
-    "SNOMED": SNOMED,
-    "SNOMED-CT": SNOMED,
-    "SNM": SNOMED,
-    "urn:oid:2.16.840.1.113883.6.96": SNOMED,
-    "LN": LOINC,
-    "LOINC": LOINC,
-    "urn:oid:2.16.840.1.113883.6.1": LOINC,
-    "I10": ICD10,
-    "ICD10": ICD10,
-    "ICD-10": ICD10,
-    "urn:oid:2.16.840.1.113883.6.3": ICD10,
-    "I10C": ICD10_CM,
-    "ICD10CM": ICD10_CM,
-    "ICD-10-CM": ICD10_CM,
-    "urn:oid:2.16.840.1.113883.6.90": ICD10_CM,
-    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": ICD10,
-    "C4": CPT,
-    "CPT": CPT,
-    "urn:oid:2.16.840.1.113883.6.12": CPT,
-}
-_ICD = frozenset({ICD10, ICD10_CM})
-
-
-def system(name: str) -> str:
-    """The URI of a code system named by HL7 v2 table 0396, an OID or a URI; unknown names come back as they are."""
-    return _SYSTEM_NAMES.get(name, _SYSTEM_NAMES.get(name.upper(), name))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One code of a value set and where it was seen. `prefix` matches the code and everything below it (ICD-10)."""
-
-    coding: Coding
-    evidence: str
-    verified: bool = True
-    prefix: bool = False
-
-    def matches(self, coding: Coding) -> bool:
-        """True where a code of a record means this entry, however its system was named."""
-        theirs, ours = system(coding.system), self.coding.system
-        if ours in _ICD:
-            return theirs in _ICD and self._matches_icd(coding.code)
-        return theirs == ours and coding.code == self.coding.code
-
-    def _matches_icd(self, code: str) -> bool:
-        theirs, ours = _plain_icd(code), _plain_icd(self.coding.code)
-        return theirs.startswith(ours) if self.prefix else theirs == ours
-
-
-@dataclass(frozen=True, slots=True)
-class ValueSet:
-    """Codes that mean the same question. `title` is read by people, `unit` is the unit that values are turned into."""
-
-    name: str
-    title: str
-    kind: Literal["answer", "condition", "procedure", "symptom"]
-    entries: tuple[Entry, ...]
-    unit: str = ""
-
-    def contains(self, coding: Coding) -> bool:
-        """True where one of its codes matches."""
-        return any(entry.matches(coding) for entry in self.entries)
-
-
-def _plain_icd(code: str) -> str:
-    return code.replace(".", "").strip().upper()
-
-
-def _snomed(code: str, display: str, evidence: str) -> Entry:
-    return Entry(Coding(SNOMED, code, display), evidence)
-
-
-def _loinc(code: str, display: str, evidence: str) -> Entry:
-    return Entry(Coding(LOINC, code, display), evidence)
-
-
-def _icd(code: str, display: str, evidence: str) -> Entry:
-    return Entry(Coding(ICD10, code, display), evidence, prefix=True)
-
-
 _US_CORE_PACK_YEARS = "US Core 7.0.0 to 9.0.0, Observation pack-years-example"
 _US_CORE_SMOKING = "US Core smoking status observation codes"
 _MII = "MII Kerndatensatz-Modul Lungenfunktion 2027.0.0-ballot, LOINC value set for FEV"
@@ -134,20 +45,21 @@ _LT_LUNG = "HL7 Lithuania, Lung Cancer IG"
 _COPD_LISTS = "public code lists for COPD (NHS cohort notebooks, Da Vinci DTR home oxygen questionnaire)"
 _PRESENTING = "public FHIR value sets of presenting symptoms"
 _ICD_CHAPTER = "ICD-10, WHO tabular list; seen in public ICD-10-CM tables"
+_IPS_PREGNANCY = "HL7 IPS 1.0.0 value set pregnancy-status-uv-ips; IPS on art-decor 2024 for SNOMED CT"
 
 SMOKING_STATUS = ValueSet(
     "smoking-status",
     "smoking status",
     "answer",
-    (_loinc("72166-2", "Tobacco smoking status", _US_CORE_SMOKING),),
+    (loinc("72166-2", "Tobacco smoking status", _US_CORE_SMOKING),),
 )
 PACK_YEARS = ValueSet(
     "pack-years",
     "pack-years",
     "answer",
     (
-        _snomed("401201003", "Cigarette pack-years", _US_CORE_PACK_YEARS),
-        _snomed("782516008", "Number of calculated smoking pack years", "TW Core invariants and value set"),
+        snomed("401201003", "Cigarette pack-years", _US_CORE_PACK_YEARS),
+        snomed("782516008", "Number of calculated smoking pack years", "TW Core invariants and value set"),
         Entry(
             Coding(LOINC, "8664-5", "Cigarettes smoked total (pack per year)"),
             "named in public FSH, not found in a LOINC release: the unit in its name contradicts its use",
@@ -161,8 +73,8 @@ QUIT_DATE = ValueSet(
     "date of quitting smoking",
     "answer",
     (
-        _loinc("74010-0", "Date quit tobacco smoking", "public FSH guides (component quitDate; AU primary care IG)"),
-        _snomed("160625004", "Date ceased smoking", "AU primary care practice-to-practice transfer IG"),
+        loinc("74010-0", "Date quit tobacco smoking", "public FSH guides (component quitDate; AU primary care IG)"),
+        snomed("160625004", "Date ceased smoking", "AU primary care practice-to-practice transfer IG"),
     ),
 )
 SPIROMETRY = ValueSet(
@@ -170,14 +82,14 @@ SPIROMETRY = ValueSet(
     "spirometry",
     "procedure",
     (
-        _snomed("127783003", "Spirometry", _MII_PROCEDURE),
-        _loinc("19926-5", "FEV1/FVC", _LUFU),
-        _loinc("20150-9", "FEV1", _MII),
-        _loinc("20157-4", "FEV1 before bronchodilation", _MII),
-        _loinc("20155-8", "FEV1 after bronchodilation", _MII),
-        _loinc("19868-9", "Forced vital capacity by spirometry", _LUFU),
-        _loinc("19876-2", "Forced vital capacity before bronchodilation", _LUFU),
-        _loinc("19874-7", "Forced vital capacity after bronchodilation", _LUFU),
+        snomed("127783003", "Spirometry", _MII_PROCEDURE),
+        loinc("19926-5", "FEV1/FVC", _LUFU),
+        loinc("20150-9", "FEV1", _MII),
+        loinc("20157-4", "FEV1 before bronchodilation", _MII),
+        loinc("20155-8", "FEV1 after bronchodilation", _MII),
+        loinc("19868-9", "Forced vital capacity by spirometry", _LUFU),
+        loinc("19876-2", "Forced vital capacity before bronchodilation", _LUFU),
+        loinc("19874-7", "Forced vital capacity after bronchodilation", _LUFU),
         Entry(Coding(CPT, "94010", "Spirometry"), _CPT_SEEN),
         Entry(Coding(CPT, "94060", "Spirometry before and after bronchodilation"), _CPT_SEEN),
     ),
@@ -187,7 +99,7 @@ LOW_DOSE_CT = ValueSet(
     "low-dose CT of the chest",
     "procedure",
     (
-        _snomed("16334891000119106", "Low dose CT of chest without contrast", _LT_LUNG),
+        snomed("16334891000119106", "Low dose CT of chest without contrast", _LT_LUNG),
         Entry(
             Coding(CPT, "71271", "Low-dose CT for lung cancer screening"),
             "ACR and Noridian (CMS) lung cancer screening pages",
@@ -199,51 +111,65 @@ COPD = ValueSet(
     "COPD",
     "condition",
     (
-        _snomed("13645005", "Chronic obstructive lung disease", _COPD_LISTS),
-        _snomed("185086009", "Chronic obstructive bronchitis", _COPD_LISTS),
-        _snomed("195951007", "Acute exacerbation of chronic obstructive airways disease", _COPD_LISTS),
-        _snomed("313296004", "Mild chronic obstructive pulmonary disease", _COPD_LISTS),
-        _snomed("313297008", "Moderate chronic obstructive pulmonary disease", _COPD_LISTS),
-        _snomed("313299006", "Severe chronic obstructive pulmonary disease", _COPD_LISTS),
-        _icd("J44", "Other chronic obstructive pulmonary disease", _ICD_CHAPTER),
+        snomed("13645005", "Chronic obstructive lung disease", _COPD_LISTS),
+        snomed("185086009", "Chronic obstructive bronchitis", _COPD_LISTS),
+        snomed("195951007", "Acute exacerbation of chronic obstructive airways disease", _COPD_LISTS),
+        snomed("313296004", "Mild chronic obstructive pulmonary disease", _COPD_LISTS),
+        snomed("313297008", "Moderate chronic obstructive pulmonary disease", _COPD_LISTS),
+        snomed("313299006", "Severe chronic obstructive pulmonary disease", _COPD_LISTS),
+        icd("J44", "Other chronic obstructive pulmonary disease", _ICD_CHAPTER),
     ),
 )
 EMPHYSEMA = ValueSet(
     "emphysema",
     "emphysema",
     "condition",
-    (_snomed("87433001", "Pulmonary emphysema", _LT_LUNG), _icd("J43", "Emphysema", _ICD_CHAPTER)),
+    (snomed("87433001", "Pulmonary emphysema", _LT_LUNG), icd("J43", "Emphysema", _ICD_CHAPTER)),
 )
 LUNG_CANCER = ValueSet(
     "lung-cancer",
     "lung cancer",
     "condition",
     (
-        _snomed("363358000", "Malignant tumor of lung", "public value sets; tests of terminology servers"),
-        _snomed("254637007", "Non-small cell lung cancer", "examples of HL7 mCODE's primary cancer condition"),
-        _snomed("254632001", "Small cell carcinoma of lung", "public oncology value sets (UZ Leuven, PheKB)"),
-        _snomed("93880001", "Primary malignant neoplasm of lung", "public primary-cancer value set"),
-        _icd("C34", "Malignant neoplasm of bronchus and lung", _ICD_CHAPTER),
-        _icd("Z85.11", "Personal history of malignant neoplasm of bronchus and lung", "VA and public ICD-10-CM tables"),
+        snomed("363358000", "Malignant tumor of lung", "public value sets; tests of terminology servers"),
+        snomed("254637007", "Non-small cell lung cancer", "examples of HL7 mCODE's primary cancer condition"),
+        snomed("254632001", "Small cell carcinoma of lung", "public oncology value sets (UZ Leuven, PheKB)"),
+        snomed("93880001", "Primary malignant neoplasm of lung", "public primary-cancer value set"),
+        icd("C34", "Malignant neoplasm of bronchus and lung", _ICD_CHAPTER),
+        icd("Z85.11", "Personal history of malignant neoplasm of bronchus and lung", "VA and public ICD-10-CM tables"),
     ),
 )
 HAEMOPTYSIS = ValueSet(
     "haemoptysis",
     "coughing up blood",
     "symptom",
-    (_snomed("66857006", "Hemoptysis", _PRESENTING), _icd("R04.2", "Haemoptysis", _ICD_CHAPTER)),
+    (snomed("66857006", "Hemoptysis", _PRESENTING), icd("R04.2", "Haemoptysis", _ICD_CHAPTER)),
 )
 WEIGHT_LOSS = ValueSet(
     "weight-loss",
     "unexplained weight loss",
     "symptom",
     (
-        _snomed("448765001", "Unintentional weight loss", _PRESENTING),
-        _snomed("422868009", "Unexplained weight loss", "public SNOMED CT modelling guidance; resolver tables"),
-        _icd("R63.4", "Abnormal weight loss", _ICD_CHAPTER),
+        snomed("448765001", "Unintentional weight loss", _PRESENTING),
+        snomed("422868009", "Unexplained weight loss", "public SNOMED CT modelling guidance; resolver tables"),
+        icd("R63.4", "Abnormal weight loss", _ICD_CHAPTER),
     ),
 )
 
+PREGNANCY = ValueSet(
+    "pregnancy",
+    "pregnancy",
+    "answer",
+    (
+        loinc("82810-3", "Pregnancy status", _IPS_PREGNANCY),
+        loinc("11449-6", "Pregnancy status - Reported", "French national laboratory model; AKTIN; ELGA e-medication"),
+        snomed("77386006", "Pregnancy", _IPS_PREGNANCY),
+        icd("Z33", "Pregnant state, incidental", _ICD_CHAPTER, prefix=False),
+        icd("Z33.1", "Pregnant state, incidental", _ICD_CHAPTER, prefix=False),
+        icd("Z34", "Supervision of normal pregnancy", _ICD_CHAPTER),
+        icd("O09", "Supervision of high risk pregnancy; in ICD-10-GM duration of pregnancy", _ICD_CHAPTER),
+    ),
+)
 ALL = (
     SMOKING_STATUS,
     PACK_YEARS,
@@ -255,13 +181,17 @@ ALL = (
     LUNG_CANCER,
     HAEMOPTYSIS,
     WEIGHT_LOSS,
+    PREGNANCY,
+    *measurement_codes.ALL,
 )
 
 _IPS_MAP = "HL7 IPS ConceptMap loinc-to-snomed smoking status 1.1.0"
 
 
-def _status(loinc: str, snomed: str, display: str, status: SmokingStatus) -> tuple[tuple[Entry, SmokingStatus], ...]:
-    return (_loinc(loinc, display, _IPS_MAP), status), (_snomed(snomed, display, _IPS_MAP), status)
+def _status(
+    loinc_code: str, snomed_code: str, display: str, status: SmokingStatus
+) -> tuple[tuple[Entry, SmokingStatus], ...]:
+    return (loinc(loinc_code, display, _IPS_MAP), status), (snomed(snomed_code, display, _IPS_MAP), status)
 
 
 #: Answers of LOINC 72166-2. "Smoker, current status unknown" says that somebody smoked, not whether they do now,
@@ -277,10 +207,20 @@ SMOKING_ANSWERS = (
     *_status("LA18980-5", "266927001", "Tobacco smoking consumption unknown", SmokingStatus.UNKNOWN),
 )
 
+#: Answers of LOINC 82810-3: pregnant, not pregnant; None where it is not known.
+PREGNANCY_ANSWERS = (
+    (loinc("LA15173-0", "Pregnant", _IPS_PREGNANCY), True),
+    (snomed("77386006", "Pregnancy", _IPS_PREGNANCY), True),
+    (loinc("LA26683-5", "Not pregnant", _IPS_PREGNANCY), False),
+    (snomed("60001007", "Not pregnant", _IPS_PREGNANCY), False),
+    (loinc("LA4489-6", "Unknown", _IPS_PREGNANCY), None),
+    (snomed("152231000119106", "Pregnancy not yet confirmed", _IPS_PREGNANCY), None),
+)
+
 #: Values that say "no" to a question such as a symptom.
 NEGATIVE_ANSWERS = (
-    _snomed("373067005", "No", "MII and GECCO FHIR examples"),
-    _snomed("2667000", "Absent", "public FHIR examples of symptom absence"),
+    snomed("373067005", "No", "MII and GECCO FHIR examples"),
+    snomed("2667000", "Absent", "public FHIR examples of symptom absence"),
 )
 
 
@@ -296,8 +236,61 @@ def smoking_status(answer: Coding) -> SmokingStatus | None:
     return next((status for entry, status in SMOKING_ANSWERS if entry.matches(answer)), None)
 
 
+def is_pregnant(answer: Coding | str) -> bool | None:
+    """What an answer to a question for pregnancy says; None where it says neither yes nor no."""
+    if isinstance(answer, str):
+        return {"yes": True, "y": True, "true": True}.get(
+            answer.strip().casefold(), False if is_negative(answer) else None
+        )
+    return next((stated for entry, stated in PREGNANCY_ANSWERS if entry.matches(answer)), None)
+
+
 def is_negative(answer: Coding | str) -> bool:
     """True for the answers "no" and "absent", coded or as the plain words that HL7 v2 and FHIR booleans become."""
     if isinstance(answer, str):
         return answer.strip().casefold() in {"false", "no", "n", "absent"}
     return any(entry.matches(answer) for entry in NEGATIVE_ANSWERS)
+
+
+__all__ = [
+    "ALL",
+    "CESSATION_REQUEST",
+    "COPD",
+    "CPT",
+    "DCM",
+    "EMPHYSEMA",
+    "HAEMOPTYSIS",
+    "ICD10",
+    "ICD10_CM",
+    "LAA_950",
+    "LOINC",
+    "LOW_DOSE_CT",
+    "LUNG_CANCER",
+    "LUNG_VOLUME",
+    "NEGATIVE_ANSWERS",
+    "OVERRIDE_REASONS",
+    "PACK_YEARS",
+    "PERC_15",
+    "PREGNANCY",
+    "PREGNANCY_ANSWERS",
+    "QUIT_DATE",
+    "SCREENING_VISIT_REQUEST",
+    "SIGHTLINE_ACTION",
+    "SIGHTLINE_OBSERVATION",
+    "SIGHTLINE_OVERRIDE",
+    "SIGHTLINE_TOPIC",
+    "SMOKING_ANSWERS",
+    "SMOKING_STATUS",
+    "SNOMED",
+    "SPIROMETRY",
+    "SPIROMETRY_REQUEST",
+    "UCUM",
+    "WEIGHT_LOSS",
+    "Entry",
+    "ValueSet",
+    "is_negative",
+    "is_pregnant",
+    "loaded",
+    "smoking_status",
+    "system",
+]

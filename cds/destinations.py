@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from cds.character_sets import CHARACTER_SETS
 from cds.domain.critical import Category
 from cds.domain.report import Audience, Gate, Mode
 
 #: PS3.5 section 6.2, VR AE: 1 to 16 printable ASCII characters, no backslash.
+_FIELD_PATH = re.compile(r"[A-Z][A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d?){0,2}")
 _AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
 
 
@@ -36,7 +40,38 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError as error:
+        raise ValueError(f"want an IP address or a network such as 10.1.0.0/16, got {text!r}") from error
+
+
+def _field_path(path: str) -> str:
+    if not _FIELD_PATH.fullmatch(path):
+        raise ValueError(f"want a field such as OBR-18, OBR-18.1 or PID-3.4.2, got {path!r}")
+    return path
+
+
+def _field_source(source: str) -> str:
+    if not source.startswith("=") and not _FIELD_PATH.fullmatch(source):
+        raise ValueError(f"want a field such as ZDS-1.1, or = and a fixed text, got {source!r}")
+    return source
+
+
+def _character_set(name: str) -> str:
+    if name and name.strip().upper() not in CHARACTER_SETS:
+        raise ValueError(f"want a character set of HL7 table 0211 such as 8859/1 or UNICODE UTF-8, got {name!r}")
+    return name
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+Network = Annotated[str, AfterValidator(_network)]
+#: "SEG-field[.component[.subcomponent]]", counted from 1 as HL7 does.
+FieldPath = Annotated[str, AfterValidator(_field_path)]
+#: A field, or "=" and a fixed text.
+FieldSource = Annotated[str, AfterValidator(_field_source)]
+CharacterSet = Annotated[str, AfterValidator(_character_set)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -58,6 +93,31 @@ class TlsSettings(Table):
     client_ca_file: Path
 
 
+class Hl7TlsSettings(Table):
+    """TLS for an MLLP listener; client certificates are demanded where their CA is named."""
+
+    certificate_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+
+
+class Hl7Door(Table):
+    """One MLLP listener: where it listens, and who may come in.
+
+    `allowed_peers` are addresses and networks; without any, every address may connect that reaches the door.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port
+    tls: Hl7TlsSettings | None = None
+    allowed_peers: tuple[Network, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """True where a peer must show a certificate, or come from an address that the site named."""
+        return bool(self.allowed_peers) or (self.tls is not None and self.tls.client_ca_file is not None)
+
+
 class Destination(Table):
     """What every destination says: whose eyes it has, and whether it takes production results or only test ones."""
 
@@ -75,6 +135,8 @@ class MllpDestination(Destination):
     application: str = "EHR"
     facility: str = "SITE"
     tls_ca_file: Path | None = None
+    #: Attach the report as a PDF (ED) beside its observations.
+    pdf: bool = False
 
 
 class FhirDestination(Destination):
@@ -147,13 +209,59 @@ class ReleaseMatrix(Table):
         ]
 
 
+class MappedCode(Table):
+    """What a sender's own code means: a code of a standard system, or of one that the site names by its URI."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
 class Sender(Table):
-    """What is known of one HL7 v2 sender, named "MSH-3|MSH-4"."""
+    """What is known of one HL7 v2 sender, named "MSH-3|MSH-4"; `*` stands for any application or facility.
+
+    Fields, codes and values are changed in what Sightline reads; the stored bytes are never touched. The order:
+    `fields`, then `values`, then `codes`.
+    """
 
     #: The zone of its times without an offset; unset: the site's.
     time_zone: TimeZone | None = None
     #: Seconds between two messages that are normal; unset: learned.
     expected_interval_s: Annotated[float, Field(gt=0)] | None = None
+    #: HL7 table 0211; what its messages are written in where MSH-18 says nothing.
+    character_set: CharacterSet = ""
+    #: auto: as MSH-15 and MSH-16 ask; original: always one AA, AE or AR; enhanced: always CA, CE or CR.
+    acknowledgment: Literal["auto", "original", "enhanced"] = "auto"
+    #: Where application acknowledgments of enhanced mode go; unset: over the sender's own connection while it is open.
+    reply_to: MllpDestination | None = None
+    #: One answer to a batch: a batch of acknowledgments, or a single one for all of it.
+    batch_acknowledgment: Literal["batch", "single"] = "batch"
+    #: Whose its numbers are; unset: the site's.
+    assigning_authority: str | None = None
+    accession_issuer: str | None = None
+    accession_fallback: Literal["none", "ORC-3", "ORC-2"] | None = None
+    #: Where a field is read from instead: {"OBR-18.1": "ZDS-2.1", "PID-3.4": "=CLINIC"}. Empty sources change nothing.
+    fields: dict[FieldPath, FieldSource] = Field(default_factory=dict)
+    #: What a plain value means: {"OBR-5": {"U1": "S"}, "OBX-6": {"mg%": "mg/dL"}}.
+    values: dict[FieldPath, dict[str, str]] = Field(default_factory=dict)
+    #: What the sender's own codes mean: {"OBX-3": {"GLU": {system, code, display}}}. The own code stays beside it.
+    codes: dict[FieldPath, dict[str, MappedCode]] = Field(default_factory=dict)
+    #: The same as CSV files with the columns local, system, code, display.
+    code_files: dict[FieldPath, Path] = Field(default_factory=dict)
+
+
+def sender_name(senders: Mapping[str, Sender], application: str, facility: str) -> str | None:
+    """Which profile is that of MSH-3 and MSH-4: as sent, else by their first components, else with `*` for one."""
+    app, place = (field.partition("^")[0].strip() for field in (application, facility))
+    names = [(application, facility), (app, place)]
+    tried = [name for a, f in names for name in (f"{a}|{f}", f"{a}|*", f"*|{f}")]
+    return next((name for name in (*tried, "*|*") if name in senders), None)
+
+
+def sender_of(senders: Mapping[str, Sender], application: str, facility: str) -> Sender | None:
+    """The profile of MSH-3 and MSH-4, see `sender_name`."""
+    name = sender_name(senders, application, facility)
+    return senders[name] if name else None
 
 
 class Site(Table):

@@ -3,6 +3,7 @@
 SightlineError
 ├── InvalidInput                what came in cannot be used; the sender must change it
 │   ├── InvalidMessage          HL7 v2
+│   │   └── BrokenMessage       applying it broke our code
 │   ├── InvalidInstance         DICOM
 │   └── InvalidResource         FHIR and CDS Hooks
 ├── NotFound
@@ -60,6 +61,10 @@ class InvalidMessage(InvalidInput):
         self.location = location
         self.condition = condition
         self.permanent = permanent
+
+
+class BrokenMessage(InvalidMessage):
+    """Applying an HL7 v2 message broke our code; the text names the kind of error and nothing of the message."""
 
 
 class InvalidInstance(InvalidInput):

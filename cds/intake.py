@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cds.domain.message import LoggedMessage, MessageContent
-from cds.errors import InvalidMessage, SightlineError, Unavailable
+from cds.errors import BrokenMessage, InvalidMessage, SightlineError, Unavailable
 from cds.logs import get_logger
 from cds.ports import Clock, MessageLog, MessageReader
 
@@ -19,15 +19,19 @@ _Entry = tuple[LoggedMessage, MessageContent | InvalidMessage]
 BATCH = 32
 
 
-class RecordWriter(Protocol):
+class Applies(Protocol):
+    """Where messages are applied."""
+
+    def apply(self, batch: Sequence[tuple[LoggedMessage, MessageContent | InvalidMessage]], now: datetime) -> None:
+        """Apply in one transaction, once per message."""
+        ...
+
+
+class RecordWriter(Applies, Protocol):
     """Where applied messages go; remembers how far it came."""
 
     def applied_up_to(self) -> int:
         """The id of the last message that has an outcome."""
-        ...
-
-    def apply(self, batch: Sequence[tuple[LoggedMessage, MessageContent | InvalidMessage]], now: datetime) -> None:
-        """Apply in one transaction, once per message."""
         ...
 
 
@@ -41,19 +45,20 @@ def apply_next(messages: MessageLog, read: MessageReader, record: RecordWriter, 
             raise
         except Exception as error:  # one message must not stop the feed: apply them singly, quarantine the culprit
             log.error("a batch of messages could not be applied", count=len(batch), exc_info=error)
-            _apply_singly(batch, record, clock)
+            apply_singly(batch, record, clock)
     return len(batch)
 
 
-def _apply_singly(batch: Sequence[_Entry], record: RecordWriter, clock: Clock) -> None:
+def apply_singly(batch: Sequence[_Entry], record: Applies, clock: Clock) -> None:
+    """Apply each message in a transaction of its own; one that breaks our code has failed, and stops no other."""
     for logged, content in batch:
         try:
             record.apply([(logged, content)], clock.now())
         except SightlineError:
             raise
         except Exception as error:  # as above
-            broken = InvalidMessage(f"applying the message broke with {type(error).__name__}")
-            log.error("message quarantined", message_control_id=logged.message.control_id, exc_info=error)
+            broken = BrokenMessage(f"applying the message broke with {type(error).__name__}")
+            log.error("message failed", message_control_id=logged.message.control_id, exc_info=error)
             record.apply([(logged, broken)], clock.now())
 
 
@@ -72,6 +77,8 @@ def follow(apply: Callable[[], int], wait: Callable[[float], bool], *, idle_s: f
 
 
 def _read(logged: LoggedMessage, read: MessageReader) -> MessageContent | InvalidMessage:
+    if logged.message.refusal:
+        return MessageContent(None, ignored=f"refused with {logged.message.answered}: {logged.message.refusal}")
     try:
         return read(logged.message)
     except InvalidMessage as error:

@@ -103,6 +103,11 @@ def configure(role: str, level: str) -> None:
     sys.unraisablehook = _unraisable
 
 
+def is_logged(level: str) -> bool:
+    """True where lines of this level are written: asked first where there would be thousands a second."""
+    return int(getattr(logging, level.upper())) >= _PROCESS.level
+
+
 def study_ref(uid: str) -> str:
     """Twelve hex digits that stand for a UID: the same study can be followed without naming it."""
     return hashlib.sha256(uid.encode()).hexdigest()[:12]

@@ -103,6 +103,8 @@ class Gauge:
 
 
 HL7_MESSAGES = Counter("sightline_hl7_messages_total", "HL7 v2 messages received, by acknowledgment", ("outcome",))
+HL7_CONNECTIONS = Counter("sightline_hl7_connections_total", "HL7 v2 connections, by outcome", ("outcome",))
+HL7_FILES = Counter("sightline_hl7_files_total", "Files taken from the HL7 v2 folder, by outcome", ("outcome",))
 DICOM_INSTANCES = Counter("sightline_dicom_instances_total", "DICOM instances received, by outcome", ("outcome",))
 STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
 WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
@@ -115,6 +117,7 @@ DELIVERIES_WAITING = Gauge("sightline_deliveries_waiting", "Deliveries that are 
 DELIVERY_OLDEST_SECONDS = Gauge(
     "sightline_delivery_oldest_seconds", "Age of the oldest delivery that is not sent yet", ("destination",)
 )
+HL7_WAITING = Gauge("sightline_hl7_waiting", "HL7 v2 messages that are committed and not applied yet", ())
 FEEDS_SILENT = Gauge("sightline_feeds_silent", "Senders of HL7 v2 that are silent for longer than is normal", ())
 CRITICAL_WAITING = Gauge(
     "sightline_critical_waiting", "Critical results that nobody has acknowledged, by state", ("state",)

@@ -6,7 +6,6 @@ Every method may be called again with the same arguments (STYLE rule 6); a port 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -46,12 +45,15 @@ class Clock(Protocol):
 class MessageLog(Protocol):
     """The append-only inbox of HL7 v2. A committed message survives a power loss."""
 
-    def append(self, message: RawMessage) -> Future[LoggedMessage]:
-        """Commit with fsync, grouped with its neighbours; the future fails with Unavailable or OutOfResources."""
+    def append(self, messages: Sequence[RawMessage]) -> Sequence[LoggedMessage]:
+        """Commit all with one fsync, in their order; raise Unavailable or OutOfResources, and then none is kept.
+
+        Refused ones are kept too. One that came before within the time window is answered as it was then.
+        """
         ...
 
     def after(self, message_id: int, limit: int) -> Sequence[LoggedMessage]:
-        """The next accepted messages in the order of their arrival."""
+        """The next messages in the order of their arrival."""
         ...
 
 
@@ -261,8 +263,8 @@ class ResourceStore(Protocol):
 class StudyEvents(Protocol):
     """Where the edges announce that something happened to a study."""
 
-    def announce(self, event: StudyEvent) -> None:
-        """Record the event durably."""
+    def announce(self, event: StudyEvent, now: datetime) -> bool:
+        """Record the event durably; answers False where it is known already."""
         ...
 
 

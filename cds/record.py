@@ -17,12 +17,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from cds import codes, units
 from cds.codes import ValueSet
 from cds.domain.coding import Coding, Quantity
-from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, NotFoundSince, SmokingStatus, Unknown
+from cds.domain.ehr import (
+    ClinicalItem,
+    EhrData,
+    Fact,
+    Known,
+    Measurement,
+    NotFoundSince,
+    SmokingStatus,
+    Unknown,
+)
 from cds.domain.identity import Patient, Sex
 from cds.domain.message import RecordStatements, RecordValue, Searched, Statement
 from cds.errors import InvalidInput
@@ -86,7 +96,7 @@ def assemble(patient: Patient, record: RecordStatements, *, now: datetime, today
     status, pack_years, quit_date = _settled(status, pack_years, quit_date)
     items = {
         kind: {name: _item(valid, value_set) for name, value_set in sets.items() if value_set.kind == kind}
-        for kind in ("procedure", "symptom")
+        for kind in ("procedure", "symptom", "allergy")
     }
     diseases = (_conditions(valid, value_set) for value_set in sets.values() if value_set.kind == "condition")
     return EhrData(
@@ -96,11 +106,17 @@ def assemble(patient: Patient, record: RecordStatements, *, now: datetime, today
         smoking_status=status,
         pack_years=pack_years,
         quit_date=quit_date,
-        measurements={},
+        measurements={
+            name: _value(valid, value_set, partial(_measurement, value_set))
+            for name, value_set in sets.items()
+            if value_set.kind == "measurement"
+        },
         conditions={name: fact for facts in diseases for name, fact in facts.items()},
         procedures=items["procedure"],
         symptoms=items["symptom"],
         assembled_at=now,
+        allergies=items["allergy"],
+        pregnancy=_value(valid, sets[codes.PREGNANCY.name], _pregnancy),
     )
 
 
@@ -150,9 +166,14 @@ def _before(older: Iterable[Statement], read: Callable[[RecordValue], T]) -> str
             said = read(statement.value)
         except InvalidInput:
             continue
-        words = f"{said.value:g}" if isinstance(said, Quantity) else str(said)
-        return f"; an older value, not taken as current, was: {words} ({_on(statement.value.effective)})"
+        return f"; an older value, not taken as current, was: {_words(said)} ({_on(statement.value.effective)})"
     return ""
+
+
+def _words(said: object) -> str:
+    if isinstance(said, Measurement):
+        return f"{said.quantity.value:g} {said.quantity.unit}"
+    return f"{said.value:g}" if isinstance(said, Quantity) else str(said)
 
 
 def _on(day: date | None) -> str:
@@ -240,6 +261,36 @@ def _pack_years(value: RecordValue) -> Quantity:
     if not 0 <= quantity.value < float("inf"):
         raise InvalidInput("want a number of pack-years that is not negative")
     return quantity
+
+
+def _measurement(value_set: ValueSet, value: RecordValue) -> Measurement:
+    """A number in the unit of its value set; one that came without a unit is a number only where the set counts none.
+
+    A preliminary value counts like any other: it says what was measured, and a correction replaces it.
+    """
+    if not isinstance(value.value, Quantity):
+        raise InvalidInput("want a number with a unit")
+    unit = value.value.unit or ("1" if value_set.unit == "1" else "")
+    if not unit:
+        raise InvalidInput("want its unit, none was sent")
+    sent = Quantity(value.value.value, unit)
+    quantity = units.convert(sent, value_set.unit, grams_per_mole=value_set.grams_per_mole)
+    if not 0 <= quantity.value < float("inf"):
+        raise InvalidInput("want a number that is not negative")
+    return Measurement(value.code, quantity)
+
+
+def _pregnancy(value: RecordValue) -> bool:
+    """An answer to the question, or a condition that says it: there "no" stands only where it is stated."""
+    if value.status == _PRELIMINARY:
+        raise InvalidInput("want it confirmed, it is provisional")
+    asked = codes.system(value.code.system) == codes.LOINC
+    if not asked:
+        return not (isinstance(value.value, Coding | str) and codes.is_negative(value.value))
+    answer = codes.is_pregnant(value.value) if isinstance(value.value, Coding | str) else None
+    if answer is None:
+        raise InvalidInput("want an answer that says pregnant or not")
+    return answer
 
 
 def _quit_date(value: RecordValue, valid: _Valid) -> date:

@@ -27,9 +27,12 @@ from cds.destinations import (
     CriticalFindings,
     CriticalRoute,
     FhirDestination,
+    Hl7Door,
+    Hl7TlsSettings,
     HttpUrl,
     Minutes,
     MllpDestination,
+    Network,
     PacsDestination,
     Port,
     ReleaseMatrix,
@@ -43,7 +46,7 @@ from cds.destinations import (
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
 
-ROLES = ("web", "worker", "hl7", "dicom")
+ROLES = ("web", "worker", "hl7", "intake", "dicom")
 
 
 class Hl7Limits(Table):
@@ -54,6 +57,9 @@ class Hl7Limits(Table):
     in_frame_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     total_frame_timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_connections: Annotated[int, Field(ge=1)] = 256
+    max_connections_per_peer: Annotated[int, Field(ge=1)] = 128
+    #: Messages that are committed and not applied yet; at more of them senders wait.
+    max_inbox_depth: Annotated[int, Field(ge=1)] = 100_000
 
 
 class DicomLimits(Table):
@@ -95,7 +101,15 @@ class Settings(BaseSettings):
 
     hl7_host: str = "127.0.0.1"
     hl7_port: Port = 2575
-    hl7_tls: TlsSettings | None = None
+    hl7_tls: Hl7TlsSettings | None = None
+    #: Addresses and networks that may connect; empty: every one that reaches the port.
+    hl7_allowed_peers: tuple[Network, ...] = ()
+    #: More listeners, by name, beside the one above.
+    hl7_listeners: dict[str, Hl7Door] = Field(default_factory=dict)
+    #: The same bytes under the same MSH-3, MSH-4 and MSH-10 within this time are a repeat.
+    hl7_duplicate_window_h: Annotated[float, Field(gt=0)] = 168.0
+    #: A folder whose files are taken as messages and batches, and moved to done/ or failed/ below it.
+    hl7_folder: Path | None = None
     hl7_limits: Hl7Limits = Hl7Limits()
 
     dicom_host: str = "127.0.0.1"
@@ -128,7 +142,7 @@ class Settings(BaseSettings):
     #: the radiologist's.
     fhir_audience: Audience = Audience.EHR
     #: Roles that must be alive for /health/ready; a site without DICOM, say, leaves it out.
-    expected_roles: tuple[str, ...] = ("worker", "hl7", "dicom")
+    expected_roles: tuple[str, ...] = ("worker", "hl7", "intake", "dicom")
     #: Options that a site must set itself, keyed "<pathway>.<option>", e.g. "emphysema.laa_950_percent".
     site_options: dict[str, str] = Field(default_factory=dict)
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
@@ -183,7 +197,6 @@ class Settings(BaseSettings):
             f"CDS_{name}_HOST is {host!r}, which is not loopback: set {wanted} first, or bind 127.0.0.1"
             for name, host, proven, wanted in (
                 ("HTTP", self.http_host, self.http_token_file, "CDS_HTTP_TOKEN_FILE"),
-                ("HL7", self.hl7_host, self.hl7_tls, "CDS_HL7_TLS (certificate_file, key_file, client_ca_file)"),
                 (
                     "DICOM",
                     self.dicom_host,
@@ -193,9 +206,10 @@ class Settings(BaseSettings):
             )
             if not is_loopback(host) and proven is None
         ]
-        ports = [self.http_port, self.hl7_port, self.dicom_port]
+        mistakes += self._open_hl7_doors()
+        ports = [self.http_port, self.dicom_port, *(door.port for door in self.hl7_doors.values())]
         if len(set(ports)) < len(ports):
-            mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ")
+            mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ, from CDS_HL7_LISTENERS too")
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
         mistakes += [f"{path} does not exist" for path in self._files() if not path.is_file()]
@@ -206,6 +220,28 @@ class Settings(BaseSettings):
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
+
+    @property
+    def hl7_doors(self) -> dict[str, Hl7Door]:
+        """All MLLP listeners by name; the one of CDS_HL7_HOST is `main`."""
+        main = Hl7Door(host=self.hl7_host, port=self.hl7_port, tls=self.hl7_tls, allowed_peers=self.hl7_allowed_peers)
+        return {"main": main, **self.hl7_listeners}
+
+    def _open_hl7_doors(self) -> list[str]:
+        wanted = "client_ca_file in its TLS table, or the addresses that may connect"
+        mistakes = [
+            f"CDS_HL7_LISTENERS: {name} listens on {door.host!r}, which is not loopback: set {wanted}"
+            for name, door in self.hl7_listeners.items()
+            if not is_loopback(door.host) and not door.proven
+        ]
+        if "main" in self.hl7_listeners:
+            mistakes.append("CDS_HL7_LISTENERS: main is the listener of CDS_HL7_HOST; use another name")
+        if not is_loopback(self.hl7_host) and not self.hl7_doors["main"].proven:
+            names = "CDS_HL7_TLS (certificate_file, key_file, client_ca_file) or CDS_HL7_ALLOWED_PEERS"
+            mistakes.append(
+                f"CDS_HL7_HOST is {self.hl7_host!r}, which is not loopback: set {names} first, or bind 127.0.0.1"
+            )
+        return mistakes
 
     def _unknown_routes(self) -> list[str]:
         """Names that lead nowhere, names that two destinations share, and mail without a server."""
@@ -226,11 +262,13 @@ class Settings(BaseSettings):
 
     def _files(self) -> list[Path]:
         files = [self.http_token_file] if self.http_token_file else []
-        for tls in (self.hl7_tls, self.dicom_tls):
+        for tls in (*(door.tls for door in self.hl7_doors.values()), self.dicom_tls):
             if tls is not None:
-                files += [tls.certificate_file, tls.key_file, tls.client_ca_file]
+                files += [file for file in (tls.certificate_file, tls.key_file, tls.client_ca_file) if file]
+        files += [file for sender in self.senders.values() for file in sender.code_files.values()]
         routes = self.critical_routes.values()
         mllp = [*self.oru_destinations.values(), *(r.hl7 for r in routes if r.hl7)]
+        mllp += [sender.reply_to for sender in self.senders.values() if sender.reply_to]
         fhir = [*self.fhir_destinations.values(), *(r.fhir for r in routes if r.fhir)]
         files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
         files += [d.token_file for d in fhir if d.token_file]

@@ -50,7 +50,7 @@ class Patience:
 
 
 def standard_roles(settings: Settings, env: Mapping[str, str] | None = None) -> tuple[RoleSpec, ...]:
-    """The roles of `cds serve`: web, one worker per slot, hl7 and dicom.
+    """The roles of `cds serve`: web, one worker per slot, hl7, intake and dicom.
 
     -P keeps the current folder off the import path, where it might have another `models` (or `adapters`).
     """
@@ -63,6 +63,7 @@ def standard_roles(settings: Settings, env: Mapping[str, str] | None = None) -> 
             for slot in slots
         ),
         RoleSpec("hl7", (*program, "hl7"), shared),
+        RoleSpec("intake", (*program, "intake"), shared),
         RoleSpec("dicom", (*program, "dicom"), shared),
     )
 

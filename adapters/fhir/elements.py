@@ -9,14 +9,12 @@ from datetime import datetime
 from adapters.fhir import systems
 from cds.codes import UCUM
 from cds.domain.coding import Coding, Quantity
+from cds.domain.conclusion import unit_name
 from cds.domain.identity import Identifier
 from cds.domain.imaging import Study
 from cds.errors import InvalidResource
 
 Element = dict[str, object]
-
-#: What people call a UCUM unit, where that differs from its code.
-_UNIT_NAMES = {"[hnsf'U]": "HU"}
 
 
 def coding(value: Coding) -> Element:
@@ -30,11 +28,6 @@ def concept(*codings: Coding, text: str = "") -> Element:
     words = text or next((c.display for c in codings if c.display), "")
     element: Element = {"coding": [coding(c) for c in codings]} if codings else {}
     return element | ({"text": words} if words else {})
-
-
-def unit_name(unit: str) -> str:
-    """A UCUM unit in the reader's words."""
-    return _UNIT_NAMES.get(unit, unit)
 
 
 def quantity(value: Quantity) -> Element:

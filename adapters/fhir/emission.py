@@ -17,11 +17,12 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.fhir import systems
 from adapters.fhir.elements import Element, absent, coding, reference, without_empty
+from cds.domain.conclusion import guidance
 from cds.domain.identity import Patient
 from cds.domain.ids import resource_id
 from cds.domain.matching import MatchState
-from cds.domain.recommendation import NothingToSay, PathwayOutcome
-from cds.domain.report import Audience, Report
+from cds.domain.recommendation import NothingToSay
+from cds.domain.report import Report
 from cds.domain.resource import NewResource
 from cds.errors import InvalidResource
 
@@ -116,11 +117,6 @@ def made_by_model(model: str) -> str:
 def made_by_pathway(pathway: str) -> str:
     """How `NewResource.made_by` names a pathway."""
     return f"pathway:{pathway}"
-
-
-def guidance(report: Report) -> tuple[PathwayOutcome, ...]:
-    """What the guidelines say, where the release lets referral advice out; the findings do not wait (SAFETY 4)."""
-    return report.decision.outcomes if report.decision.release.allows(Audience.REFERRAL) else ()
 
 
 def ai_label() -> Element:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapters.fhir import conclusion, systems
+from adapters.fhir import systems
 from adapters.fhir.device import device_id
 from adapters.fhir.elements import Element, concept, imaging_study, note, quantity, reference
 from adapters.fhir.emission import Emission, ai_label, made_by_model
+from cds.domain import conclusion
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.opinion import remarks

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from adapters.fhir import systems
 from adapters.fhir.device import device_id
 from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference
-from adapters.fhir.emission import Emission, guidance, made_by_model
+from adapters.fhir.emission import Emission, made_by_model
 from adapters.fhir.observation import FindingObservation
-from adapters.fhir.risk import input_text
 from cds import __version__
 from cds.domain.coding import Coding
+from cds.domain.conclusion import guidance, input_text
 from cds.domain.opinion import verifications
 from cds.domain.recommendation import Advice
 from cds.domain.resource import NewResource

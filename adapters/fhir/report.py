@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adapters.fhir import conclusion, systems
+from adapters.fhir import systems
 from adapters.fhir.device import device
 from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference, without_empty
 from adapters.fhir.emission import Emission, ai_label, new_resource
 from adapters.fhir.observation import observations
 from adapters.fhir.provenance import provenance, verified
 from adapters.fhir.risk import risk_assessments
+from cds.domain import conclusion
 from cds.domain.identity import Patient
 from cds.domain.ids import report_number
 from cds.domain.matching import MatchState

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from adapters.fhir import systems
 from adapters.fhir.elements import Element, concept, note, reference, without_empty
-from adapters.fhir.emission import Emission, ai_label, guidance, made_by_pathway
+from adapters.fhir.emission import Emission, ai_label, made_by_pathway
 from adapters.fhir.observation import FindingObservation
 from cds.domain.coding import Coding
-from cds.domain.recommendation import Advice, InputUsed, RiskResult
+from cds.domain.conclusion import guidance, horizon_end, input_text
+from cds.domain.recommendation import Advice, RiskResult
 from cds.domain.resource import NewResource
-
-_DAYS_PER_YEAR = 365.25
 
 
 def risk_assessments(emission: Emission, observations: tuple[FindingObservation, ...]) -> tuple[NewResource, ...]:
@@ -28,12 +27,6 @@ def risk_assessments(emission: Emission, observations: tuple[FindingObservation,
                     _body(emission, risk, basis, own), identifiers=(own,), made_by=tuple(dict.fromkeys(made_by))
                 )
     return tuple(found.values())
-
-
-def input_text(item: InputUsed) -> str:
-    """A value as the reader sees it: name, value, date, source."""
-    when = item.effective.isoformat() if item.effective else "no date"
-    return f"{item.name}: {item.value} ({when}, {item.source})"
 
 
 def _body(emission: Emission, risk: RiskResult, basis: list[NewResource], own: tuple[str, str]) -> Element:
@@ -70,5 +63,4 @@ def _prediction(risk: RiskResult, decided_on: date) -> Element:
 
 
 def _horizon(years: float, start: date) -> Element:
-    end = start + timedelta(days=round(years * _DAYS_PER_YEAR))
-    return {"start": start.isoformat(), "end": end.isoformat()}
+    return {"start": start.isoformat(), "end": horizon_end(years, start).isoformat()}

@@ -1,17 +1,19 @@
-"""Acknowledgments in original mode: AA, AE, AR (HL7 v2.5.1 sections 2.9.2 and 2.14).
+"""Acknowledgments, encoded (HL7 v2.5.1 sections 2.9.2, 2.9.3 and 2.14).
 
-A sender that asks for enhanced mode (MSH-15, MSH-16) gets the same one application acknowledgment; engines take it.
-The caller says AA only once the message is committed.
+Whether one is sent, and with which code, says `adapters.hl7.mode`. The caller says AA or CA only once the message is
+committed.
 """
 
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import count
 
 from adapters.hl7.delimiters import STANDARD
 from adapters.hl7.encode import field
-from adapters.hl7.header import Header
+from adapters.hl7.header import Header, read_header
+from cds.domain.message import MessageState, RawMessage
 from cds.errors import InvalidMessage, SightlineError, Unavailable
 
 #: HL7 table 0357, the conditions that are said here.
@@ -32,17 +34,19 @@ _OUR_NAME = "SIGHTLINE"
 _UNREADABLE = Header(STANDARD, ("MSH", "|", "^~\\&", *[""] * 8, "P", "2.5.1"))
 #: ISO 2022 shifts between character sets with ESC (0x1B); no other control character is echoed.
 _NO_CONTROLS = dict.fromkeys([*range(0x1B), *range(0x1C, 0x20)])
+#: MSH-10 of our own, at most 20 characters (section 2.14.9.10); two processes do not begin at the same number.
+_NUMBERS = count(secrets.randbits(78))
 
 
-def accept(header: Header, at: datetime) -> bytes:
-    """AA: the message is committed. `at` is the moment of the answer, MSH-7."""
-    return _answer(header, "AA", "", at)
+def accept(header: Header, at: datetime, said: str = "AA") -> bytes:
+    """AA or CA: the message is committed. `at` is the moment of the answer, MSH-7."""
+    return _answer(header, said, "", at)
 
 
-def reject(header: Header | None, error: SightlineError, at: datetime) -> bytes:
-    """AR for a permanent fault, which engines do not send again; AE for what is to be corrected or tried again.
+def reject(header: Header | None, error: SightlineError, at: datetime, said: str = "") -> bytes:
+    """AR, CR for a permanent fault, which engines do not send again; AE, CE for what is to be corrected or tried again.
 
-    `header` is None where none could be read: MSA-2 stays empty.
+    `header` is None where none could be read: MSA-2 stays empty. `said` is MSA-1, of the error itself unless given.
     """
     location, condition = "", error.hl7_error
     if isinstance(error, InvalidMessage):
@@ -51,30 +55,71 @@ def reject(header: Header | None, error: SightlineError, at: datetime) -> bytes:
     if isinstance(error, Unavailable) and "try again" not in text:
         text = f"{text}; try again"
     known = header or _UNREADABLE
-    return _answer(known, code(error), text, at, _error(known, location, condition, text))
+    return _answer(known, said or code(error), text, at, _error(known, location, condition, text))
+
+
+def result(message: RawMessage, state: MessageState, reason: str, error: InvalidMessage | None, at: datetime) -> bytes:
+    """The application acknowledgment of enhanced mode as a message of its own, for where the sender takes it.
+
+    It asks to be accepted itself (MSH-15 AL), and for nothing more (MSH-16 NE).
+    """
+    return applied(read_header(message.raw), state, reason, at, error, asks=("AL", "NE"))
+
+
+def applied(
+    header: Header,
+    state: MessageState,
+    reason: str,
+    at: datetime,
+    error: InvalidMessage | None = None,
+    *,
+    asks: tuple[str, str] = ("", ""),
+) -> bytes:
+    """The application acknowledgment of enhanced mode: AA, or AE with what a person looks at.
+
+    `asks` are MSH-15 and MSH-16; over the sender's own connection both are empty, so that nobody answers it.
+    """
+    if state in (MessageState.APPLIED, MessageState.IGNORED):
+        return _answer(header, "AA", "", at, asks=asks)
+    location, condition = (error.location, error.condition) if error else ("", "207")
+    return _answer(header, "AE", reason, at, _error(header, location, condition, reason), asks)
 
 
 def code(error: SightlineError) -> str:
-    """MSA-1 for an error, HL7 table 0008."""
+    """MSA-1 of original mode for an error, HL7 table 0008."""
     if isinstance(error, InvalidMessage) and not error.permanent:
         return "AE"
     return error.ack_code
 
 
-def _answer(header: Header, said: str, text: str, at: datetime, error: str = "") -> bytes:
+def _answer(  # noqa: PLR0917 - the fields of one message, in their order
+    header: Header, said: str, text: str, at: datetime, error: str = "", asks: tuple[str, str] = ("", "")
+) -> bytes:
     separator = header.delimiters.field
-    acknowledgment = separator.join(["MSA", said, header.field(10), field(text, header.delimiters)]).rstrip(separator)
-    lines = [_message_header(header, at), acknowledgment, *([error] if error else [])]
-    return "".join(line.translate(_NO_CONTROLS) + "\r" for line in lines).encode("latin-1", "replace")
+    acknowledgment = f"MSA{separator}{said}{separator}{header.field(10)}"
+    if text:
+        acknowledgment += separator + field(text, header.delimiters)
+    lines = [_message_header(header, at, asks), acknowledgment.rstrip(separator)]
+    if error:
+        lines.append(error)
+    if not all(map(str.isprintable, lines)):
+        lines = [line.translate(_NO_CONTROLS) for line in lines]
+    return ("\r".join(lines) + "\r").encode("latin-1", "replace")
 
 
-def _message_header(header: Header, at: datetime) -> str:
+def _message_header(header: Header, at: datetime, asks: tuple[str, str]) -> str:
     delimiters, event = header.delimiters, header.component(9, 2)
-    kind = delimiters.component.join(["ACK", event, "ACK"]) if event else "ACK"
-    fields = ["MSH", header.field(2), header.field(5) or _OUR_NAME, header.field(6), header.field(3), header.field(4)]
-    fields += [at.strftime("%Y%m%d%H%M%S%z"), "", kind, secrets.token_hex(10), header.field(11), header.field(12)]
-    fields += [*[""] * 5, header.field(18)]
+    kind = f"ACK{delimiters.component}{event}{delimiters.component}ACK" if event else "ACK"
+    of = header.field
+    names = (of(5) or _OUR_NAME, of(6), of(3), of(4), _time(at), "", kind, f"{next(_NUMBERS):020x}")
+    fields = ("MSH", of(2), *names, of(11), of(12), "", "", *asks, "", of(18))
     return delimiters.field.join(fields).rstrip(delimiters.field)
+
+
+def _time(at: datetime) -> str:
+    """DTM to the second with its offset (section 2.A.22); `strftime` takes three times as long."""
+    offset = "+0000" if at.tzinfo is UTC else at.strftime("%z")
+    return f"{at.year:04d}{at.month:02d}{at.day:02d}{at.hour:02d}{at.minute:02d}{at.second:02d}{offset}"
 
 
 def _error(header: Header, location: str, condition: str, text: str) -> str:

@@ -6,16 +6,21 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapters.hl7.header import read_header
 from adapters.hl7.message import Message
 from adapters.hl7.mllp import Framer, frame
+from cds.destinations import MllpDestination
 from cds.errors import InvalidMessage, PeerFailed, PeerRefused, Unavailable
 
 _LONGEST_ACKNOWLEDGMENT = 1024 * 1024
 _CHUNK = 65536
 _CONDITION = re.compile(r"[A-Za-z0-9]{1,20}")
+#: HL7 table 0357: the content is wrong, and the same bytes stay wrong. 206, a locked record, and 207, a failure of the
+#: application, pass.
+_CONTENT = frozenset({"100", "101", "102", "103", "200", "201", "202", "203", "204", "205"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +32,29 @@ class Acknowledgment:
     text: str = ""
 
 
+class Peer:
+    """A destination over MLLP; its CA is read once."""
+
+    def __init__(self, destination: MllpDestination) -> None:
+        self._to = destination
+        file = destination.tls_ca_file
+        self._ssl_context = ssl.create_default_context(cafile=file) if file else None
+
+    def send(self, payload: bytes) -> str:
+        """Send and return the acknowledgment in words, see `send`."""
+        answer = send(self._to.host, self._to.port, payload, self._to.timeout_s, self._ssl_context)
+        return f"{answer.code} for message {answer.control_id}"
+
+
 def send(
     host: str, port: int, block: bytes, timeout_s: float, ssl_context: ssl.SSLContext | None = None
 ) -> Acknowledgment:
     """Send and wait, `timeout_s` for all of it; AA or CA is returned.
 
-    Unavailable where the peer cannot be reached, is silent, says AE or CE, or answers another message: send again with
-    the same MSH-10. PeerRefused where it says AR or CR: it will say so again.
+    Unavailable where the peer cannot be reached, is silent, or answers with no acknowledgment of this message, and
+    PeerFailed where it says AE or CE: send again with the same MSH-10. PeerRefused where it says AR or CR, or AE or CE
+    with a condition that lies in the content: it will say so again. An application acknowledgment that follows a CA is
+    not waited for: CA says that the peer has the message (section 2.9.3).
     """
     control_id = read_header(block).field(10)
     deadline = time.monotonic() + timeout_s
@@ -77,17 +98,30 @@ def _judge(answer: bytes, control_id: str) -> Acknowledgment:
     try:
         message = Message(answer)
     except InvalidMessage as error:
-        raise Unavailable("the HL7 destination answers with something that is not HL7 v2") from error
-    msa, err = message.first("MSA"), message.first("ERR")
+        raise Unavailable("the HL7 destination answers with something that is no HL7 v2 message") from error
+    msa = message.first("MSA")
+    if not msa.name:
+        raise Unavailable("the HL7 destination answers with something that is no acknowledgment")
     if msa.raw(2).strip() != control_id:
         raise Unavailable("the HL7 destination acknowledges another message")
     said = Acknowledgment(msa.text(1), control_id, msa.text(3))
     if said.code in ("AA", "CA"):
         return said
-    condition = _CONDITION.fullmatch(err.text(3))
-    detail = f", condition {condition.group()}" if condition else ""
+    conditions = list(_conditions(message))
+    detail = f", condition {conditions[0]}" if conditions else ""
     if said.code in ("AR", "CR"):
         raise PeerRefused(f"the HL7 destination refuses the message with {said.code}{detail}")
-    if said.code in ("AE", "CE"):
-        raise PeerFailed(f"the HL7 destination could not take the message: {said.code}{detail}")
-    raise Unavailable("the HL7 destination answers without an acknowledgment code")
+    if said.code not in ("AE", "CE"):
+        raise Unavailable("the HL7 destination answers without an acknowledgment code")
+    if wrong := [condition for condition in conditions if condition in _CONTENT]:
+        raise PeerRefused(f"the HL7 destination finds fault with the message: {said.code}, condition {wrong[0]}")
+    raise PeerFailed(f"the HL7 destination could not take the message: {said.code}{detail}")
+
+
+def _conditions(message: Message) -> Iterator[str]:
+    """What the peer says went wrong (table 0357): ERR-3 from 2.5 on, ERR-1.4 before, or MSA-6. Warnings are none."""
+    found = []
+    for err in message.all("ERR"):
+        if err.text(4).upper() not in ("W", "I"):
+            found += [err.text(3), *(value.text(4, 1) for value in err.values(1))]
+    yield from filter(_CONDITION.fullmatch, (*found, message.first("MSA").text(6)))

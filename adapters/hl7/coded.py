@@ -35,12 +35,14 @@ _TRIPLETS = ((1, 2, 3), (4, 5, 6), (10, 11, 12))
 
 def codings(value: Value, context: Context) -> list[Coding]:
     """All triplets that have a code."""
-    texts = [value.text(text) for _, text, _ in _TRIPLETS]
-    display = next(filter(None, texts), "")
+    if not value.raw:
+        return []
+    separator = value.syntax.delimiters.component
+    last = value.raw.count(separator) + 1 if separator else 1
     return [
-        Coding(_system(value.text(system), context), value.text(code), text or display)
-        for (code, _, system), text in zip(_TRIPLETS, texts, strict=True)
-        if value.text(code)
+        Coding(_system(value.text(system), context), said, value.text(text) or _any_text(value))
+        for code, text, system in _TRIPLETS
+        if code <= last and (said := value.text(code))
     ]
 
 
@@ -51,13 +53,25 @@ def coding(value: Value, context: Context) -> Coding | None:
     return next(standard, found[0] if found else None)
 
 
+def described(value: Value) -> str:
+    """What a coded value says to a person: its text, the alternate one, the original text (CWE.9), else its code."""
+    return value.text(2) or value.text(5) or value.text(9) or value.text(1) or value.text(4)
+
+
 def is_symptom(code: Coding) -> bool:
     """ICD-10 chapter XVIII, R00 to R99: symptoms, signs and abnormal findings."""
     return code.system in ICD_10 and code.code[:1].upper() == "R"
 
 
+def _any_text(value: Value) -> str:
+    return next(filter(None, (value.text(text) for _, text, _ in _TRIPLETS)), "")
+
+
 def _system(name: str, context: Context) -> str:
+    """The URI of a name of table 0396; a URI passes through as it is."""
     known = SYSTEMS.get(name.upper())
     if known:
         return known
+    if "://" in name or name.startswith("urn:"):
+        return name
     return context.local_system("" if name.upper() in _OWN else name)

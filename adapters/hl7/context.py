@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
@@ -42,7 +43,7 @@ class Context:
 
     def local_system(self, name: str = "") -> str:
         """The URI of a code system that is no standard: a table, or the sender's own codes."""
-        return f"urn:hl7v2:{quote(name or self.sender or 'unknown', safe='')}"
+        return _uri(name or self.sender or "unknown")
 
     def moment(self, segment: Segment, number: int, component: int = 1) -> datetime | None:
         """A timestamp; None with a warning where it cannot be read."""
@@ -63,11 +64,13 @@ class Context:
         return Identifier(text, assigner or "unknown") if text else None
 
     def identifying(self, value: Value) -> str:
-        """The first component of an identifier; empty, with a warning, where control characters stand in the value."""
-        if value.garbled:
-            self.note("an identifier with control characters was dropped")
+        """The first component of an identifier; empty, with a warning, where a character is not what was meant."""
+        if not value.raw:
             return ""
-        return value.text(1)
+        if value.garbled:
+            self.note("an identifier with characters that cannot be read was dropped")
+            return ""
+        return value.text(1).strip()  # a number of ideographic blanks alone would be many people's
 
     def _time(self, read: Callable[[str, tzinfo], T], text: str, where: str) -> T | None:
         if not text:
@@ -81,4 +84,9 @@ class Context:
 
 def stated_assigner(value: Value) -> str:
     """Whose number an EI says that it is: its namespace, else its universal id; empty where it says neither."""
-    return value.text(2) or value.text(3)
+    return value.text(2).strip() or value.text(3).strip()
+
+
+@lru_cache(maxsize=256)
+def _uri(name: str) -> str:
+    return f"urn:hl7v2:{quote(name, safe='')}"

@@ -1,4 +1,4 @@
-"""The five delimiters of a message, which MSH-1 and MSH-2 state (HL7 v2.5.1 section 2.5.4)."""
+"""The delimiters of a message, which MSH-1 and MSH-2 state (HL7 v2.5.1 section 2.5.4)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from cds.errors import InvalidMessage
 
 _MAY_DELIMIT = frozenset(string.punctuation)
-_MOST_ENCODING_CHARACTERS = 5  # 2.7 added the truncation character
+_MOST_ENCODING_CHARACTERS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Delimiters:
-    """One character each; empty where MSH-2 was too short to state it, so that it separates nothing."""
+    """One character each; empty where MSH-2 was too short to state it, so that it separates nothing.
+
+    `truncation` ends a value that its sender cut off (HL7 v2.7 section 2.5.5.2).
+    """
 
     field: str = "|"
     component: str = "^"
     repetition: str = "~"
     escape: str = "\\"
     subcomponent: str = "&"
+    truncation: str = ""
 
 
 STANDARD = Delimiters()
@@ -39,7 +43,7 @@ def read_delimiters(field_separator: str, encoding_characters: str) -> Delimiter
         raise InvalidMessage(
             "want distinct punctuation as delimiters in MSH-1 and MSH-2", location="MSH^1^2", condition="102"
         )
-    return Delimiters(field_separator, *(encoding[i : i + 1] for i in range(4)))
+    return Delimiters(field_separator, *(encoding[i : i + 1] for i in range(_MOST_ENCODING_CHARACTERS)))
 
 
 def split(text: str, delimiter: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Diagnoses, problems and procedures: DG1, PRB, PR1, and symptoms given as the reason of an order."""
+"""Diagnoses, problems and procedures: DG1, PRB, PR1; symptoms given as the reason of an order; pregnancy of a visit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Literal
 from adapters.hl7.coded import coding, is_symptom
 from adapters.hl7.context import Context
 from adapters.hl7.message import Message, Segment, Value
+from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.message import RecordValue
 
 #: HL7 table 0052 (DG1-6): admitting and working diagnoses are not yet sure.
 _UNSURE = frozenset({"A", "W"})
+#: HL7 table 0009 (PV1-15, ambulatory status).
+_PREGNANT = "B6"
 #: HL7 tables 0206 (DG1-21, PR1-20) and 0287 (PRB-1).
 _TAKEN_BACK = frozenset({"D", "DE"})
+_PREGNANCY_STATUS = codes.PREGNANCY.entries[0].coding
+_IS_PREGNANT = Coding(codes.SNOMED, "77386006", "Pregnancy")
 
 
 def read_diagnoses(message: Message, context: Context) -> list[RecordValue]:
@@ -25,7 +30,22 @@ def read_diagnoses(message: Message, context: Context) -> list[RecordValue]:
     readers = {"DG1": _diagnosis, "PRB": _problem, "PR1": _procedure}
     found = [read(segment, context) for segment in message if (read := readers.get(segment.name))]
     found += [_reason(value, segment, context) for segment in message.all("OBR") for value in segment.values(31)]
+    found.append(_pregnancy(message, context))
     return list({value.key: value for value in found if value}.values())
+
+
+def _pregnancy(message: Message, context: Context) -> RecordValue | None:
+    """PV1-15 B6 says that she is pregnant as of the message; `""` takes it back, and nothing else there says "no"."""
+    visit = message.first("PV1")
+    stated = visit.values(15)
+    taken_back = bool(stated) and all(value.deleted for value in stated)
+    if not taken_back and _PREGNANT not in {value.text().upper() for value in stated}:
+        return None
+    event = message.first("EVN")
+    when = context.day(event, 6) or context.day(event, 2) or (context.sent_at.date() if context.sent_at else None)
+    status = "entered-in-error" if taken_back else "final"
+    key = f"PV1-15:{visit.text(19)}"
+    return RecordValue("observation", key, _PREGNANCY_STATUS, _IS_PREGNANT, when, status)
 
 
 def _diagnosis(segment: Segment, context: Context) -> RecordValue | None:

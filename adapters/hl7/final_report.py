@@ -18,7 +18,7 @@ from adapters.hl7.context import Context
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.message import Message, Segment, Value
 from adapters.hl7.order import read_accession
-from adapters.hl7.report import OUR_CODES, OUR_NAME
+from adapters.hl7.own import is_own, is_own_result
 from cds.domain.coding import Coding
 from cds.domain.finding import Presence
 from cds.domain.identity import Identifier
@@ -69,7 +69,8 @@ _PRESENCES = {
 }
 _INTERPRETATIONS = {"DET": Presence.PRESENT, "ND": Presence.NOT_DETECTED}
 _CODED = ("CE", "CWE", "CNE", "CF")
-_UID = re.compile(r"[\d.]+")
+#: What is a UID standing alone (PS3.5 section 9.1) and no measure or number of a line.
+_UID = re.compile(r"[0-2](?:\.\d+){4,}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def read_final_reports(
     message: Message, patient: Identifier, context: Context, raw: RawMessage
 ) -> tuple[FinalReport, ...]:
     """One report for each accession number; what takes reports back stands first. () where there is none."""
-    if message.first("MSH").text(9) != "ORU" or message.first("MSH").text(3).upper() == OUR_NAME:
+    if message.first("MSH").text(9) != "ORU" or is_own(message):
         return ()
     parts = [part for group in read_groups(message) if (part := _part(group, context))]
     withdrawn = [[part] for part in parts if part.status in ("cancelled", "entered-in-error")]
@@ -141,11 +142,10 @@ def _part(group: Group, context: Context) -> _Part | None:
 
 def _is_radiology(obr: Segment, results: Sequence[Segment]) -> bool:
     """By the diagnostic section, or by a code of radiology reports; never what we made ourselves."""
-    named = obr.value(4)
-    if OUR_CODES in (named.text(3), named.text(6)) or obr.text(3, 2) == OUR_NAME:
+    if is_own_result(obr):
         return False
     section = obr.text(24).upper()
-    values = [named, *(segment.value(3) for segment in results)]
+    values = [obr.value(4), *(segment.value(3) for segment in results)]
     return section in _IMAGING or (not section and any(_report_code(value) in _REPORTS for value in values))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from adapters.hl7.delimiters import Delimiters, read_delimiters, split
 from cds.errors import InvalidMessage
@@ -12,6 +13,8 @@ from cds.errors import InvalidMessage
 _LEAD = re.compile(rb"(?:\xef\xbb\xbf)?[ \r\n]*")
 _LINE = re.compile(rb"[^\r\n]*")
 _LONGEST = 8192
+#: Senders are few, and say the same delimiters in every message.
+_delimiters = lru_cache(maxsize=64)(read_delimiters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,10 @@ class Header:
 
 def read_header(block: bytes) -> Header:
     """Read MSH; InvalidMessage where the block is not an HL7 v2 message."""
-    lead = _LEAD.match(block)
-    start = lead.end() if lead else 0
+    start = 0
+    if not block.startswith(b"MSH"):
+        lead = _LEAD.match(block)
+        start = lead.end() if lead else 0
     line = _LINE.match(block, start)
     raw = line.group() if line else b""
     if not raw.startswith(b"MSH") or len(raw) > _LONGEST:
@@ -51,4 +56,4 @@ def read_header(block: bytes) -> Header:
     name, *fields = raw.decode("latin-1").split(separator) if separator else [""]
     if name != "MSH" or not fields:
         raise InvalidMessage("want delimiters in MSH-1 and MSH-2", location="MSH^1^2", condition="100")
-    return Header(read_delimiters(separator, fields[0]), (name, separator, *fields), start + len(raw))
+    return Header(_delimiters(separator, fields[0]), (name, separator, *fields), start + len(raw))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from adapters.hl7.context import Context
 from adapters.hl7.events import identity_event
@@ -12,6 +13,7 @@ from adapters.hl7.patient import case_number, typed_identifiers
 from cds.domain.identity import Identifier, IdentityChange, IdentityEvent
 from cds.errors import InvalidMessage
 
+SAME_TWICE = "names the same patient twice"
 #: Moves of a whole patient's identifiers, of an account (MRG-3), and of a visit (MRG-5).
 _OF_IDENTIFIERS = frozenset({"A43"})
 _OF_VISITS = frozenset({"A42", "A45", "A50"})
@@ -47,6 +49,12 @@ def read_identity(message: Message, event: str, context: Context) -> tuple[Ident
         if kind is IdentityEvent.MOVE or event == "A36":
             changes.append(_move(event, group, context))
     return tuple(changes)
+
+
+def apart(changes: tuple[IdentityChange, ...]) -> tuple[IdentityChange, ...]:
+    """The changes without those that merge or link a patient with herself: what ends is no other than what is kept."""
+    uniting = (IdentityEvent.MERGE, IdentityEvent.LINK, IdentityEvent.UNLINK)
+    return tuple(one for one in changes if one.event not in uniting or set(one.prior) - set(one.survivor))
 
 
 def _merge(event: str, group: _Group, context: Context) -> IdentityChange:
@@ -113,7 +121,7 @@ def _groups(message: Message) -> Iterator[_Group]:
     absent = Segment("", message.syntax)
     segments = [segment for segment in message if segment.name in ("PID", "MRG", "PV1")]
     pid, before, merged = absent, absent, True
-    for segment, following in zip(segments, [*segments[1:], absent], strict=True):
+    for segment, following in pairwise([*segments, absent]):
         if segment.name == "PID":
             if not merged:
                 break

@@ -3,60 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from adapters.hl7 import order_terms
 from adapters.hl7.coded import coding
 from adapters.hl7.context import Context, stated_assigner
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.message import Message, Segment, Value
+from adapters.hl7.order_terms import LABORATORY
 from cds.domain.coding import Coding
 from cds.domain.identity import Identifier
 from cds.domain.message import OrderChange
 from cds.domain.order import OrderStatus, Priority, ServiceRequest
 from cds.errors import InvalidMessage
 
-#: HL7 table 0119. CA is a request, but what was asked to be cancelled is no longer to be worked on.
-_CONTROL = {
-    **dict.fromkeys(("CA", "DC", "OC", "OD", "CR", "DR", "RP", "RQ", "RU"), OrderStatus.REVOKED),
-    **dict.fromkeys(("HD", "OH", "HR"), OrderStatus.ON_HOLD),
-}
-#: HL7 table 0038, for a control code that says nothing itself. ER says nothing of the order.
-_STATUS = {
-    **dict.fromkeys(("CA", "DC", "RP"), OrderStatus.REVOKED),
-    **dict.fromkeys(("A", "IP", "SC"), OrderStatus.ACTIVE),
-    "CM": OrderStatus.COMPLETED,
-    "HD": OrderStatus.ON_HOLD,
-}
-#: HL7 table 0119: these end a hold.
-_RELEASED = frozenset({"RL", "OE", "OR"})
-#: HL7 table 0485 and words that senders use.
-_PRIORITIES = {
-    "S": Priority.STAT,
-    "STAT": Priority.STAT,
-    "A": Priority.ASAP,
-    "ASAP": Priority.ASAP,
-    "R": Priority.ROUTINE,
-    "ROUTINE": Priority.ROUTINE,
-    "U": Priority.URGENT,
-    "URGENT": Priority.URGENT,
-}
-#: HL7 table 0074 where it names a modality otherwise than DICOM PS3.3 C.7.3.1.1.1.
-_SECTIONS = {"NMR": "MR", "RUS": "US", "OUS": "US", "VUS": "US", "NMS": "NM"}
-_MODALITIES = frozenset(
-    {"CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OP", "OPT", "PT", "PX", "RF", "RG", "US", "XA", "XC"}
-)
+#: The version that brought a type of message (HL7 v2.4 section 4.4.4, v2.5 section 4.4.8).
+_SINCE = {"OMG": (2, 4), "OMI": (2, 5)}
 #: What an ORC is followed by where it orders something else.
 _NOT_IMAGING = frozenset({"RXO", "RXE", "RQD", "ODS", "ODT"})
-#: HL7 table 0074, the sections of a laboratory. SR (serology) is left out: in imaging it is a structured report.
-_LABORATORY = frozenset(
-    {"BG", "BLB", "CG", "CH", "CP", "GE", "HM", "IMM", "LAB", "MB", "MCB", "MYC", "OSL", "PAR", "PAT", "SP", "TX"}
-    | {"URN", "VR"}
-)
-_NEW = frozenset({"NW", "SN", "RO", "PA", "CH"})
+#: PS3.16 annex D: an OBX whose value is the Study Instance UID.
+_STUDY_UID = "110180"
+#: As many as the door takes of ORC and of OBR.
+MOST_STEPS = 1000
 #: PS3.5 section 9.1.
-_UID = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
+_UID = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))*", re.ASCII)
 
 
 def read_orders(message: Message, patient: Identifier, context: Context) -> tuple[OrderChange, ...]:
@@ -64,100 +36,83 @@ def read_orders(message: Message, patient: Identifier, context: Context) -> tupl
 
     InvalidMessage where an order has no number, no control code, or two Study Instance UIDs.
     """
+    if len(message.all("IPC")) > MOST_STEPS:
+        raise InvalidMessage(f"want at most {MOST_STEPS} segments IPC in a message", location="IPC", condition="100")
+    _note_version(message.first("MSH"), context)
     groups = read_groups(message)
-    common = [segment for segment in message if segment.name == "DG1" and not _in_groups(segment, groups)]
-    changes: dict[OrderChange, None] = {}
-    for group in groups:
-        if _is_something_else(group):
-            context.note("an order that is no imaging order was left out")
-            continue
-        control = group.orc.text(1)
-        if not control:
-            raise InvalidMessage("want an order control code in ORC-1", location="ORC^1^1", condition="101")
-        procedures = group.all("IPC") or [Segment("", message.syntax)]
-        orders = (_order(group, procedure, patient, context, common) for procedure in procedures)
-        states = stated_status(control, group.orc.text(5)) is not None
-        changes |= dict.fromkeys(OrderChange(order, control, states) for order in _exams(orders))
-    return tuple(_with_shared_study(list(changes), message, context))
+    common = _common_diagnoses(message, groups, context)
+    changes: list[OrderChange] = []
+    for group in _in_their_order(groups, context):
+        control, states = group.orc.text(1), _status(group, context) is not None
+        orders = [read_exam(group, step, patient, context, common) for step in group.steps]
+        changes += [OrderChange(order, control, states) for order in _exams(orders)]
+    if len(changes) > 1:
+        return tuple(_with_shared_study(list(dict.fromkeys(changes)), message, context))
+    return tuple(changes)
 
 
-def priority(group: Group, context: Context) -> Priority | None:
-    """TQ1-9, ORC-7.6, OBR-27.6, OBR-5, the first that says something; an unknown code is routine, with a warning.
-
-    None where none says anything: a status message must not slow an urgent order down.
-    """
-    timing = [segment.text(9) for segment in group.all("TQ1")]
-    codes = [*timing, group.orc.text(7, 6), group.obr.text(27, 6), group.obr.text(5)]
-    code = next(filter(None, codes), "").upper()
-    if code.startswith("T") and code[1:2] in ("", "S", "M", "H", "D", "W", "L"):
-        return Priority.URGENT
-    if code and code not in _PRIORITIES:
-        context.note("the priority is no code of table 0485: it is read as routine")
-    return _PRIORITIES.get(code, Priority.ROUTINE) if code else None
-
-
-def stated_status(control: str, state: str) -> OrderStatus | None:
-    """ORC-1 where it closes or holds the order, else ORC-5, else the end of a hold; None where nothing is said."""
-    released = OrderStatus.ACTIVE if control in _RELEASED else None
-    return _CONTROL.get(control) or _STATUS.get(state) or released
-
-
-def _is_something_else(group: Group) -> bool:
-    """An order of drugs, goods or diet, or one of a laboratory's section that speaks of no images."""
-    names = {segment.name for segment in group.rest}
-    laboratory = group.obr.text(24).upper() in _LABORATORY
-    return bool(_NOT_IMAGING & names) or (laboratory and not names & {"IPC", "ZDS"})
-
-
-def _order(
-    group: Group, procedure: Segment, patient: Identifier, context: Context, common: list[Segment]
+def read_exam(
+    group: Group, step: Segment, patient: Identifier, context: Context, common: Sequence[Coding] = ()
 ) -> ServiceRequest:
+    """One step (IPC) of a group as an order; `common` are diagnoses of all orders of the message.
+
+    InvalidMessage where it has neither a placer nor a filler number, or names two studies.
+    """
     orc, obr = group.orc, group.obr
-    placer, filler = group.number(2, context), group.number(3, context)
+    placer, filler = _numbers(group, context)
     if placer is None and filler is None:
         text = "want a placer or filler order number in ORC or OBR"
         raise InvalidMessage(text, location="ORC^1^2", condition="101", permanent=False)
-    transaction = context.moment(orc, 9)
-    control = orc.text(1)
+    transaction = context.moment(orc, 9) if orc.raw(9) else None
     return ServiceRequest(
         placer_order_number=placer,
         filler_order_number=filler,
-        accession=read_accession(group, procedure, context),
+        accession=_accession(group, step, context),
         patient=patient,
-        status=stated_status(control, orc.text(5)) or OrderStatus.ACTIVE,
-        priority=priority(group, context),
-        procedure=_procedure(group, procedure, context),
-        modality=_modality(procedure.text(5) or obr.text(24), context),
-        study_instance_uid=_study(group, procedure, context),
+        status=_status(group, context) or OrderStatus.ACTIVE,
+        priority=priority(group, context)[1],
+        procedure=_procedure(group, step, context),
+        modality=modality(group, step, context),
+        study_instance_uid=study_uid(group, step, context),
         reasons=_reasons(group, common, context),
         reason_text="; ".join(text for value in obr.values(31) if not value.text(1) and (text := value.text(2))),
+        clinical_information=clinical_information(group),
         requester=_person(orc.value(12)) or _person(obr.value(16)),
-        requested_at=transaction if control in _NEW else None,
+        requested_at=transaction if transaction and orc.text(1) in order_terms.BEGINS else None,
         scheduled_at=_scheduled(group, context),
         changed_at=transaction or context.sent_at,
     )
 
 
-def _exams(orders: Iterable[ServiceRequest]) -> list[ServiceRequest]:
-    """Several steps (IPC) of one exam are one order: the first stands for them."""
-    exams: dict[tuple[Identifier | None, str | None], ServiceRequest] = {}
-    for order in orders:
-        exams.setdefault((order.accession, order.study_instance_uid), order)
-    return list(exams.values())
+def why_left_out(group: Group) -> str:
+    """Why a group states no imaging order; empty where it does.
+
+    It orders drugs, goods or diet, is of a laboratory's section and speaks of no images, or ORC-1 says so.
+    """
+    names = {segment.name for segment in group.rest}
+    laboratory = group.obr.text(24).upper() in LABORATORY
+    if _NOT_IMAGING & names or (laboratory and not names & {"IPC", "ZDS"}):
+        return "an order that is no imaging order was left out"
+    return order_terms.why_no_order(group.orc.text(1), _state(group))
 
 
-def read_accession(group: Group, procedure: Segment, context: Context) -> Identifier | None:
+def priority(group: Group, context: Context) -> tuple[str, Priority | None]:
+    """TQ1-9, ORC-7.6, OBR-27.6, OBR-5: HL7's letter and what it means, see `order_terms.stated_priority`.
+
+    None where none says anything: a status message must not slow an urgent order down.
+    """
+    codes = [segment.text(9) for segment in group.all("TQ1")]
+    codes += [
+        value.text(6) for segment, number in ((group.orc, 7), (group.obr, 27)) for value in segment.values(number)
+    ]
+    return order_terms.stated_priority([*codes, group.obr.text(5)], context)
+
+
+def read_accession(group: Group, step: Segment, context: Context) -> Identifier | None:
     """IPC-1, OBR-18, else the number that the site's setting names; None where there is none, or it has no issuer."""
-    for value in (procedure.value(1), group.obr.value(18)):
-        if text := context.identifying(value):
-            return _issued(text, stated_assigner(value), context)
-    number = {"none": 0, "ORC-2": 2, "ORC-3": 3}[context.site.accession_fallback]
-    found = group.number(number, context) if number else None
-    return _issued(found.value, group.assigner(number, context), context) if found else None
-
-
-def _issued(value: str, stated: str, context: Context) -> Identifier | None:
-    """An accession number is its issuer's own: what the number states, and only without it the site's."""
+    value, stated = accession_number(group, step, context)
+    if not value:
+        return None
     issuer = stated or context.site.accession_issuer
     if not issuer:
         context.note("the accession number has no issuer, and none is configured: the order cannot match images")
@@ -165,12 +120,163 @@ def _issued(value: str, stated: str, context: Context) -> Identifier | None:
     return Identifier(value, issuer)
 
 
-def _study(group: Group, procedure: Segment, context: Context) -> str | None:
-    stated = [procedure.text(3), *(segment.text(1) for segment in group.all("ZDS"))]
-    return _one_study([uid for uid in stated if uid], context)
+def accession_number(group: Group, step: Segment, context: Context) -> tuple[str, str]:
+    """The accession number as `read_accession` finds it, and whose it says that it is; both may be empty.
+
+    An accession number is its issuer's own: what the number states, and only without it the site's.
+    """
+    for segment, number in ((step, 1), (group.obr, 18)):
+        if segment.raw(number) and (text := context.identifying(value := segment.value(number))):
+            return text, stated_assigner(value)
+    fallback = {"none": 0, "ORC-2": 2, "ORC-3": 3}[context.site.accession_fallback]
+    found = group.number(fallback, context) if fallback else None
+    return (found.value, group.assigner(fallback, context)) if found else ("", "")
 
 
-def _one_study(stated: list[str], context: Context) -> str | None:
+def study_uid(group: Group, step: Segment, context: Context) -> str | None:
+    """IPC-3, ZDS-1, the OBX of DCM 110180; InvalidMessage where they name different studies.
+
+    What a group says of all of its steps may be the study of another step; steps of one requested procedure (IPC-2)
+    have one study.
+    """
+    own = step.text(3)
+    stated = [segment.text(1) for segment in group.all("ZDS")]
+    stated += [_stated_by(obx) for obx in group.all("OBX") if states_study(obx)]
+    if step.name and len(group.steps) > 1:
+        procedure = step.text(2)
+        others = group.studies() if own else set()
+        stated = [uid for uid in stated if uid not in others]
+        stated += sorted(group.studies(procedure)) if procedure else ()
+    return _one_study([uid for uid in (own, *stated) if uid], context)
+
+
+def shared_study(message: Message, context: Context) -> str | None:
+    """IHE RAD-4: the one ZDS at the end is the study of all orders of its accession number, not of the last alone."""
+    stated = [segment.text(1) for segment in message.all("ZDS")]
+    return _one_study(stated, context) if len(stated) == 1 else None
+
+
+def clinical_information(group: Group) -> str:
+    """OBR-13, its repetitions and line breaks as lines. Notes (NTE) may speak of anything: none is taken for it."""
+    return "\n".join(filter(None, map(_free_text, group.obr.values(13))))
+
+
+def modality(group: Group, step: Segment, context: Context) -> str | None:
+    """IPC-5, OBR-24."""
+    return order_terms.modality(step.text(5) or group.obr.text(24), context)
+
+
+def _common_diagnoses(message: Message, groups: Sequence[Group], context: Context) -> Sequence[Coding]:
+    """The DG1 that stand before the first order: reasons of all of them."""
+    found = message.all("DG1")
+    inside = {id(segment) for group in groups for segment in group.rest} if found else set()
+    return _diagnoses([segment for segment in found if id(segment) not in inside], context)
+
+
+def _diagnoses(found: Sequence[Segment], context: Context) -> list[Coding]:
+    return list(dict.fromkeys(code for segment in found if (code := coding(segment.value(3), context))))
+
+
+def _note_version(header: Segment, context: Context) -> None:
+    since = _SINCE.get(header.text(9))
+    if since is None:
+        return
+    parts = header.text(12).split(".")
+    if all(part.isdecimal() for part in parts) and tuple(map(int, parts)) < since:
+        context.note(f"{header.text(9)} exists from version {since[0]}.{since[1]} on: the message states an older one")
+
+
+def _in_their_order(groups: Sequence[Group], context: Context) -> list[Group]:
+    """The groups that state an exam: what replaces another stands before it, so that nobody is asked about its images.
+
+    A replacement under the same numbers is a change of the order. A parent that comes with its children states no exam
+    of its own, and they do not change it (HL7 v2.5.1 section 4.5.1.1).
+    """
+    wanted: list[Group] = []
+    for group in groups:
+        if reason := why_left_out(group):
+            context.note(reason)
+        elif not group.orc.text(1):
+            raise InvalidMessage("want an order control code in ORC-1", location="ORC^1^1", condition="101")
+        else:
+            wanted.append(group)
+    controls = {group.orc.text(1) for group in wanted} if len(wanted) > 1 else set()
+    if order_terms.REPLACEMENT in controls and controls & order_terms.REPLACED:
+        wanted = list(_replacing(wanted, context))
+    if {order_terms.PARENT, order_terms.CHILD} <= controls:
+        context.note("a parent order that comes with its children was left out: the children are the exams")
+        wanted = [group for group in wanted if group.orc.text(1) != order_terms.PARENT]
+    return wanted
+
+
+def _replacing(groups: Sequence[Group], context: Context) -> Iterator[Group]:
+    """What is found under the same number and accession number is one order: ending it would end what replaces it."""
+    new = [group for group in groups if group.orc.text(1) == order_terms.REPLACEMENT]
+    yield from new
+    found_under = [_found_under(group, context) for group in new]
+    for group in groups:
+        control = group.orc.text(1)
+        if control in order_terms.REPLACED and _found_under(group, context) in found_under:
+            context.note("an order is replaced under its own numbers: it is read as changed")
+        elif control != order_terms.REPLACEMENT:
+            yield group
+
+
+def _found_under(group: Group, context: Context) -> tuple[Identifier | None, Identifier | None]:
+    placer, filler = _numbers(group, context)
+    return placer or filler, read_accession(group, group.steps[0], context)
+
+
+def _numbers(group: Group, context: Context) -> tuple[Identifier | None, Identifier | None]:
+    return group.number(2, context), group.number(3, context)
+
+
+def _state(group: Group) -> str:
+    return group.orc.text(5).upper()
+
+
+def _status(group: Group, context: Context) -> OrderStatus | None:
+    state = _state(group)
+    if state and not order_terms.is_state(state):
+        context.note("ORC-5 is no code of table 0038: it says nothing of the status")
+    return order_terms.stated_status(group.orc.text(1), state)
+
+
+def _accession(group: Group, step: Segment, context: Context) -> Identifier | None:
+    """The accession number, with a warning where OBR-18 names one that no IPC-1 has."""
+    if step.name and (stated := group.obr.text(18)):
+        steps = {other.text(1) for other in group.steps} - {""}
+        if steps and stated not in steps:
+            context.note("IPC-1 and OBR-18 name different accession numbers: IPC-1 is taken")
+    return read_accession(group, step, context)
+
+
+def _exams(orders: Sequence[ServiceRequest]) -> Iterable[ServiceRequest]:
+    """Several steps (IPC) of one exam are one order: the first stands for them."""
+    if len(orders) == 1:
+        return orders
+    exams: dict[tuple[Identifier | None, str | None], ServiceRequest] = {}
+    for order in orders:
+        exams.setdefault((order.accession, order.study_instance_uid), order)
+    return exams.values()
+
+
+def _stated_by(obx: Segment) -> str:
+    """The UID of such an OBX, as text or as HD."""
+    return obx.text(5) or obx.text(5, 2)
+
+
+def states_study(obx: Segment) -> bool:
+    """True for an OBX whose value is the Study Instance UID: it is no value of the patient's record."""
+    if _STUDY_UID not in obx.raw(3):
+        return False
+    code = obx.value(3)
+    return any((code.text(at), code.text(at + 2).upper()) == (_STUDY_UID, "DCM") for at in (1, 4))
+
+
+def _one_study(stated: Sequence[str], context: Context) -> str | None:
+    if not stated:
+        return None
     valid = {uid for uid in stated if _UID.fullmatch(uid)}
     if len(valid) < len(set(stated)):
         context.note("a Study Instance UID that is none (PS3.5 section 9.1) was dropped")
@@ -180,9 +286,7 @@ def _one_study(stated: list[str], context: Context) -> str | None:
 
 
 def _with_shared_study(changes: list[OrderChange], message: Message, context: Context) -> list[OrderChange]:
-    """IHE RAD-4: the one ZDS at the end is the study of all orders of its accession number, not of the last alone."""
-    stated = [segment.text(1) for segment in message.all("ZDS")]
-    uid = _one_study(stated, context) if len(stated) == 1 else None
+    uid = shared_study(message, context)
     named = {change.order.accession for change in changes if change.order.study_instance_uid == uid}
     if uid is None or None in named:
         return changes
@@ -194,26 +298,21 @@ def _with_shared_study(changes: list[OrderChange], message: Message, context: Co
     ]
 
 
-def _procedure(group: Group, procedure: Segment, context: Context) -> Coding | None:
-    for value in (group.obr.value(4), group.obr.value(44), procedure.value(6)):
+def _procedure(group: Group, step: Segment, context: Context) -> Coding | None:
+    for value in (group.obr.value(4), group.obr.value(44), step.value(6)):
         if found := coding(value, context):
             return found
     return None
 
 
-def _modality(code: str, context: Context) -> str | None:
-    modality = _SECTIONS.get(code.upper(), code.upper())
-    if modality in _MODALITIES:
-        return modality
-    if code:
-        context.note("the modality of the order is not known")
-    return None
+def _reasons(group: Group, common: Sequence[Coding], context: Context) -> tuple[Coding, ...]:
+    stated = [code for value in group.obr.values(31) if (code := coding(value, context))]
+    return tuple(dict.fromkeys((*stated, *_diagnoses(group.all("DG1"), context), *common)))
 
 
-def _reasons(group: Group, common: list[Segment], context: Context) -> tuple[Coding, ...]:
-    stated = [coding(value, context) for value in group.obr.values(31)]
-    diagnoses = [coding(segment.value(3), context) for segment in (*group.all("DG1"), *common)]
-    return tuple(dict.fromkeys(code for code in (*stated, *diagnoses) if code))
+def _free_text(value: Value) -> str:
+    """ST as it stands; of a CWE (2.9) without a code the original text or the text."""
+    return value.whole() if value.text(1) else value.text(9) or value.text(2) or value.whole()
 
 
 def _person(value: Value) -> str:
@@ -223,11 +322,14 @@ def _person(value: Value) -> str:
 
 
 def _scheduled(group: Group, context: Context) -> datetime | None:
-    stated = [(group.obr, 36, 1), (group.obr, 6, 1), *((segment, 7, 1) for segment in group.all("TQ1"))]
-    stated += [(group.orc, 7, 4), (group.orc, 15, 1)]
-    moments = (context.moment(segment, number, component) for segment, number, component in stated)
-    return next(filter(None, moments), None)
-
-
-def _in_groups(segment: Segment, groups: list[Group]) -> bool:
-    return any(segment is other for group in groups for other in group.rest)
+    """OBR-36, OBR-6, TQ1-7, ORC-7.4, ORC-15: the first that is a time."""
+    for segment, number, component in (
+        (group.obr, 36, 1),
+        (group.obr, 6, 1),
+        *((segment, 7, 1) for segment in group.all("TQ1")),
+        (group.orc, 7, 4),
+        (group.orc, 15, 1),
+    ):
+        if segment.raw(number) and (found := context.moment(segment, number, component)):
+            return found
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from adapters.hl7.context import Context
 from adapters.hl7.message import Segment, Value
@@ -11,6 +12,7 @@ from cds.errors import InvalidMessage
 
 #: HL7 table 0001.
 _SEXES = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "U": Sex.UNKNOWN, "A": Sex.OTHER, "N": Sex.OTHER}
+_DEMOGRAPHICS = {5: "name", 7: "birth_date", 8: "sex", 29: "deceased", 30: "deceased"}
 #: HL7 table 0203: types that number a patient, so that the site's authority may be assumed for them.
 _PATIENT_NUMBERS = frozenset({"", "MR", "PI", "PT"})
 #: HL7 table 0203: types that number one person at their authority. Medical records and persons (temporary ones too), a
@@ -19,6 +21,8 @@ _PATIENT_NUMBERS = frozenset({"", "MR", "PI", "PT"})
 _PERSON_NUMBERS = _PATIENT_NUMBERS | {"MRT", "PE", "PN", "PNT", "NI", "NH", "SS", "HC", "JHN", "MA", "MC", "U"}
 #: NNxxx of table 0203: a nation's number of a person, xxx is the country (ISO 3166).
 _NATIONAL = re.compile(r"NN[A-Z]{3}")
+#: HL7 table 0200: unstated, legal, display.
+_OWN_NAMES = ("", "L", "D")
 #: What senders write instead of a code of the table.
 _WORDS = {"MRN": "MR", "SSN": "SS"}
 
@@ -26,14 +30,11 @@ _WORDS = {"MRN": "MR", "SSN": "SS"}
 def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
     """The patient, and the identifier that orders are filed under: the first of type MR or PI, else the first.
 
-    Name, birth date and sex are unknown where they are empty and where the sender deletes them (`""`, with a warning).
-    Only identifiers of a person count (table 0203): an account or visit number that is given out again would make two
-    patients one. InvalidMessage where none of them has an authority.
+    What is empty is unknown in the Patient, and so is what the sender deletes, see `read_deletes`. Only identifiers of
+    a person count (table 0203): an account or visit number that is given out again would make two patients one.
+    InvalidMessage where none of them has an authority.
     """
     found = typed_identifiers(pid, 3, context)
-    for number, what in ((5, "name"), (7, "birth date"), (8, "sex")):
-        if pid.value(number).deleted:
-            context.note(f"PID-{number} deletes the {what}: it is read as unknown")
     patient = Patient(
         identifiers=tuple(dict.fromkeys(identifier for identifier, _ in found)),
         name=_name(pid),
@@ -42,6 +43,19 @@ def read_patient(pid: Segment, context: Context) -> tuple[Patient, Identifier]:
         deceased=_deceased(pid, context),
     )
     return patient, next((identifier for identifier, kind in found if kind in ("MR", "PI")), found[0][0])
+
+
+def read_deletes(pid: Segment, context: Context) -> frozenset[str]:
+    """What of the patient the sender wants deleted (`""`, HL7 v2.5.1 section 2.5.3): names as in MessageContent.
+
+    That somebody died is deleted where neither PID-29 nor PID-30 says it or the contrary any more.
+    """
+    wanted = {name: number for number, name in _DEMOGRAPHICS.items() if _deleted(pid.values(number))}
+    if _deceased(pid, context) is not None:
+        wanted.pop("deceased", None)
+    for name, number in wanted.items():
+        context.note(f"PID-{number} deletes the {name.replace('_', ' ')}: it is unknown from now on")
+    return frozenset(wanted)
 
 
 def typed_identifiers(segment: Segment, number: int, context: Context) -> list[tuple[Identifier, str]]:
@@ -64,7 +78,7 @@ def typed_identifiers(segment: Segment, number: int, context: Context) -> list[t
 def case_number(value: Value, context: Context) -> Identifier | None:
     """An account (PID-18, MRG-3) or visit (PV1-19, MRG-5) with its authority, else the site's; None where none is."""
     number = context.identifying(value)
-    authority = value.text(4, 1) or value.text(4, 2) or context.site.assigning_authority or context.sender
+    authority = _authority(value) or context.site.assigning_authority or context.sender
     return Identifier(number, authority or "unknown") if number else None
 
 
@@ -75,7 +89,7 @@ def _identifier(value: Value, where: str, context: Context) -> Identifier | None
     if kind not in _PERSON_NUMBERS and not _NATIONAL.fullmatch(kind):
         context.note(f"an identifier of {where} whose type ({where}.5) is not a person's was left out")
         return None
-    authority = value.text(4, 1) or value.text(4, 2)
+    authority = _authority(value)
     if not authority and kind in _PATIENT_NUMBERS:
         authority = context.site.assigning_authority
     if not authority:
@@ -84,15 +98,24 @@ def _identifier(value: Value, where: str, context: Context) -> Identifier | None
     return Identifier(number, authority)
 
 
+def _authority(value: Value) -> str:
+    return value.text(4, 1).strip() or value.text(4, 2).strip()
+
+
 def _type(value: Value) -> str:
     kind = value.text(5).upper()
     return _WORDS.get(kind, kind)
 
 
+def _deleted(values: Sequence[Value]) -> bool:
+    return bool(values) and all(value.deleted for value in values)
+
+
 def _name(pid: Segment) -> HumanName:
-    names = pid.values(5)
-    legal = next((name for name in names if name.text(7) == "L"), names[0] if names else None)
-    return HumanName(legal.text(1, 1), legal.text(2)) if legal else HumanName()
+    """The legal name stands first (HL7 v2.5.1 section 3.4.2.5); an alias or a maiden name there is passed over."""
+    names = [name for name in pid.values(5) if not name.deleted]
+    own = next((name for name in names if name.text(7) in _OWN_NAMES), names[0] if names else None)
+    return HumanName(own.text(1, 1), own.text(2)) if own else HumanName()
 
 
 def _sex(code: str, context: Context) -> Sex:

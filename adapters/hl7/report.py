@@ -1,63 +1,59 @@
 """A report as ORU^R01 of HL7 v2.5.1: preliminary, under our own filler number and code, linked to the exam's order.
 
-So it can neither complete the exam's order nor touch the radiologist's report (SAFETY section 3): OBR-2 stays empty,
-because receivers file a result under the placer's order that it names, and complete that order.
+So it can neither complete the exam's order nor touch the radiologist's report (SAFETY section 3). It says all that the
+FHIR resources of the same report say.
 """
 
 from __future__ import annotations
 
 import hashlib
-import ssl
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from adapters.hl7 import client, encode
-from adapters.hl7.encode import NOTHING, Encoded, components, field, joined, repetitions, segment, subcomponents
+from adapters.hl7 import encode
+from adapters.hl7.client import Peer
+from adapters.hl7.encode import NOTHING, Encoded, components, field, segment
 from adapters.hl7.proof import prove
-from adapters.hl7.result import Observation, observations, withdrawn
+from adapters.hl7.result import observations, withdrawn
+from adapters.hl7.segments import (
+    OUR_CODES,
+    OUR_NAME,
+    Envelope,
+    day_of,
+    exam,
+    header,
+    images_made,
+    notes,
+    patient_id,
+    request,
+    software,
+)
+from adapters.hl7.statement import Observation
 from adapters.hl7.timestamp import written
 from cds.clock import SystemClock
 from cds.destinations import MllpDestination
-from cds.domain.identity import Identifier, Sex
 from cds.domain.ids import report_number
 from cds.domain.imaging import OwnInstance
 from cds.domain.matching import MatchState
 from cds.domain.report import Audience, Report
-from cds.errors import InvalidInput
+from cds.errors import ConfigurationError, InvalidInput
 from cds.ports import Clock
 
-OUR_NAME = "SIGHTLINE"
-OUR_CODES = "99SIGHTLINE"
 DISCLAIMER = (
     "Advisory software output for a clinician, not a radiology report. Research software, not a cleared medical device."
 )
-_SEXES = {Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O", Sex.UNKNOWN: "U"}
 _GONE = "a later version of the report does not say this any more"
 _CONTROL_ID_DIGITS = 20  # MSH-10 had 20 characters before 2.7
 
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Who sends to whom under which number, and whether it is production, training or a test (HL7 table 0103)."""
-
-    message_control_id: str
-    sending_application: str
-    sending_facility: str
-    receiving_application: str
-    receiving_facility: str
-    time_zone: str
-    processing_id: str = "P"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone that times are written in."""
-        return ZoneInfo(self.time_zone)
+#: A report → the same as a PDF, the same bytes each time.
+Document = Callable[[Report], bytes]
 
 
 class OruSink:
-    """A destination of ORU^R01 over MLLP, port ReportSink. `facility` names the site in MSH-4."""
+    """A destination of ORU^R01 over MLLP, port ReportSink. `facility` names the site in MSH-4.
+
+    `document` makes the PDF that goes along where the destination wants one.
+    """
 
     def __init__(
         self,
@@ -68,14 +64,17 @@ class OruSink:
         time_zone: str,
         application: str = OUR_NAME,
         clock: Clock | None = None,
+        document: Document | None = None,
     ) -> None:
+        if destination.pdf and document is None:
+            raise ConfigurationError([f"{name} wants a PDF, and nothing here makes one"])
         self._name = name
         self._destination = destination
         self._sender = (application, facility)
         self._time_zone = time_zone
         self._clock = clock or SystemClock(time_zone)
-        file = destination.tls_ca_file
-        self._ssl_context = ssl.create_default_context(cafile=file) if file else None
+        self._document = document if destination.pdf else None
+        self._peer = Peer(destination)
 
     @property
     def name(self) -> str:
@@ -93,19 +92,22 @@ class OruSink:
         return self._destination.processing == "P"
 
     def prepare(self, report: Report) -> None:
-        """Nothing of it takes long."""
+        """Nothing of it takes long: a document is drawn in some 20 ms, and only a commit knows its version."""
 
     def encode(self, report: Report, delivery_id: str, earlier: Report | None = None) -> bytes:
         """The block, proven readable; MSH-10 is a hash of the delivery, so that a repeat can be recognised.
 
         `earlier` is what the destination has, of the same episode: what it said and this does not is withdrawn.
         """
-        return prove(oru(report, self._envelope(report, delivery_id), earlier=earlier))
+        envelope = self._envelope(report, delivery_id)
+        document = self._document(report) if self._document else None
+        return prove(oru(report, envelope, earlier=earlier, document=document))
 
     def retract(self, report: Report, delivery_id: str, reason: str) -> bytes:
         """The block that takes an earlier report back under its own filler number."""
         envelope = self._envelope(report, delivery_id)
-        return prove(retraction(report, envelope, reason=reason, at=self._clock.now()))
+        document = b"" if self._document else None
+        return prove(retraction(report, envelope, reason=reason, at=self._clock.now(), document=document))
 
     def made(self, payload: bytes) -> Sequence[OwnInstance]:
         """No DICOM instance leaves this way."""
@@ -113,9 +115,7 @@ class OruSink:
 
     def send(self, payload: bytes) -> str:
         """Send and return the acknowledgment in words; Unavailable means again, PeerRefused never."""
-        to = self._destination
-        answer = client.send(to.host, to.port, payload, to.timeout_s, self._ssl_context)
-        return f"{answer.code} for message {answer.control_id}"
+        return self._peer.send(payload)
 
     def _envelope(self, report: Report, delivery_id: str) -> Envelope:
         if report.test is self.production:
@@ -131,25 +131,19 @@ class OruSink:
         )
 
 
-def oru(report: Report, envelope: Envelope, *, earlier: Report | None = None) -> bytes:
+def oru(report: Report, envelope: Envelope, *, earlier: Report | None = None, document: bytes | None = None) -> bytes:
     """The block. InvalidInput where the report has no patient: an ORU without one reaches somebody else's chart."""
-    zone = envelope.zone
-    said = list(observations(report))
+    said = list(observations(report, document))
     if earlier is not None and earlier.episode == report.episode:
         renewed = {one.identity for one in said}
-        said += [withdrawn(one, _GONE) for one in observations(earlier) if one.identity not in renewed]
-    segments = [
-        _header(envelope, report.issued),
-        _patient(report),
-        _request(report, report.issued, zone, _exam(report)),
-        *_notes(report),
-    ]
-    for number, observation in enumerate(said, 1):
-        segments += _observation(number, observation, report, report.issued, zone)
-    return encode.message(segments)
+        said += [withdrawn(one, _GONE) for one in observations(earlier, document) if one.identity not in renewed]
+    more = _exam(report) | {25: field("P")}
+    return _message(report, envelope, at=report.issued, more=more, remarks=_remarks(report), said=said)
 
 
-def retraction(report: Report, envelope: Envelope, *, reason: str, at: datetime) -> bytes:
+def retraction(
+    report: Report, envelope: Envelope, *, reason: str, at: datetime, document: bytes | None = None
+) -> bytes:
     """What takes `report` back, to the patient whom it named: the same OBR-3, and every OBX of it as wrong.
 
     OBX-11 is W, "post original as wrong, e.g., transmitted for wrong patient" (HL7 table 0085); D would leave no trace.
@@ -157,124 +151,71 @@ def retraction(report: Report, envelope: Envelope, *, reason: str, at: datetime)
     final, P would say that a result stands. What is cancelled is our own filler number: the message has neither
     placer number nor accession number nor parent, so that no receiver can cancel the exam's order by it.
     """
-    zone = envelope.zone
-    segments = [
-        _header(envelope, at),
-        _patient(report),
-        _request(report, at, zone, {25: field("X")}),
-        _note(1, f"Withdrawn: {reason.rstrip('.')}. Disregard the earlier AI analysis under this number."),
-    ]
-    for number, observation in enumerate(observations(report), 1):
-        segments += _observation(number, withdrawn(observation, reason), report, at, zone)
-    return encode.message(segments)
+    said = [withdrawn(one, reason) for one in observations(report, document)]
+    remark = f"Withdrawn: {reason.rstrip('.')}. Disregard the earlier AI analysis under this number."
+    return _message(report, envelope, at=at, more={25: field("X")}, remarks=[remark], said=said)
 
 
-def _header(envelope: Envelope, at: datetime) -> Encoded:
-    return segment(
-        "MSH",
-        {
-            3: field(envelope.sending_application),
-            4: field(envelope.sending_facility),
-            5: field(envelope.receiving_application),
-            6: field(envelope.receiving_facility),
-            7: field(written(at, envelope.zone)),
-            9: components("ORU", "R01", "ORU_R01"),
-            10: field(envelope.message_control_id),
-            11: field(envelope.processing_id),
-            12: field("2.5.1"),
-            18: field("UNICODE UTF-8"),
-        },
-    )
-
-
-def _patient(report: Report) -> Encoded:
-    """PID; the identifier that the order came under stands first, for receivers that read no further."""
+def _message(
+    report: Report,
+    envelope: Envelope,
+    *,
+    at: datetime,
+    more: dict[int, Encoded],
+    remarks: Iterable[str],
+    said: Sequence[Observation],
+) -> bytes:
+    zone, study = envelope.zone, report.study
     patient = report.patient
     if patient is None or report.match.state not in (MatchState.MATCHED, MatchState.DETACHED):
         raise InvalidInput("want a patient in a report that is sent as ORU^R01")
-    filed_under = report.order.patient if report.order else None
-    identifiers = [one.as_sent() for one in sorted(patient.identifiers, key=lambda one: one != filed_under)]
-    return segment(
-        "PID",
-        {
-            1: field("1"),
-            3: repetitions(components(identifier.value, "", "", identifier.assigner) for identifier in identifiers),
-            5: components(patient.name.family, patient.name.given),
-            7: field(patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""),
-            8: field(_SEXES[patient.sex]),
-        },
-    )
-
-
-def _request(report: Report, at: datetime, zone: ZoneInfo, more: Mapping[int, Encoded]) -> Encoded:
-    return segment(
-        "OBR",
-        {
-            1: field("1"),
-            3: components(f"SL-{report_number(report.study, report.episode)}", OUR_NAME),
-            4: components("AI-ANALYSIS", "AI analysis of imaging study", OUR_CODES),
-            7: _study_time(report, zone),
-            22: field(written(at, zone)),
-            **more,
-        },
-    )
+    made = images_made(study.started_at, study.study_date, zone)
+    number = report_number(study, report.episode)
+    segments = [
+        header(envelope, at),
+        software(),
+        patient_id(patient, report.order),
+        request(number, at, zone, {7: made, **more}),
+        *notes(remarks),
+    ]
+    shared = {14: made, 19: field(written(at, zone)), 23: components(envelope.sending_facility)}
+    for place, observation in enumerate(said, 1):
+        segments += _observation(place, observation, shared)
+    return encode.message(segments)
 
 
 def _exam(report: Report) -> dict[int, Encoded]:
-    """Preliminary, and which exam it belongs to; an order that was cancelled after the images came is not named."""
+    """Which exam it belongs to; an order that was cancelled after the images came is not named."""
     if report.match.state is not MatchState.MATCHED:
-        return {25: field("P")}
+        return {}
     order = report.order
-    placer, filler = (order.placer_order_number, order.filler_order_number) if order else (None, None)
-    accession = order.accession if order and order.accession else report.study.accession
-    return {
-        18: field(accession.as_sent().value if accession else ""),
-        25: field("P"),
-        29: joined(_parent(placer), _parent(filler)),
-    }
+    return exam(order, order.accession if order and order.accession else report.study.accession)
 
 
-def _notes(report: Report) -> Iterator[Encoded]:
-    texts = [DISCLAIMER]
+def _remarks(report: Report) -> Iterator[str]:
+    yield DISCLAIMER
     if report.replaces is not None:
-        texts.append(f"This is version {report.version}; it replaces version {report.replaces}.")
-    yield from (_note(number, text) for number, text in enumerate(texts, 1))
+        yield f"This is version {report.version}; it replaces version {report.replaces}."
+    if report.match.state is MatchState.MATCHED and report.order and report.order.accession:
+        yield f"The accession number was issued by {report.order.accession.as_sent().assigner}."
+    if report.final_report is not None:
+        day = (report.final_report.issued or report.final_report.received_at).date()
+        yield f"A radiology report of {day.isoformat()} was known."
 
 
-def _observation(
-    number: int, observation: Observation, report: Report, at: datetime, zone: ZoneInfo
-) -> Iterator[Encoded]:
-    model = f"{observation.model} {observation.version}".strip()
-    yield segment(
-        "OBX",
-        {
-            1: field(str(number)),
-            2: field(observation.value_type),
-            3: observation.code,
-            4: field(observation.sub_id),
-            5: observation.value,
-            6: observation.unit,
-            11: field(observation.status),
-            14: _study_time(report, zone),
-            17: components(observation.model, model, OUR_CODES) if observation.model else NOTHING,
-            18: components(model, OUR_NAME) if model else NOTHING,
-            19: field(written(at, zone)),
-        },
-    )
-    yield from (_note(place, text) for place, text in enumerate(observation.notes, 1))
-
-
-def _note(number: int, text: str) -> Encoded:
-    return segment("NTE", {1: field(str(number)), 2: field("L"), 3: field(text)})
-
-
-def _parent(identifier: Identifier | None) -> Encoded:
-    sent = identifier.as_sent() if identifier else None
-    return subcomponents(sent.value, sent.assigner) if sent else NOTHING
-
-
-def _study_time(report: Report, zone: ZoneInfo) -> Encoded:
-    study = report.study
-    if study.started_at is not None:
-        return field(written(study.started_at, zone))
-    return field(study.study_date.strftime("%Y%m%d") if study.study_date else "")
+def _observation(place: int, said: Observation, shared: Mapping[int, Encoded]) -> Iterator[Encoded]:
+    model = f"{said.model} {said.version}".strip()
+    fields = {
+        1: field(str(place)),
+        2: field(said.value_type),
+        3: said.code,
+        4: field(said.sub_id),
+        5: said.value,
+        6: said.unit,
+        8: field(said.flag),
+        11: field(said.status),
+        17: components(said.model, model, OUR_CODES) if said.model else NOTHING,
+        18: components(model, OUR_NAME) if model else NOTHING,
+    }
+    yield segment("OBX", {**shared, **fields, **({14: day_of(said.day)} if said.day else {})})
+    yield from notes(said.notes)

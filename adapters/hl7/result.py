@@ -1,86 +1,70 @@
-"""What a report says, cut into observations for OBX: findings, refusals, recommendations (SAFETY section 6)."""
+"""What a report says, cut into observations for OBX (SAFETY section 6).
+
+Each finding is one observation; what belongs to it (threshold, certainty, body site, series) follows under its OBX-4
+with a code of its own. Then comes what guidelines and scores say, all of it in plain words, and which study it is.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import math
+import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import date
-from decimal import Decimal
+from dataclasses import replace
 
+from adapters.hl7.advice import guided
 from adapters.hl7.encode import NOTHING, Encoded, components, field
+from adapters.hl7.segments import OUR_CODES, OUR_NAME
+from adapters.hl7.statement import NOT_OBTAINED, WRONG, Observation, number, prose, quantity, short_sub_id, unit
+from cds.codes import DCM, SNOMED
+from cds.domain import conclusion
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.opinion import remarks
-from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, Recommendation, RiskResult
-from cds.domain.report import Audience, Report
-from cds.errors import InvalidInput
+from cds.domain.report import Report
 
-_OUR_CODES = "99SIGHTLINE"
 _SYSTEM_NAMES = {
     "http://loinc.org": "LN",
-    "http://snomed.info/sct": "SCT",
+    SNOMED: "SCT",
     "http://www.radlex.org": "RADLEX",
-    "http://dicom.nema.org/resources/ontology/DCM": "DCM",
+    DCM: "DCM",
 }
 #: SNOMED CT qualifier values.
 _DETECTED = "260373001"
 _NOT_DETECTED = "260415000"
-#: HL7 table 0085: preliminary; results cannot be obtained; post original as wrong, e.g. of the wrong patient.
-PRELIMINARY, NOT_OBTAINED, WRONG = "P", "X", "W"
-_LONGEST_SUB_ID = 20  # OBX-4, HL7 v2.5.1
+#: HL7 table 0078. A negative has no flag: N would call it normal, and it excludes nothing (SAFETY section 6).
+_ABNORMAL = "A"
+
+_MEASURED = components("AI-MEASURED", "What was measured where nothing was detected", OUR_CODES)
+_THRESHOLD = components("AI-THRESHOLD", "Threshold of the finding", OUR_CODES)
+#: PS3.16 annex D, and TID 1501.
+_CERTAINTY = components("111012", "Certainty of Finding", "DCM")
+_FINDING_SITE = components("363698007", "Finding Site", "SCT")
+_SERIES = components("112002", "Series Instance UID", "DCM")
+_STUDY = components("110180", "Study Instance UID", "DCM")
+#: Not LOINC 19005-8: a receiver would file that as the radiologist's impression (SAFETY section 3).
+_IMPRESSION = components("AI-IMPRESSION", "AI analysis in plain words, no radiologist's impression", OUR_CODES)
+_LABEL = components("AI-LABEL", "Label of the content", OUR_CODES)
+#: v3 ObservationValue, the label of the AI Transparency IG; table 0396 of 2.5.1 has no name for that system.
+_AI_ASSERTED = components("AIAST", "Artificial Intelligence asserted", "99V3OBSVALUE")
+_DOCUMENT = components("AI-DOCUMENT", "AI analysis as a document", OUR_CODES)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One OBX with its NTEs: the value in its type, who said it, and what belongs to it in words."""
+def observations(report: Report, document: bytes | None = None) -> Iterator[Observation]:
+    """All of a report, each observation with an identity of its own in it.
 
-    value_type: str
-    code: Encoded
-    sub_id: str
-    value: Encoded
-    unit: Encoded = NOTHING
-    #: OBX-11, HL7 table 0085.
-    status: str = PRELIMINARY
-    model: str = ""
-    version: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What a receiver files it under: the first component of OBX-3, and OBX-4."""
-        return self.code.partition("^")[0], self.sub_id
-
-
-def observations(report: Report) -> Iterator[Observation]:
-    """Findings of all models first, then what the guidelines say, as far as the release lets it out.
-
-    `report` is what its audience may see (`cds.release.view`).
+    `report` is what its audience may see (`cds.release.view`). `document` is the same as a PDF, None where it is not
+    sent.
     """
-    for outcome in report.outcomes:
-        if isinstance(outcome, NotEvaluated):
-            yield _refusal(outcome)
-        else:
-            yield from (_finding(finding, outcome, report) for finding in outcome.findings)
-    if not report.decision.release.allows(Audience.REFERRAL):
-        return
-    for said in report.decision.outcomes:
-        if isinstance(said, Advice):
-            yield from _advice(said)
-        elif isinstance(said, CouldNotTell):
-            yield _could_not_tell(said)
+    seen: set[tuple[str, str]] = set()
+    for said in _said(report, document):
+        one = _apart(said, seen)
+        seen.add(one.identity)
+        yield one
 
 
 def withdrawn(before: Observation, reason: str) -> Observation:
     """The same OBX without its value, posted as wrong."""
     notes = (f"Withdrawn: {reason.rstrip('.')}.",)
-    return replace(before, value_type="ST", value=field("withdrawn"), unit=NOTHING, status=WRONG, notes=notes)
-
-
-def quantity(value: Quantity) -> str:
-    """A number with its unit, as short as it can be said exactly."""
-    return f"{_number(value.value)} {value.unit}".strip()
+    return replace(before, value_type="ST", value=field("withdrawn"), unit=NOTHING, flag="", status=WRONG, notes=notes)
 
 
 def negative(finding: Finding, model: str) -> str:
@@ -90,31 +74,80 @@ def negative(finding: Finding, model: str) -> str:
     return f"not detected by {model}{at}{measured}; does not exclude"
 
 
-def _finding(finding: Finding, outcome: Findings, report: Report) -> Observation:
+def _said(report: Report, document: bytes | None) -> Iterator[Observation]:
+    for outcome in report.outcomes:
+        if isinstance(outcome, NotEvaluated):
+            yield from _refusal(outcome)
+        else:
+            for finding in outcome.findings:
+                yield from _finding(finding, outcome, report)
+    yield from guided(report)
+    yield Observation("FT", _IMPRESSION, "", field(conclusion.text(report)))
+    yield Observation("CWE", _LABEL, "", _AI_ASSERTED)
+    yield Observation("ST", _STUDY, "", field(report.study.study_instance_uid))
+    if document is not None:
+        # ED: source application ^ type of data ^ subtype ^ encoding ^ data (section 2.A.24, tables 0191, 0291, 0299).
+        data = base64.b64encode(document).decode("ascii")
+        yield Observation("ED", _DOCUMENT, "", components(OUR_NAME, "Application", "PDF", "Base64", data))
+
+
+def _apart(said: Observation, seen: set[tuple[str, str]]) -> Observation:
+    """Two models may name their findings alike: the second is not to be filed over the first."""
+    one, times = said, 1
+    while one.identity in seen:
+        times += 1
+        one = replace(said, sub_id=short_sub_id(f"{said.model}.{said.sub_id}#{times}"))
+    return one
+
+
+def _finding(finding: Finding, outcome: Findings, report: Report) -> Iterator[Observation]:
     model = f"{outcome.model} {outcome.version}"
-    kind, value, unit = _value(finding, model)
-    return Observation(
+    kind, value, value_unit = _value(finding, model)
+    main = Observation(
         kind,
         _code(finding.code),
-        _sub_id(finding.key),
+        short_sub_id(finding.key),
         value,
-        unit,
-        status=NOT_OBTAINED if finding.presence is Presence.NOT_EVALUATED else PRELIMINARY,
+        value_unit,
+        flag=_ABNORMAL if finding.presence is Presence.PRESENT else "",
+        status=NOT_OBTAINED if finding.presence is Presence.NOT_EVALUATED else "P",
         model=outcome.model,
         version=outcome.version,
         notes=(*_finding_notes(finding, outcome, model), *_opinions(finding, outcome, report)),
     )
+    yield main
+    yield from _details(finding, replace(main, unit=NOTHING, flag="", status="P", notes=()))
+
+
+def _details(finding: Finding, like: Observation) -> Iterator[Observation]:
+    if finding.value is not None and finding.presence is Presence.NOT_DETECTED:
+        yield _measured(replace(like, code=_MEASURED), finding.value)
+    if finding.threshold is not None:
+        yield _measured(replace(like, code=_THRESHOLD), finding.threshold)
+    if finding.confidence is not None:
+        yield _measured(replace(like, code=_CERTAINTY), Quantity(round(finding.confidence * 100, 4), "%"))
+    if finding.body_site is not None:
+        yield replace(like, value_type="CWE", code=_FINDING_SITE, value=_code(finding.body_site))
+    yield from _series(finding.series_instance_uid, like)
+
+
+def _series(uid: str, like: Observation) -> Iterator[Observation]:
+    if uid:
+        yield replace(like, value_type="ST", code=_SERIES, value=field(uid))
+
+
+def _measured(like: Observation, value: Quantity) -> Observation:
+    return replace(like, value_type="NM", value=field(number(value.value)), unit=unit(value))
 
 
 def _value(finding: Finding, model: str) -> tuple[str, Encoded, Encoded]:
     if finding.presence is Presence.NOT_EVALUATED:
-        return "ST", field(f"not evaluated: {finding.reason or 'no reason given'}"), NOTHING
+        return *prose(f"not evaluated: {finding.reason or 'no reason given'}"), NOTHING
     if finding.presence is Presence.NOT_DETECTED:
         sentence = negative(finding, model)
         return "CWE", components(_NOT_DETECTED, sentence, "SCT", "", "", "", "", "", sentence), NOTHING
     if finding.value is not None:
-        unit = components(finding.value.unit, finding.value.unit, "UCUM") if finding.value.unit else NOTHING
-        return "NM", field(_number(finding.value.value)), unit
+        return "NM", field(number(finding.value.value)), unit(finding.value)
     return "CWE", components(_DETECTED, f"detected by {model}", "SCT"), NOTHING
 
 
@@ -122,10 +155,6 @@ def _finding_notes(finding: Finding, outcome: Findings, model: str) -> Iterator[
     if finding.presence is Presence.PRESENT:
         at = f" at threshold {quantity(finding.threshold)}" if finding.threshold else ""
         yield f"Detected by {model}{at}."
-    if finding.confidence is not None:
-        yield f"Confidence {finding.confidence:.2f} of 1."
-    if finding.body_site:
-        yield f"Body site: {finding.body_site.display or finding.body_site.code}."
     if finding.reason and finding.presence is not Presence.NOT_EVALUATED:
         yield finding.reason
     if finding.gates:
@@ -140,78 +169,14 @@ def _opinions(finding: Finding, outcome: Findings, report: Report) -> Iterator[s
         yield said.text
 
 
-def _refusal(outcome: NotEvaluated) -> Observation:
+def _refusal(outcome: NotEvaluated) -> Iterator[Observation]:
     """A model that refused the whole study: no result (OBX-11 X), and why."""
-    text = f"not evaluated: {'; '.join(outcome.reasons) or 'no reason given'}"
-    code = components(outcome.model, f"Analysis by {outcome.model}", _OUR_CODES)
-    sub_id = _sub_id(outcome.model)
-    return Observation(
-        "ST", code, sub_id, field(text), status=NOT_OBTAINED, model=outcome.model, version=outcome.version
-    )
-
-
-def _advice(said: Advice) -> Iterator[Observation]:
-    shared = (said.summary, *_inputs(said.inputs), *(_risk(risk) for risk in said.risks), *_missing(said.missing))
-    code = components("AI-RECOMMENDATION", "Recommendation for a clinician to accept or decline", _OUR_CODES)
-    for number, recommendation in enumerate(said.recommendations):
-        notes = tuple(filter(None, shared)) if number == 0 else ()
-        sub_id = _sub_id(f"{said.pathway}.{recommendation.key}")
-        yield Observation("TX", code, sub_id, field(_recommendation(recommendation)), notes=notes)
-    if not said.recommendations:
-        code = components("AI-ADVICE", said.title, _OUR_CODES)
-        yield Observation("TX", code, _sub_id(said.pathway), field(said.summary or said.title), notes=shared[1:])
-
-
-def _could_not_tell(said: CouldNotTell) -> Observation:
-    text = f"not evaluated: {said.title}: {said.reason}"
-    notes = (*_missing(said.missing), *(f"How to get it: {how}" for how in said.how_to_get))
-    code = components("AI-ADVICE", said.title, _OUR_CODES)
-    return Observation("TX", code, _sub_id(said.pathway), field(text), status=NOT_OBTAINED, notes=tuple(notes))
-
-
-def _recommendation(said: Recommendation) -> str:
-    when = "" if _stands_in(said) else _period(said.not_before, said.by)
-    return f"{said.action}{when} ({said.priority.value}). {said.reason} Source: {said.source.label}, {said.source.url}"
-
-
-def _stands_in(said: Recommendation) -> bool:
-    """True where the action itself names its date."""
-    return said.not_before is not None and said.not_before.isoformat() in said.action
-
-
-def _period(not_before: date | None, by: date | None) -> str:
-    parts = [f"{word} {day.isoformat()}" for word, day in (("not before", not_before), ("by", by)) if day]
-    return f", {', '.join(parts)}" if parts else ""
-
-
-def _inputs(inputs: tuple[InputUsed, ...]) -> Iterator[str]:
-    for used in inputs:
-        day = used.effective.isoformat() if used.effective else "no date"
-        yield f"Used: {used.name}: {used.value} ({day}, {used.source})"
-
-
-def _risk(risk: RiskResult) -> str:
-    said = risk.outcome if risk.value is None else f"{risk.value}, {risk.outcome}"
-    missing = f"; missing: {', '.join(risk.missing)}" if risk.missing else ""
-    return f"{risk.title}: {said}{missing}. Source: {risk.source.label}, {risk.source.url}"
-
-
-def _missing(missing: tuple[str, ...]) -> Iterator[str]:
-    if missing:
-        yield f"Missing: {', '.join(missing)}"
+    kind, text = prose(f"not evaluated: {'; '.join(outcome.reasons) or 'no reason given'}")
+    code = components(outcome.model, f"Analysis by {outcome.model}", OUR_CODES)
+    main = Observation(kind, code, short_sub_id(outcome.model), text, model=outcome.model, version=outcome.version)
+    yield replace(main, status=NOT_OBTAINED)
+    yield from _series(outcome.series_instance_uid, main)
 
 
 def _code(code: Coding) -> Encoded:
-    return components(code.code, code.display or code.code, _SYSTEM_NAMES.get(code.system, _OUR_CODES))
-
-
-def _sub_id(key: str) -> str:
-    """OBX-4 tells observations of one code apart, the same in every version; a long key is hashed to fit."""
-    return key if len(key) <= _LONGEST_SUB_ID else hashlib.sha256(key.encode()).hexdigest()[:_LONGEST_SUB_ID]
-
-
-def _number(value: float) -> str:
-    """NM has no exponent; InvalidInput where it is no number at all."""
-    if not math.isfinite(value):
-        raise InvalidInput("want finite numbers in a report")
-    return format(Decimal(repr(value)), "f").removesuffix(".0")
+    return components(code.code, code.display or code.code, _SYSTEM_NAMES.get(code.system, OUR_CODES))

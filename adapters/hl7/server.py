@@ -1,209 +1,215 @@
-"""The MLLP listener: one message in work per connection, answers in order, bounded in bytes, time and connections."""
+"""The MLLP listener: who may come in, how many, how slowly; what is said is between a connection and its receiver."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 
-from adapters.hl7 import ack
-from adapters.hl7.header import Header, read_header
-from adapters.hl7.mllp import Framer, frame
-from cds.errors import InvalidMessage, SightlineError
+from adapters.hl7.connection import Connection, House, Receive
+from adapters.hl7.deferred import Deferred
+from adapters.hl7.listener import Listener
+from adapters.hl7.receive import Answer, Awaited, Receiver, Reply
+from cds import metrics
 from cds.logs import get_logger
 from cds.settings import Hl7Limits
 
-Receive = Callable[[bytes, str], Awaitable[bytes]]
-
 _log = get_logger(__name__)
-_CHUNK = 65536
-#: Firewalls forget idle connections after some minutes.
-_KEEPALIVE_S = 180
-#: A refused sender may still be sending: without reading on, its stack would drop our answer with a reset.
-_LINGER_S = 2.0
+#: A receiver that is a coroutine function: the answer to a block of a peer.
+Simple = Callable[[bytes, str], Coroutine[Any, Any, bytes]]
+
+#: What one read takes at most; one buffer serves all connections of a listener.
+_CHUNK = 262_144
+_TICK_S = 1.0
+#: Deadlines are looked at that often in the shortest of them.
+_LOOKS = 4
+#: A peer that does not say goodbye in TLS is not waited for.
+_TLS_GOODBYE_S = 2.0
 
 
 class MllpServer:
-    """Listens on host and port and hands each block to `receive`; back-pressure is not reading on."""
+    """Listens on host and port and hands each block to `receive`; back-pressure is not reading on.
+
+    `crowded` says that the inbox is full: then nobody is read and nobody accepted until it is not. `deferred` tells
+    over a connection what became of its messages.
+    """
 
     def __init__(
-        self, host: str, port: int, limits: Hl7Limits, receive: Receive, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        limits: Hl7Limits,
+        receive: Receiver | Simple,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        allowed_peers: Sequence[str] = (),
+        crowded: Callable[[], bool] = lambda: False,
+        deferred: Deferred | None = None,
     ) -> None:
-        self._address = (host, port)
+        self._allowed = tuple(map(ip_network, allowed_peers))
+        self._crowded = crowded
+        self._deferred = deferred
         self._limits = limits
-        self._receive = receive
         self._ssl_context = ssl_context
-        self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._listener: Listener | None = None
+        self._address = (host, port)
+        self._connections: dict[Connection, str] = {}
+        self._of_peer: Counter[str] = Counter()
+        self._admitting: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_resting = False
+        self._empty = asyncio.Event()
+        self._house = House(limits, _begins(receive), self._expect, self._left, memoryview(bytearray(_CHUNK)))
+        shortest = min(limits.idle_timeout_s, limits.in_frame_timeout_s, limits.total_frame_timeout_s)
+        self._tick_s = min(_TICK_S, shortest / _LOOKS)
 
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        if self._server is None:
+        if self._listener is None:
             raise RuntimeError("the server was not started")
-        return int(self._server.sockets[0].getsockname()[1]) if self._server.sockets else self._address[1]
+        return self._listener.port
 
     @property
     def in_work(self) -> int:
         """How many messages are waiting for their answer."""
-        return sum(connection.busy for connection in self._connections.values())
+        return sum(connection.busy for connection in self._connections)
 
     async def start(self) -> None:
         """Listen; OSError where the address cannot be had."""
-        host, port = self._address
-        handshake_s = self._limits.in_frame_timeout_s if self._ssl_context else None
-        self._server = await asyncio.start_server(
-            self._connected, host, port, limit=_CHUNK, ssl=self._ssl_context, ssl_handshake_timeout=handshake_s
-        )
-        self._address = (host, self.port)
+        listener = Listener(*self._address, self._accepted)
+        await listener.open()
+        self._listener = listener
+        self._tick()
         _log.info("listening for HL7 v2", port=self.port)
 
     async def drain(self, timeout_s: float) -> None:
         """Accept nobody, let the messages in work get their answers, then close all that is still open."""
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
-        for task, connection in self._connections.items():
-            connection.draining = True
-            if not connection.busy:
-                task.cancel()
+        self._listener.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._admitting:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.drain()
         if self._connections:
-            _, late = await asyncio.wait(self._connections, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        _log.info("stopped listening for HL7 v2", port=self._address[1])
+            self._empty.clear()
+            try:
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
+            except TimeoutError:
+                await self._abort_all()
+        _log.info("stopped listening for HL7 v2", port=self.port)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._connections) >= self._limits.max_connections:
-            _log.warning("connection refused: too many", count=len(self._connections))
-            writer.transport.abort()
+    async def _abort_all(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # their `connection_lost` runs in the next round of the loop
+        await asyncio.sleep(0)
+
+    def _accepted(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+        host = str(address[0])
+        if outcome := self._unwanted(host):
+            metrics.HL7_CONNECTIONS.inc(outcome=outcome)
+            _log.warning("connection closed at once", peer=host, outcome=outcome, count=len(self._connections))
+            accepted.close()
             return
-        connection = self._connections[task] = Connection(reader, writer, self._limits, self._receive)
+        connection = Connection(self._house, f"{host}:{address[1]}")
+        self._connections[connection] = host
+        self._of_peer[host] += 1
+        task = asyncio.get_running_loop().create_task(self._admit(connection, accepted))
+        self._admitting.add(task)
+        task.add_done_callback(self._admitting.discard)
+
+    def _unwanted(self, host: str) -> str:
+        """Why this address gets no connection now; empty where it does."""
+        if self._allowed and not self._may_enter(host):
+            return "not-allowed"
+        if len(self._connections) >= self._limits.max_connections:
+            return "too-many"
+        if self._of_peer[host] >= self._limits.max_connections_per_peer:
+            return "too-many-of-peer"
+        return ""
+
+    def _may_enter(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._allowed)
+
+    async def _admit(self, connection: Connection, accepted: socket.socket) -> None:
+        """Take the connection, behind its TLS handshake; who is too slow for that is closed."""
+        encrypted = self._ssl_context is not None
         try:
-            await connection.serve()
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=self._ssl_context,
+                ssl_handshake_timeout=self._limits.in_frame_timeout_s if encrypted else None,
+                ssl_shutdown_timeout=_TLS_GOODBYE_S if encrypted else None,
+            )
+        except OSError as error:
+            metrics.HL7_CONNECTIONS.inc(outcome="handshake")
+            _log.warning("connection closed in its handshake", peer=connection.peer, error=type(error).__name__)
+            self._left(connection)
+            return
         except asyncio.CancelledError:
-            if not connection.draining:
-                raise
-        finally:
-            self._connections.pop(task, None)
-            writer.close()
+            self._left(connection)
+            raise
+        metrics.HL7_CONNECTIONS.inc(outcome="accepted")
+        if self._is_resting:
+            connection.crowd(crowded=True)
 
-
-class Connection:
-    """One peer. `busy` is True from a complete block to the end of its answer."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Hl7Limits, receive: Receive
-    ) -> None:
-        self.busy = False
-        self.draining = False
-        self._reader = reader
-        self._writer = writer
-        self._limits = limits
-        self._receive = receive
-        self._framer = Framer(limits.max_frame_bytes)
-        self._frame_began = 0.0
-        self._most_skipped = limits.max_frame_bytes
-        self._peer = _peer(writer)
-        _keep_alive(writer)
-
-    async def serve(self) -> None:
-        """Until the peer leaves, is too slow, sends too much, or the server drains."""
-        try:
-            while not self.draining and (data := await self._read()):
-                await self._take(data)
-        except InvalidMessage as error:
-            await self._refuse(error)
-        except TimeoutError:
-            _log.warning("connection closed: the peer is too slow", peer=self._peer)
-            self._writer.transport.abort()
-        except OSError:
-            _log.info("connection lost", peer=self._peer)
-
-    async def _read(self) -> bytes:
-        async with asyncio.timeout(self._patience()):
-            return await self._reader.read(_CHUNK)
-
-    def _patience(self) -> float:
-        """Seconds to wait for the next bytes: idle, since the last byte of a frame, or what is left for all of it."""
-        if not self._framer.in_frame:
-            self._frame_began = 0.0
-            return self._limits.idle_timeout_s
-        self._frame_began = self._frame_began or time.monotonic()
-        left = self._frame_began + self._limits.total_frame_timeout_s - time.monotonic()
-        return max(0.0, min(self._limits.in_frame_timeout_s, left))
-
-    async def _take(self, data: bytes) -> None:
-        """Answer each block before the next; the framer speaks of an oversize block after those before it."""
-        while blocks := self._framer.feed(data):
-            self._frame_began = 0.0
-            self._most_skipped = self._framer.skipped + self._limits.max_frame_bytes
-            data = b""
-            for block in blocks:
-                if self.draining:
-                    return
-                await self._answer(block)
-        if self._framer.skipped > self._most_skipped:
-            raise InvalidMessage("want MLLP frames, got too many bytes outside of them", condition="100")
-
-    async def _answer(self, block: bytes) -> None:
-        self.busy = True
-        try:
-            answer = await self._receive(block, self._peer)
-        except Exception as error:  # noqa: BLE001 - the outer loop of a connection (STYLE section 5): answer AE, go on
-            _log.error("message failed", peer=self._peer, size=len(block), exc_info=error)
-            answer = _failure(block)
-        try:
-            await self._send(answer)
-        finally:
-            self.busy = False
-
-    async def _send(self, answer: bytes) -> None:
-        self._writer.write(frame(answer))
-        async with asyncio.timeout(self._limits.in_frame_timeout_s):
-            await self._writer.drain()
-
-    async def _refuse(self, error: InvalidMessage) -> None:
-        """Answer AR where the sender's MSH can be read, take what it is still sending for a while, and close."""
-        _log.warning("connection closed: its frame is refused", peer=self._peer, condition=error.condition)
-        header = _header(self._framer.unfinished)
-        if header is None:
+    def _left(self, connection: Connection) -> None:
+        host = self._connections.pop(connection, None)
+        if host is None:
             return
-        with contextlib.suppress(OSError, TimeoutError):
-            await self._send(ack.reject(header, error, datetime.now(UTC)))
-            if self._writer.can_write_eof():
-                self._writer.write_eof()
-            async with asyncio.timeout(_LINGER_S):
-                while await self._reader.read(_CHUNK):
-                    pass
+        self._of_peer[host] -= 1
+        if not self._of_peer[host]:
+            del self._of_peer[host]
+        if self._deferred is not None:
+            self._deferred.forget(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _expect(self, connection: Connection, awaited: Sequence[Awaited]) -> None:
+        if self._deferred is not None:
+            self._deferred.expect(connection, awaited)
+
+    def _tick(self) -> None:
+        """One timer for all connections: deadlines, and whether the inbox is full."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._tick_s, self._tick)
+        if self._crowded() != self._is_resting:
+            self._rest(resting=not self._is_resting)
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.close_if_overdue(now)
+
+    def _rest(self, *, resting: bool) -> None:
+        self._is_resting = resting
+        _log.warning("the inbox is full: senders wait" if resting else "senders are read again", port=self.port)
+        if self._listener is not None:
+            self._listener.rest(resting=resting)
+        for connection in list(self._connections):
+            connection.crowd(crowded=resting)
 
 
-def _failure(block: bytes) -> bytes:
-    return ack.reject(_header(block), SightlineError("the message could not be processed here"), datetime.now(UTC))
+def _begins(receive: Receiver | Simple) -> Receive:
+    """A coroutine function as a task for each block; the product's own receiver needs none."""
+    if isinstance(receive, Receiver):
+        return receive.begin
+    tasks: set[asyncio.Task[bytes]] = set()
 
+    def begin(block: bytes, peer: str, answer: Answer) -> None:
+        task = asyncio.get_running_loop().create_task(receive(block, peer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(lambda done: answer(lambda: Reply(done.result())))
 
-def _header(block: bytes) -> Header | None:
-    try:
-        return read_header(block)
-    except InvalidMessage:
-        return None
-
-
-def _peer(writer: asyncio.StreamWriter) -> str:
-    name = writer.get_extra_info("peername")
-    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unknown"
-
-
-def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    sock: socket.socket | None = writer.get_extra_info("socket")
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+    return begin

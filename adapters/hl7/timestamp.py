@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
+#: Year, month, day, hour, minute, second, fraction, offset.
 _PATTERN = re.compile(
-    r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)"
-    r"(?:(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?)?)?)?)?(?P<offset>[+-]\d{4})?"
+    r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
     """The moment of a timestamp of at least a day, missing time as midnight; ValueError where it is none."""
     found = _PATTERN.fullmatch(text.strip())
-    if found is None or found["day"] is None:
+    if found is None or found[3] is None:
         raise ValueError("want YYYYMMDD[HHMM[SS[.S]]][+/-ZZZZ]")
-    year, month, day, hour, minute, second = (
-        int(found[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    microsecond = int(fraction.ljust(6, "0")) if fraction else 0
+    where = _offset(offset) if offset and hour else zone
+    return datetime(
+        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), microsecond, tzinfo=where
     )
-    microsecond = int((found["fraction"] or "0").ljust(6, "0"))
-    offset = found["offset"] if found["hour"] else None
-    return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=_offset(offset) or zone)
 
 
 def day(text: str, zone: tzinfo) -> date:
@@ -35,8 +35,6 @@ def written(when: datetime, zone: tzinfo) -> str:
     return when.astimezone(zone).strftime("%Y%m%d%H%M%S%z")
 
 
-def _offset(text: str | None) -> timezone | None:
-    if not text:
-        return None
+def _offset(text: str) -> timezone:
     minutes = int(text[1:3]) * 60 + int(text[3:5])
     return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))

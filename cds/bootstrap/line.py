@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cds import alerting, pathways
 from cds.bootstrap import Stores
 from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
+from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
 from cds.domain.ids import resource_id
@@ -23,6 +25,7 @@ from cds.store.resources import SqlResourceStore
 from cds.store.sources import files, own_instances
 
 if TYPE_CHECKING:
+    from adapters.hl7.report import Document
     from cds.workflow import Worker
     from models.runtime import Runtime
 
@@ -64,7 +67,7 @@ def line(settings: Settings, held: Stores, models: Mapping[str, FindingModel], c
         images=LocalImages(settings.data_dir, settings.dicom_limits),
         artifacts=ScratchFolders(settings.data_dir),
         sinks=sinks(settings, held, clock),
-        channels={**critical_channels(settings), **alarm_channels(settings)},
+        channels={**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)},
         switches=held.switches,
         opinions=held.opinions,
         criticals=held.criticals,
@@ -89,9 +92,9 @@ def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSin
     if settings.oru_destinations:
         from adapters.hl7.report import OruSink
 
-        zone = settings.time_zone
+        zone, site, draw = settings.time_zone, settings.site_name, _document(settings)
         for name, to in settings.oru_destinations.items():
-            found[name] = OruSink(name, to, facility=settings.site_name, time_zone=zone, clock=clock)
+            found[name] = OruSink(name, to, facility=site, time_zone=zone, clock=clock, document=draw)
     if settings.fhir_destinations:
         from adapters.fhir.sink import FhirSink
 
@@ -100,6 +103,15 @@ def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSin
             own = server.own_ids
             found[name] = FhirSink(name, server, identifier_systems=systems, site_name=who, own_ids=own, clock=clock)
     return found | _pacs(settings, held, clock)
+
+
+def _document(settings: Settings) -> Document | None:
+    """What draws a report as a PDF; its library is not loaded where no destination wants one."""
+    if not any(to.pdf for to in settings.oru_destinations.values()):
+        return None
+    from cds.render.pdf import render
+
+    return partial(render, site_name=settings.site_name, time_zone=settings.time_zone)
 
 
 def _pacs(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSink]:

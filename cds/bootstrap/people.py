@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cds.bootstrap import stores
+from cds.bootstrap.hl7 import reader
 from cds.clock import SystemClock
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.switch import SwitchKind
 from cds.errors import NotFound
-from cds.ports import Clock, MessageReader
+from cds.ports import Clock
 from cds.settings import Settings
 from cds.store.audit import AuditStore
 from cds.store.decisions import DecisionStore
@@ -79,19 +80,6 @@ def switchable(settings: Settings) -> dict[SwitchKind, tuple[str, ...]]:
         SwitchKind.PATHWAY: tuple(sorted(pathways.load())),
         SwitchKind.DESTINATION: tuple(sorted(destinations)),
     }
-
-
-def reader(settings: Settings) -> MessageReader:
-    """How this site reads HL7 v2 messages."""
-    from adapters.hl7.read import Reader
-
-    return Reader(
-        settings.assigning_authority,
-        settings.accession_issuer,
-        settings.accession_fallback,
-        settings.time_zone,
-        settings.senders,
-    )
 
 
 def _reread(settings: Settings, message_id: int) -> tuple[LoggedMessage, MessageContent]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cds import critical
-from cds.bootstrap import Stores, stores
+from cds.bootstrap import Stores, hl7_profile, stores
+from cds.bootstrap.hl7 import message_log
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
 from cds.domain.report import Mode
@@ -16,7 +17,14 @@ from cds.store.heartbeats import alive
 def checks(settings: Settings) -> list[Check]:
     """Everything that `cds check` looks at, the database included."""
     return run_checks(
-        settings, (lambda: _database_check(settings), lambda: misspelt(settings), lambda: _untold(settings))
+        settings,
+        (
+            lambda: _database_check(settings),
+            lambda: _inbox_check(settings),
+            lambda: misspelt(settings),
+            lambda: hl7_profile.check(settings),
+            lambda: _untold(settings),
+        ),
     )
 
 
@@ -45,6 +53,23 @@ def _database_check(settings: Settings) -> Check:
     except SightlineError as error:
         return Check("database", False, str(error), how)
     return Check("database", True, "tables are at the newest revision")
+
+
+def _inbox_check(settings: Settings) -> Check:
+    """An inbox restored from an older backup than the tables would number new messages as if they were applied."""
+    tables = settings.data_dir / "app.sqlite"
+    if not settings.database_url and not (tables.exists() and (settings.data_dir / "messages.sqlite").exists()):
+        return Check("inbox", True, "no messages yet")
+    try:
+        newest, applied = message_log(settings).newest_id(), stores(settings).record.applied_up_to()
+    except ConfigurationError as error:
+        return Check("inbox", False, "; ".join(error.mistakes), "run cds db upgrade, or cds serve, which does it")
+    except SightlineError as error:
+        return Check("inbox", False, str(error), "look at CDS_DATA_DIR, or CDS_DATABASE_URL where it is set")
+    how = "restore messages.sqlite and app.sqlite of one backup together: new messages would not be applied"
+    if newest < applied:
+        return Check("inbox", False, "the inbox is older than the tables: it was restored from another backup", how)
+    return Check("inbox", True, f"{newest - applied} messages wait to be applied")
 
 
 def misspelt(settings: Settings) -> Check:

@@ -6,13 +6,12 @@ import asyncio
 import signal
 import ssl
 import threading
-from asyncio import FIRST_COMPLETED
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from cds import intake, logs, metrics
-from cds.bootstrap import Stores, services, stores, upgrade
+from cds.bootstrap import Stores, hl7_profile, services, stores, upgrade
 from cds.bootstrap.line import worker
 from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
@@ -21,10 +20,7 @@ from cds.errors import ConfigurationError
 from cds.exclusive import doors, take_role, why_closed
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.settings import Settings
-from cds.store import schema
-from cds.store.engine import open_messages
 from cds.store.heartbeats import Heartbeat
-from cds.store.message_log import SqlMessageLog
 
 
 def serve(settings: Settings) -> int:
@@ -33,9 +29,9 @@ def serve(settings: Settings) -> int:
 
     logs.configure("serve", settings.log_level)
     follow_lifeline()
-    names = misspelt(settings)
-    if not names.ok:
-        raise ConfigurationError([names.detail])
+    wrong = [one.detail for one in (misspelt(settings), hl7_profile.check(settings)) if not one.ok]
+    if wrong:
+        raise ConfigurationError(wrong)
     return Supervisor(settings, standard_roles(settings), before_start=lambda: upgrade(settings)).run()
 
 
@@ -66,9 +62,26 @@ def run_worker(settings: Settings) -> None:
 
 
 def run_hl7(settings: Settings) -> None:
-    """The HL7 v2 role: the MLLP listener and the loop that applies the message log."""
+    """The HL7 v2 role: the MLLP listeners, and the folder that files are taken from."""
     stopped = _begin("hl7", settings)
-    asyncio.run(_hl7(settings, stopped))
+    from cds.bootstrap.hl7 import listen
+
+    for door in doors(settings):
+        if door.variable.startswith("CDS_HL7") and (reason := why_closed(door)):
+            raise ConfigurationError([reason])
+    held = stores(settings)
+    asyncio.run(listen(settings, held, stopped, lambda: _alive(settings, held, "hl7")))
+
+
+def run_intake(settings: Settings) -> None:
+    """The intake role: the loop that applies the message log, apart from the listeners so that no sender waits."""
+    stopped = _begin("intake", settings)
+    from cds.bootstrap.hl7 import applying
+
+    held = stores(settings)
+    apply_next = applying(settings, held)
+    with _alive(settings, held, "intake"):
+        intake.follow(apply_next, stopped.wait)
 
 
 def run_dicom(settings: Settings) -> None:
@@ -142,39 +155,3 @@ def _tls(table: TlsSettings | None) -> ssl.SSLContext | None:
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-async def _hl7(settings: Settings, stopped: threading.Event) -> None:
-    """Serve until stopped or until the applying loop breaks, which ends the role: the supervisor starts it again."""
-    from adapters.hl7.read import Reader
-    from adapters.hl7.receive import Receiver
-    from adapters.hl7.server import MllpServer
-
-    inbox = open_messages(settings.data_dir, settings.database_url)
-    schema.check(inbox, "inbox")
-    messages, clock = SqlMessageLog(inbox), SystemClock(settings.time_zone)
-    held = stores(settings)
-    record = held.record
-    read = Reader(
-        settings.assigning_authority,
-        settings.accession_issuer,
-        settings.accession_fallback,
-        settings.time_zone,
-        settings.senders,
-    )
-    messages.start()
-    server = MllpServer(
-        settings.hl7_host, settings.hl7_port, settings.hl7_limits, Receiver(messages, clock), _tls(settings.hl7_tls)
-    )
-    _refuse_a_taken_port(settings, "CDS_HL7_PORT")
-    await server.start()
-    applying = asyncio.create_task(
-        asyncio.to_thread(intake.follow, lambda: intake.apply_next(messages, read, record, clock), stopped.wait)
-    )
-    with _alive(settings, held, "hl7"):
-        ended = asyncio.create_task(asyncio.to_thread(stopped.wait))
-        await asyncio.wait({applying, ended}, return_when=FIRST_COMPLETED)
-    stopped.set()
-    await server.drain(settings.drain_s / 2)
-    messages.close()
-    await applying

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from cds.commands.common import By, actor, settings
+from cds.errors import NotFound
+from cds.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="What waits for a person.")
 
@@ -37,7 +39,21 @@ def show(hold_id: Id) -> None:
 
     site = settings()
     opened = desk(site)
-    typer.echo(holds.in_full(opened.holds.find(hold_id), opened.clock.now(), site.time_zone))
+    hold = opened.holds.find(hold_id)
+    typer.echo(holds.in_full(hold, opened.clock.now(), site.time_zone, message=_message(site, hold.message_id)))
+
+
+def _message(site: Settings, message_id: int | None) -> str:
+    """The message that a hold is about, in a few words; empty where it is about none that is in the log."""
+    from cds.bootstrap.hl7_log import book
+    from cds.render.hl7_log import named
+
+    if message_id is None:
+        return ""
+    try:
+        return named(book(site).story(message_id).entry)
+    except NotFound:
+        return ""
 
 
 @app.command()

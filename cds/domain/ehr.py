@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Generic, Literal, TypeVar
@@ -78,8 +78,9 @@ class EhrData:
     """Everything that pathways and scores may ask about one patient.
 
     Demographics are facts like all others. `measurements` maps a value set of `cds.codes` to its newest valid value.
-    `conditions`, `procedures` and `symptoms` map a value-set name to the newest matching item or to an absence.
-    `pathways` ask by name; a name that no source was asked for is Unknown.
+    `conditions`, `procedures`, `symptoms` and `allergies` map a value-set name to the newest matching item or to an
+    absence. `pregnancy` is as of the day that it was stated for. `pathways` ask by name; a name that no source was
+    asked for is Unknown.
     """
 
     birth_date: Fact[date]
@@ -93,6 +94,8 @@ class EhrData:
     procedures: dict[str, Fact[ClinicalItem]]
     symptoms: dict[str, Fact[ClinicalItem]]
     assembled_at: datetime | None = None
+    allergies: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
+    pregnancy: Fact[bool] = Unknown("pregnancy was not asked for")
 
     def measurement(self, name: str) -> Fact[Measurement]:
         """The newest value of a value set; Unknown where nothing was asked."""
@@ -109,3 +112,7 @@ class EhrData:
     def symptom(self, name: str) -> Fact[ClinicalItem]:
         """The newest symptom of a value set; Unknown where nothing was asked."""
         return self.symptoms.get(name, Unknown(f"{name} was not asked for"))
+
+    def allergy(self, name: str) -> Fact[ClinicalItem]:
+        """The newest allergy of a value set; Unknown where nothing was asked."""
+        return self.allergies.get(name, Unknown(f"{name} was not asked for"))

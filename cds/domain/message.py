@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 
 from cds.domain.coding import Coding, Quantity
+from cds.domain.event import StudyEvent
 from cds.domain.identity import Identifier, IdentityChange, Patient
 from cds.domain.order import OrderChange
 from cds.domain.verification import FinalReport
@@ -28,6 +30,13 @@ class RawMessage:
     character_set: str
     peer: str
     received_at: datetime
+    #: What the sender was told at once (MSA-1): AA, AE, AR, CA, CE, CR; empty where it wanted no answer.
+    answered: str = ""
+    #: Why the message was refused, in the words of the answer; such a message is kept, and never applied.
+    refusal: str = ""
+    #: When the sender wants an application acknowledgment of its own once the message is applied (HL7 table 0155):
+    #: AL, ER, SU; empty where the answer at once was all.
+    wants_result: str = ""
 
     @property
     def sender(self) -> str:
@@ -37,22 +46,63 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class LoggedMessage:
-    """A message of the log with its place in it. `duplicate` is True where the same bytes had been committed before."""
+    """A message of the log with its place in it.
+
+    `duplicate` is True where the same bytes had been committed within the time window: `id` is that message's place,
+    `message` the one that was committed then. `doubt` says that the control id was used before for other content.
+    """
 
     id: int
     message: RawMessage
     duplicate: bool = False
+    doubt: str = ""
+
+
+class MessageState(StrEnum):
+    """What became of a message. RECEIVED: in the log, not applied yet. Values are stable: tables and metrics have them.
+
+    IGNORED has a reason; a refused message is ignored too. QUARANTINED waits for a person, because it cannot be read or
+    applying it might be wrong; FAILED does, because applying it broke our code.
+    """
+
+    RECEIVED = "received"
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEntry:
+    """One line of the message log as `cds hl7 log` shows it; nothing of a patient. `size` in bytes."""
+
+    id: int
+    received_at: datetime
+    sender: str
+    peer: str
+    message_type: str
+    trigger_event: str
+    version: str
+    control_id: str
+    processing_id: str
+    size: int
+    sha256: str
+    answered: str
+    state: MessageState
+    reason: str = ""
+    doubts: tuple[str, ...] = ()
+    applied_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordValue:
-    """One statement about a patient: an observation, a condition, a procedure or a symptom.
+    """One statement about a patient: an observation, condition, procedure, symptom, allergy, drug or vaccination.
 
     `status` is final, preliminary, corrected or entered-in-error. `value`: a number with unit, a code, a date or text.
     `key` identifies the statement within its sender, so that a correction replaces it.
     """
 
-    category: Literal["observation", "condition", "procedure", "symptom"]
+    category: Literal["observation", "condition", "procedure", "symptom", "allergy", "medication", "immunization"]
     key: str
     code: Coding
     value: Quantity | Coding | date | str | None
@@ -94,7 +144,9 @@ class MessageContent:
     """All that Sightline takes from one message. `test` is MSH-11 T or D: never reaches a production sink.
 
     `account` (PID-18) and `visit` (PV1-19) are what its orders and values are filed under, so that both can be moved.
-    `acknowledges` is the MSH-10 of a critical result that the sender acknowledges, by the person `acknowledged_by`.
+    `events` is what it says of exams: scheduled, cancelled, images there. `acknowledges` is the MSH-10 of a critical
+    result that the sender acknowledges, by the person `acknowledged_by`. `deletes` is what the sender wants deleted of
+    the patient (`""`), which an empty field does not say: of name, birth_date, sex, deceased.
     """
 
     patient: Patient | None
@@ -110,11 +162,15 @@ class MessageContent:
     visit: Identifier | None = None
     acknowledges: str = ""
     acknowledged_by: str = ""
+    events: tuple[StudyEvent, ...] = ()
+    deletes: frozenset[str] = frozenset()
 
 
 __all__ = [
     "LoggedMessage",
     "MessageContent",
+    "MessageEntry",
+    "MessageState",
     "OrderChange",
     "RawMessage",
     "RecordStatements",

@@ -48,6 +48,8 @@ class ServiceRequest:
     study_instance_uid: str | None = None
     reasons: tuple[Coding, ...] = ()
     reason_text: str = ""
+    #: What the requester told the radiologist (OBR-13), as it was written.
+    clinical_information: str = ""
     requester: str = ""
     requested_at: datetime | None = None
     scheduled_at: datetime | None = None
@@ -103,6 +105,7 @@ def merge_order(before: ServiceRequest, change: OrderChange) -> tuple[ServiceReq
         study_instance_uid=said.study_instance_uid or before.study_instance_uid,
         reasons=said.reasons or before.reasons,
         reason_text=said.reason_text or before.reason_text,
+        clinical_information=said.clinical_information or before.clinical_information,
         requester=said.requester or before.requester,
         requested_at=before.requested_at or said.requested_at,
         scheduled_at=said.scheduled_at or before.scheduled_at,

@@ -102,12 +102,16 @@ class Report:
 
 
 class DeliveryKind(StrEnum):
-    """What is sent: a report, the retraction of one, a critical result, an alert to the people who run the site."""
+    """What is sent: a report, the retraction of one, a critical result, an alert to the people who run the site.
+
+    ACKNOWLEDGMENT: the application acknowledgment of an HL7 v2 message, to its sender (enhanced mode).
+    """
 
     REPORT = "report"
     RETRACTION = "retraction"
     CRITICAL = "critical"
     ALERT = "alert"
+    ACKNOWLEDGMENT = "acknowledgment"
 
 
 class DeliveryState(StrEnum):

@@ -106,4 +106,4 @@ class Story:
     @property
     def found(self) -> bool:
         """False where nothing has that number."""
-        return bool(self.orders or self.studies or self.patients)
+        return bool(self.orders or self.studies or self.patients or self.events)

@@ -102,8 +102,9 @@ def _order(order: ServiceRequest, zone: ZoneInfo) -> str:
     ]
     urgency = f", {order.priority.value}" if order.priority else ""
     when = f" requested {_at(order.requested_at, zone)}" if order.requested_at else ""
+    scheduled = f", scheduled for {_at(order.scheduled_at, zone)}" if order.scheduled_at else ""
     test = "Test order" if order.test else "Order"
-    return f"{test} {', '.join(numbers)}: {order.status.value}{urgency}{when}"
+    return f"{test} {', '.join(numbers)}: {order.status.value}{urgency}{when}{scheduled}"
 
 
 def _study(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:

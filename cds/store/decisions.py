@@ -85,7 +85,7 @@ class DecisionStore:
                 _apply(session, row, applied, said)
             else:
                 stale = _EFFECTS[action](session, row, said)
-            _resolved(session, row, said)
+            resolved(session, row, said)
         if stale:
             self._remove(stale)
         return holds.told(row)
@@ -144,7 +144,8 @@ def _action(row: HoldRow, said: Said) -> Action:
     return action
 
 
-def _resolved(session: Session, row: HoldRow, said: Said) -> None:
+def resolved(session: Session, row: HoldRow, said: Said) -> None:
+    """The hold waits for nobody any more; the timeline and the audit log tell by whom."""
     row.resolved_at, row.resolution, row.resolved_by = said.now, said.words, said.by
     session.add(row)
     what = (row.id, row.kind, said.words)
@@ -193,7 +194,7 @@ def _apply(session: Session, row: HoldRow, read: tuple[LoggedMessage, MessageCon
     """
     logged, content = read
     outcome = _quarantined(session, row)
-    if content.ignored or not (content.patient or content.identity or content.acknowledges):
+    if content.ignored or not (content.patient or content.identity or content.acknowledges or content.events):
         raise InvalidInput(content.ignored or "the message names no patient: there is nothing to apply")
     lock(session, "record")
     content = in_test(content) if content.test else content
@@ -201,13 +202,13 @@ def _apply(session: Session, row: HoldRow, read: tuple[LoggedMessage, MessageCon
         owners = patients.owners(session, content.patient.identifiers)
         if len(owners) > 1:
             raise Conflict("the identifiers in PID-3 belong to more than one patient: merge them first, or discard it")
-        content = _without_the_old(session, logged, content, owners)
+        content = without_the_old(session, logged, content, owners)
     apply_content(session, logged, content, said.now)
     outcome.state, outcome.reason, outcome.applied_at = "applied", f"{outcome.reason}; a person decided", said.now
     session.add(outcome)
 
 
-def _without_the_old(
+def without_the_old(
     session: Session, logged: LoggedMessage, content: MessageContent, owners: Collection[str]
 ) -> MessageContent:
     """The message without the values that its sender has stated again since."""

@@ -103,6 +103,12 @@ class Database:
         with translated(), Session(self.writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def inserting(self) -> Iterator[sa.Connection]:
+        """As `writing`, without the ORM: for rows that somebody waits for."""
+        with translated(), self.writer.begin() as connection:
+            yield connection
+
     def dispose(self) -> None:
         """Close all connections."""
         self.reader.dispose()
@@ -132,9 +138,10 @@ def _open(file: Path, database_url: str, *, durable: bool, patience_ms: int = _P
     return Database(sqlite_engine(file, read_only=True), writer)
 
 
-def lock(session: Session, *parts: str) -> None:
+def lock(session: Session | sa.Connection, *parts: str) -> None:
     """Serialise writers of one thing until the transaction ends. SQLite's writers are serial already."""
-    if session.get_bind().dialect.name != "postgresql":
+    bound = session if isinstance(session, sa.Connection) else session.get_bind()
+    if bound.dialect.name != "postgresql":
         return
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)

@@ -8,11 +8,16 @@ from datetime import datetime
 from sqlmodel import Session
 
 from cds.codes import loaded
-from cds.domain.message import Searched
+from cds.domain.message import RawMessage, Searched
+from cds.store.batch import batch_of, update
 from cds.store.tables import FeedRow
 
 #: Kinds of value sets that a type of message can answer. An order's reason is no problem list: orders answer none.
-_TELLS = {"ORU": ("answer", "procedure"), "ADT": ("condition", "symptom"), "PPR": ("condition", "symptom")}
+_TELLS = {
+    "ORU": ("answer", "procedure", "measurement"),
+    "ADT": ("condition", "symptom", "allergy"),
+    "PPR": ("condition", "symptom"),
+}
 
 #: How much one interval moves the typical one.
 _SMOOTHING = 0.1
@@ -49,16 +54,27 @@ def heard(feed: Rhythm, at: datetime) -> Rhythm:
     return Rhythm(at, feed.messages + 1, typical_s, longest_s)
 
 
+def source_of(message: RawMessage) -> str:
+    """How the sender of a message stands as the source of what it says."""
+    return f"HL7 {message.sender}"
+
+
 def hear(session: Session, source: str, message_type: str, at: datetime) -> None:
     """A message of this type came from this sender."""
-    row = session.get(FeedRow, (source, message_type)) or FeedRow(
-        source=source, message_type=message_type, first_at=at, last_at=at
-    )
+    key, feeds = (source, message_type), batch_of(session).feeds
+    row = feeds.first(key, lambda: session.get(FeedRow, key))
+    if row is None:
+        row = FeedRow(source=source, message_type=message_type, first_at=at, last_at=at)
+        session.add(row)
+        feeds.put(key, row)
     rhythm = heard(Rhythm(row.last_at, row.messages, row.typical_s, row.longest_s), at)
-    row.last_at, row.messages = rhythm.last_at, rhythm.messages
-    row.typical_s, row.longest_s = rhythm.typical_s, rhythm.longest_s
-    session.add(row)
-    session.flush()
+    update(
+        row,
+        last_at=rhythm.last_at,
+        messages=rhythm.messages,
+        typical_s=rhythm.typical_s,
+        longest_s=rhythm.longest_s,
+    )
 
 
 def searched(feed: FeedRow) -> Searched:

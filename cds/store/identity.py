@@ -7,12 +7,13 @@ without it, so that nobody stays one with somebody because of a merge that was w
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
 from cds.domain.identity import IdentityEvent
+from cds.store.batch import batch_of
 from cds.store.safety_tables import IdentityChangeRow
 from cds.store.tables import PatientRow
 
@@ -29,7 +30,7 @@ class Union:
 
 def canonical(session: Session, patient_id: str) -> str:
     """The patient who owns what is filed under this one: the end of the chain of merges."""
-    row = session.get(PatientRow, patient_id)
+    row = patient_row(session, patient_id)
     return _root(session, row).id if row else patient_id
 
 
@@ -40,16 +41,20 @@ def members(session: Session, patient_id: str) -> tuple[str, ...]:
 
 def tree(session: Session, patient_id: str) -> list[PatientRow]:
     """The rows of all patients that are one with this one, the survivor first; one query for each generation."""
-    row = session.get(PatientRow, patient_id)
+    row = patient_row(session, patient_id)
     root = _root(session, row) if row else None
     found = {root.id: root} if root else {}
     newest = list(found)
     while newest:
-        merged = select(PatientRow).where(col(PatientRow.merged_into).in_(newest)).order_by(col(PatientRow.id))
-        generation = {row.id: row for row in session.exec(merged) if row.id not in found}
+        generation = {row.id: row for row in _merged_into(session, newest) if row.id not in found}
         found |= generation
         newest = list(generation)
     return list(found.values())
+
+
+def patient_row(session: Session, patient_id: str) -> PatientRow | None:
+    """The row of a patient, merged or not; None where there is none."""
+    return batch_of(session).patients.first(patient_id, lambda: session.get(PatientRow, patient_id))
 
 
 def merged_away(session: Session, patients: Collection[str]) -> frozenset[str]:
@@ -106,5 +111,13 @@ def _root(session: Session, row: PatientRow) -> PatientRow:
     seen = {row.id}
     while row.merged_into and row.merged_into not in seen:
         seen.add(row.merged_into)
-        row = session.get_one(PatientRow, row.merged_into)
+        row = patient_row(session, row.merged_into) or session.get_one(PatientRow, row.merged_into)
     return row
+
+
+def _merged_into(session: Session, patients: Sequence[str]) -> list[PatientRow]:
+    """Who was merged into one of these, in the order of their ids."""
+    rows = batch_of(session).merged_into.all_of(
+        patients, lambda: session.exec(select(PatientRow).where(col(PatientRow.merged_into).in_(patients)))
+    )
+    return sorted(rows, key=lambda row: row.id)

@@ -20,7 +20,7 @@ from cds.domain.identity import IdentityChange, IdentityEvent
 from cds.domain.lifecycle import Effect, Event
 from cds.domain.verification import FinalReport
 from cds.store import audit, holds, patients, timeline
-from cds.store.identity import canonical, members, redraw
+from cds.store.identity import canonical, members, patient_row, redraw
 from cds.store.orders import images_of, key, order_of, studies_of
 from cds.store.revisions import locked, stop
 from cds.store.safety_tables import FinalReportRow, IdentityChangeRow
@@ -121,7 +121,10 @@ def apply(session: Session, change: IdentityChange, cause: Cause, now: datetime)
 
 def revive(session: Session, patient_id: str, sender: str, now: datetime) -> bool:
     """The sender who deleted a record registers it again: it holds again. False where nothing was deleted."""
-    root = session.get_one(PatientRow, canonical(session, patient_id))
+    owner = canonical(session, patient_id)
+    root = patient_row(session, owner) or session.get_one(PatientRow, owner)
+    if not root.deleted:
+        return False
     rows = session.exec(
         select(IdentityChangeRow).where(
             IdentityChangeRow.event == IdentityEvent.DELETE.value,
@@ -130,7 +133,7 @@ def revive(session: Session, patient_id: str, sender: str, now: datetime) -> boo
             col(IdentityChangeRow.undone_at).is_(None),
         )
     ).all()
-    if not root.deleted or not rows:
+    if not rows:
         return False
     for row in rows:
         row.undone_at, row.undone_by = now, sender

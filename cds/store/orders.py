@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -19,9 +20,10 @@ from cds.domain.order import OrderChange, OrderStatus, ServiceRequest, merge_ord
 from cds.domain.proposal import WITHIN
 from cds.domain.report import Report
 from cds.store import holds, timeline
-from cds.store.patients import leaf
+from cds.store.batch import NumberColumn, batch_of, rows_with, update
+from cds.store.patients import identifiers_of, leaf
 from cds.store.revisions import locked, rematch
-from cds.store.tables import OrderRow, PatientIdentifierRow, ReportRow, StudyRow
+from cds.store.tables import OrderRow, ReportRow, StudyRow
 from cds.store.values import dump, parse
 
 _ORDER_CAME = "the order came after the images"
@@ -50,9 +52,16 @@ def key(identifier: Identifier | None) -> str | None:
     return f"{identifier.value}|{identifier.assigner}" if identifier else None
 
 
-def apply_order(session: Session, filed: FiledUnder, change: OrderChange, now: datetime) -> tuple[set[str], str]:
-    """Apply what a message says of an order; answers the studies to match again, and why."""
+def apply_order(
+    session: Session, filed: FiledUnder, change: OrderChange, now: datetime, *, by_study: bool = False
+) -> tuple[set[str], str]:
+    """Apply what a message says of an order; answers the studies to match again, and why.
+
+    `by_study` where the message has several exams under the same numbers: their studies alone tell them apart.
+    """
     rows = _same_orders(session, filed.tree, change.order)
+    if by_study:
+        rows = [row for row in rows if order_of(row).study_instance_uid in (None, change.order.study_instance_uid)]
     if not rows:
         return _new(session, filed, change, now), _ORDER_CAME
     touched: set[str] = set()
@@ -60,11 +69,14 @@ def apply_order(session: Session, filed: FiledUnder, change: OrderChange, now: d
         before = order_of(row)
         after, reason = merge_order(before, change)
         if after == before:
-            _file(session, row, filed)
+            _file(row, filed)
             timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
             continue
-        _file(session, row, filed)
-        _store(session, row, after, now)
+        _file(row, filed)
+        update(row, **_columns(after, now))
+        batch_of(session).ordered(row)
+        for number in _numbers(after) - _numbers(before):
+            batch_of(session).exams.forget(number)  # a person may have attached a study to this order
         timeline.write(session, now, "order", f"order changed ({change.control})", order_id=row.id, detail=(reason,))
         if after.status is OrderStatus.REVOKED and before.status is not OrderStatus.REVOKED:
             event = _close(session, after, now)
@@ -75,11 +87,22 @@ def apply_order(session: Session, filed: FiledUnder, change: OrderChange, now: d
     return touched, _ORDER_CHANGED
 
 
+def exams_apart(changes: Sequence[OrderChange]) -> Iterator[tuple[OrderChange, bool]]:
+    """The changes of one message, each with whether another of them has the same numbers and another study."""
+    studies: dict[tuple[Identifier | None, ...], set[str | None]] = {}
+    numbers = [(c.order.placer_order_number, c.order.filler_order_number, c.order.accession) for c in changes]
+    for change, own in zip(changes, numbers, strict=True):
+        studies.setdefault(own, set()).add(change.order.study_instance_uid)
+    yield from ((change, len(studies[own] - {None}) > 1) for change, own in zip(changes, numbers, strict=True))
+
+
 def studies_with(session: Session, numbers: Collection[str], *, test: bool = False) -> set[str]:
     """The studies with these accession numbers, or that a person attached to such an order.
 
     An order of the test realm touches none that production ordered.
     """
+    exams = batch_of(session).exams
+    numbers = {number for number in numbers if not exams.is_empty(number)}
     if not numbers:
         return set()
     if test:
@@ -90,9 +113,13 @@ def studies_with(session: Session, numbers: Collection[str], *, test: bool = Fal
     return set(session.exec(select(StudyRow.uid).where(theirs)))
 
 
-def studies_of(session: Session, patients: Collection[str]) -> set[str]:
+def studies_of(session: Session, patients: Sequence[str]) -> set[str]:
     """The studies that orders of these patients touch, by accession number or because a person attached them."""
-    rows = session.exec(select(OrderRow).where(col(OrderRow.patient_id).in_(patients))).all()
+    rows = batch_of(session).orders_of.all_of(
+        patients, lambda: rows_with(session, OrderRow, OrderRow.patient_id, patients)
+    )
+    if not rows:
+        return set()
     orders = [order_of(row) for row in rows]
     touched = set(session.exec(select(StudyRow.uid).where(col(StudyRow.decided_order_id).in_([r.id for r in rows]))))
     for test in (False, True):
@@ -107,6 +134,8 @@ def images_of(session: Session, order: ServiceRequest) -> list[str]:
         return []
     accession = order.accession.as_sent()
     uids = studies_with(session, {accession.value}, test=order.test)
+    if not uids:
+        return []
     rows = session.exec(select(StudyRow).where(col(StudyRow.uid).in_(uids)).order_by(col(StudyRow.uid))).all()
     return [row.uid for row in rows if row.accession_issuer == accession.assigner and dates_fit(row.study_date, order)]
 
@@ -121,10 +150,15 @@ def _new(session: Session, filed: FiledUnder, change: OrderChange, now: datetime
     order = replace(change.order, id=str(uuid.uuid4()))
     owner = leaf(session, order.patient) or filed.patient_id
     row = OrderRow(
-        id=order.id or "", patient_id=owner, status=order.status.value, body="", created_at=now, updated_at=now
+        id=order.id or "",
+        patient_id=owner,
+        account=key(filed.account) or "",
+        visit=key(filed.visit) or "",
+        created_at=now,
+        **_columns(order, now),
     )
-    _file(session, row, filed)
-    _store(session, row, order, now)
+    session.add(row)
+    batch_of(session).ordered(row)
     timeline.write(session, now, "order", f"order received ({change.control})", order_id=row.id)
     event = _close(session, order, now) if order.status is OrderStatus.REVOKED else Event.ORDER_AFTER_IMAGES
     if not lifecycle.row(event).does(Effect.MATCH_AGAIN):
@@ -137,12 +171,14 @@ def _without_order(session: Session, tree: Sequence[str], order: ServiceRequest)
     when = order.scheduled_at or order.requested_at
     if order.test or order.status is OrderStatus.REVOKED or when is None:
         return set()
-    named = select(PatientIdentifierRow).where(col(PatientIdentifierRow.patient_id).in_(tree))
-    theirs = {(one.value, one.assigner) for one in session.exec(named)}
+    theirs = {(one.value, one.assigner) for one in identifiers_of(session, tree)}
+    numbers = {value for value, _ in theirs}
+    if all(batch_of(session).pictured.is_empty(number) for number in numbers):
+        return set()
     day = when.date()
     rows = session.exec(
         select(StudyRow).where(
-            col(StudyRow.patient_value).in_([value for value, _ in theirs]),
+            col(StudyRow.patient_value).in_(numbers),
             col(StudyRow.study_date).between(day - WITHIN, day + WITHIN),
             StudyRow.decided == "",
             StudyRow.stopped == "",
@@ -191,35 +227,40 @@ def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -
     A filler number finds an order whose placer number is not known, or the same.
     """
     placer, filler = key(order.placer_order_number), key(order.filler_order_number)
-    mine = select(OrderRow).where(col(OrderRow.patient_id).in_(tree))
-    rows: Sequence[OrderRow] = []
-    if placer:
-        rows = session.exec(mine.where(OrderRow.placer_order_number == placer)).all()
+    rows = _with_number(session, tree, "placer_order_number", placer) if placer else []
     if not rows and filler:
-        found = session.exec(mine.where(OrderRow.filler_order_number == filler)).all()
+        found = _with_number(session, tree, "filler_order_number", filler)
         rows = [row for row in found if placer is None or row.placer_order_number in (None, placer)]
     if order.accession is None:
         return rows
     return [row for row in rows if row.accession_number in (None, order.accession.value)]
 
 
+def _with_number(session: Session, tree: Sequence[str], column: NumberColumn, number: str) -> list[OrderRow]:
+    def ask() -> Iterable[OrderRow]:
+        theirs = col(OrderRow.patient_id).in_(tree), getattr(OrderRow, column) == number
+        return session.exec(select(OrderRow).where(*theirs))
+
+    rows = batch_of(session).orders(tree, column, number, ask)
+    return [row for row in rows if getattr(row, column) == number and row.patient_id in tree]
+
+
 def _numbers(order: ServiceRequest) -> set[str]:
     return {order.accession.value} if order.accession else set()
 
 
-def _file(session: Session, row: OrderRow, filed: FiledUnder) -> None:
+def _file(row: OrderRow, filed: FiledUnder) -> None:
     """What a message leaves empty is no change."""
-    row.account = key(filed.account) or row.account
-    row.visit = key(filed.visit) or row.visit
-    session.add(row)
+    update(row, account=key(filed.account) or row.account, visit=key(filed.visit) or row.visit)
 
 
-def _store(session: Session, row: OrderRow, order: ServiceRequest, now: datetime) -> None:
-    row.placer_order_number = key(order.placer_order_number)
-    row.filler_order_number = key(order.filler_order_number)
-    row.accession_number = order.accession.value if order.accession else None
-    row.status = order.status.value
-    row.body = dump(ServiceRequest, order)
-    row.updated_at = now
-    session.add(row)
-    session.flush()
+def _columns(order: ServiceRequest, now: datetime) -> dict[str, Any]:
+    """How an order stands in its row."""
+    return {
+        "placer_order_number": key(order.placer_order_number),
+        "filler_order_number": key(order.filler_order_number),
+        "accession_number": order.accession.value if order.accession else None,
+        "status": order.status.value,
+        "body": dump(ServiceRequest, order),
+        "updated_at": now,
+    }

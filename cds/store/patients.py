@@ -6,12 +6,21 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.store import timeline
-from cds.store.identity import canonical, merged_away, tree
+from cds.store.batch import batch_of, rows_with, update
+from cds.store.identity import canonical, merged_away, patient_row, tree
 from cds.store.tables import PatientIdentifierRow, PatientRow
+
+#: What a demographic is once it was deleted, by the names of `MessageContent.deletes`.
+_BLANK: dict[str, dict[str, str | None]] = {
+    "name": {"family": "", "given": ""},
+    "birth_date": {"birth_date": None},
+    "sex": {"sex": Sex.UNKNOWN.value},
+    "deceased": {"deceased": None},
+}
 
 
 def load(session: Session, patient_id: str) -> Patient:
@@ -22,11 +31,7 @@ def load(session: Session, patient_id: str) -> Patient:
     rows = tree(session, patient_id)
     if not rows:
         raise KeyError("patient")
-    identifiers = session.exec(
-        select(PatientIdentifierRow)
-        .where(col(PatientIdentifierRow.patient_id).in_([row.id for row in rows]))
-        .order_by(col(PatientIdentifierRow.assigner), col(PatientIdentifierRow.value))
-    ).all()
+    identifiers = sorted(identifiers_of(session, [row.id for row in rows]), key=lambda one: (one.assigner, one.value))
     newest = sorted(rows, key=lambda row: row.updated_at, reverse=True)  # stable: the survivor first among equals
     named = next((row for row in newest if row.family or row.given), newest[0])
     stated_sex = (row.sex for row in newest if row.sex != Sex.UNKNOWN.value)
@@ -45,8 +50,16 @@ def load(session: Session, patient_id: str) -> Patient:
 
 def leaf(session: Session, identifier: Identifier) -> str | None:
     """The patient under whom an identifier is filed, merged or not."""
-    row = session.get(PatientIdentifierRow, (identifier.value, identifier.assigner))
+    key = (identifier.value, identifier.assigner)
+    row = batch_of(session).identifiers.first(identifier, lambda: session.get(PatientIdentifierRow, key))
     return row.patient_id if row else None
+
+
+def identifiers_of(session: Session, patients: Sequence[str]) -> list[PatientIdentifierRow]:
+    """The identifiers that are filed under these patients."""
+    return batch_of(session).identifiers_of.all_of(
+        patients, lambda: rows_with(session, PatientIdentifierRow, PatientIdentifierRow.patient_id, patients)
+    )
 
 
 def known(session: Session, identifiers: Iterable[Identifier]) -> str | None:
@@ -71,32 +84,46 @@ def upsert(session: Session, patient: Patient, now: datetime) -> tuple[str, bool
     Answers the patient's id, and whether something that matching looks at has changed.
     """
     patient_id, added = named(session, patient.identifiers, now)
-    row = session.get_one(PatientRow, patient_id)
-    before = (row.birth_date, row.sex, row.deceased)
-    row.family = patient.name.family or row.family
-    row.given = patient.name.given or row.given
-    row.birth_date = patient.birth_date or row.birth_date
-    row.sex = patient.sex.value if patient.sex is not Sex.UNKNOWN else row.sex
-    row.deceased = row.deceased if patient.deceased is None else patient.deceased
+    row = patient_row(session, patient_id) or session.get_one(PatientRow, patient_id)
+    changed = update(
+        row,
+        birth_date=patient.birth_date or row.birth_date,
+        sex=row.sex if patient.sex is Sex.UNKNOWN else patient.sex.value,
+        deceased=row.deceased if patient.deceased is None else patient.deceased,
+    )
+    update(row, family=patient.name.family or row.family, given=patient.name.given or row.given)
     if patient.name != HumanName() or patient.birth_date or patient.sex is not Sex.UNKNOWN:
-        row.updated_at = now
-    session.add(row)
-    session.flush()
-    return row.id, added or before != (row.birth_date, row.sex, row.deceased)
+        update(row, updated_at=now)
+    return row.id, added or changed
+
+
+def forget(session: Session, patient_id: str, deletes: frozenset[str]) -> bool:
+    """Clear what a registration deletes (`""`) in every record that is this patient's; True where matching looks at it.
+
+    In every one, because what is empty in the survivor is else taken from those merged with her.
+    """
+    blank = {column: value for name in deletes for column, value in _BLANK[name].items()}
+    if not blank:
+        return False
+    changed = [update(row, **blank) for row in tree(session, patient_id)]
+    return any(changed) and deletes != {"name"}
 
 
 def named(session: Session, identifiers: Sequence[Identifier], now: datetime) -> tuple[str, bool]:
     """The patient whom identifiers name, made if nobody knows her; True where one of them is new."""
-    filed = {identifier: leaf(session, identifier) for identifier in identifiers}
+    batch, filed = batch_of(session), {identifier: leaf(session, identifier) for identifier in identifiers}
     patient_id = next(filter(None, filed.values()), None)
     if patient_id is None:
         patient_id = str(uuid.uuid4())
-        session.add(PatientRow(id=patient_id, updated_at=now))
+        patient = PatientRow(id=patient_id, updated_at=now)
+        session.add(patient)
+        batch.born(patient)
         timeline.write(session, now, "patient", "first named", patient_id=patient_id)
     new = [identifier for identifier, owner in filed.items() if owner is None]
     for identifier in new:
-        session.add(PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=patient_id))
-    session.flush()
+        row = PatientIdentifierRow(value=identifier.value, assigner=identifier.assigner, patient_id=patient_id)
+        session.add(row)
+        batch.named(identifier, row)
     return patient_id, bool(new)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -13,21 +16,37 @@ from cds.domain import lifecycle
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier, Patient, Sex
 from cds.domain.lifecycle import Effect, Event
-from cds.domain.message import LoggedMessage, MessageContent, RecordStatements, RecordValue, Statement
+from cds.domain.message import (
+    LoggedMessage,
+    MessageContent,
+    MessageState,
+    RawMessage,
+    RecordStatements,
+    RecordValue,
+    Statement,
+)
 from cds.domain.order import ServiceRequest
-from cds.errors import InvalidMessage
-from cds.store import criticals, feeds, holds, identity_changes, patients
+from cds.domain.report import DeliveryKind
+from cds.errors import BrokenMessage, InvalidMessage
+from cds.store import criticals, feeds, holds, identity_changes, patients, study_events
+from cds.store.batch import Unwritten, batch_of, rows_with, together, update, write
+from cds.store.deliveries import enqueue
 from cds.store.engine import Database, lock
 from cds.store.final_reports import file_report
+from cds.store.foresight import foresee
 from cds.store.identity import members
 from cds.store.identity_changes import PATIENT_CHANGED, Cause
-from cds.store.orders import FiledUnder, apply_order, key, order_of, rematch_all, studies_of, studies_with
+from cds.store.orders import FiledUnder, apply_order, exams_apart, key, order_of, rematch_all, studies_of, studies_with
 from cds.store.realm import in_test
 from cds.store.tables import FeedRow, MessageOutcomeRow, OrderRow, StatementRow, StudyRow
 from cds.store.values import dump, parse
 
+#: A message of the log, and what the reader made of it.
+Entry = tuple[LoggedMessage, MessageContent | InvalidMessage]
+#: What a sender in enhanced mode is told of its message: the destination and the block, or None for nothing.
+Answer = Callable[[RawMessage, MessageState, str, InvalidMessage | None], tuple[str, bytes] | None]
+
 _REPORTED = "the radiology report came"
-_KEYS_AT_ONCE = 1000
 #: ADT events that register a patient: they make a deleted record hold again.
 _REGISTERS = frozenset({"A01", "A04", "A05", "A08", "A28", "A31"})
 #: What a message with MSH-11 T or D is noted as.
@@ -37,21 +56,24 @@ _IN_TEST = lifecycle.row(Event.TEST_MESSAGE).title
 class RecordStore:
     """What messages say, applied once and in order; and the record as pathways ask for it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, answer: Answer | None = None) -> None:
         self._database = database
+        self._answer = answer
 
     def applied_up_to(self) -> int:
         """The id of the last message that was applied, ignored or quarantined."""
         with self._database.reading() as session:
             return session.exec(select(sa.func.max(MessageOutcomeRow.message_id))).one() or 0
 
-    def apply(self, batch: Sequence[tuple[LoggedMessage, MessageContent | InvalidMessage]], now: datetime) -> None:
+    def apply(self, batch: Sequence[Entry], now: datetime) -> None:
         """Apply messages in one transaction, each with its outcome; a message seen before changes nothing."""
         with self._database.writing() as session:
             lock(session, "record")
-            for logged, content in batch:
-                if session.get(MessageOutcomeRow, logged.id) is None:
-                    self._apply_one(session, logged, content, now)
+            for foreseeable, run in groupby(_new_ones(session, batch), _is_foreseeable):
+                messages = list(run)
+                with together(session, foresee(session, messages)) if foreseeable else nullcontext():
+                    for logged, content in messages:
+                        self._apply_one(session, logged, content, now)
 
     def statements(self, patient: Patient) -> RecordStatements:
         """See the port. An HL7 feed counts as searched for what it can tell, since its first applied message.
@@ -124,28 +146,64 @@ class RecordStore:
     def _apply_one(
         self, session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage, now: datetime
     ) -> None:
-        if isinstance(content, MessageContent) and content.test:
-            content = in_test(content)
-        state, reason = _verdict(session, logged, content)
-        if state == "quarantined":
+        state, reason = verdict(session, logged, content)
+        if state in (MessageState.QUARANTINED, MessageState.FAILED):
             hold, kind = f"message:{logged.id}", HoldKind.QUARANTINED
             holds.put(session, hold, kind, reason, now, message_id=logged.id)
-        if state == "applied" and isinstance(content, MessageContent):
-            apply_content(session, logged, content, now)
-        session.add(MessageOutcomeRow(message_id=logged.id, state=state, reason=reason, applied_at=now))
+        notes: tuple[str, ...] = ()
+        if isinstance(content, MessageContent):
+            notes = content.warnings
+            if state is MessageState.APPLIED:
+                apply_content(session, logged, content, now)
+        write(
+            session,
+            MessageOutcomeRow,
+            message_id=logged.id,
+            state=state.value,
+            reason=reason,
+            notes="\n".join(notes),
+            applied_at=now,
+        )
+        if self._answer is None or not logged.message.wants_result:
+            return
+        error = content if isinstance(content, InvalidMessage) else None
+        if reply := self._answer(logged.message, state, reason, error):
+            to, block = reply
+            key, result = f"acknowledgment:{logged.id}", DeliveryKind.ACKNOWLEDGMENT
+            enqueue(session, delivery_id=key, destination=to, kind=result, payload=block, now=now)
 
 
-def _verdict(session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage) -> tuple[str, str]:
-    """What is to become of a message, and why: applied, ignored, or quarantined for a person."""
+def _new_ones(session: Session, batch: Sequence[Entry]) -> Iterator[Entry]:
+    """The messages that have no outcome yet, each once; those of the test realm as they are filed."""
+    asked = col(MessageOutcomeRow.message_id).in_([logged.id for logged, _ in batch])
+    done = set(session.exec(select(MessageOutcomeRow.message_id).where(asked)))
+    for logged, content in batch:
+        if logged.id not in done:
+            done.add(logged.id)
+            yield logged, in_test(content) if isinstance(content, MessageContent) and content.test else content
+
+
+def _is_foreseeable(entry: Entry) -> bool:
+    """True for a message that leaves who is who as it is."""
+    return not (isinstance(entry[1], MessageContent) and entry[1].identity)
+
+
+def verdict(
+    session: Session, logged: LoggedMessage, content: MessageContent | InvalidMessage
+) -> tuple[MessageState, str]:
+    """What is to become of a message, and why."""
     if isinstance(content, InvalidMessage):
-        return "quarantined", str(content)
-    if content.ignored or not (content.patient or content.identity or content.acknowledges):
-        return "ignored", content.ignored or "the message names no patient"
+        broken = isinstance(content, BrokenMessage)
+        return MessageState.FAILED if broken else MessageState.QUARANTINED, str(content)
+    if content.ignored or not (content.patient or content.identity or content.acknowledges or content.events):
+        return MessageState.IGNORED, content.ignored or "the message names no patient"
     doubts = [identity_changes.doubt(session, change) for change in content.identity]
     if content.patient and not content.identity:
         doubts.append(_doubt(session, content.patient, logged.message.message_type))
     reason = next(filter(None, doubts), "")
-    return ("quarantined", reason) if reason else ("applied", _IN_TEST if content.test else "")
+    if reason:
+        return MessageState.QUARANTINED, reason
+    return MessageState.APPLIED, _IN_TEST if content.test else ""
 
 
 def _doubt(session: Session, patient: Patient, message_type: str) -> str:
@@ -177,23 +235,26 @@ def apply_content(session: Session, logged: LoggedMessage, content: MessageConte
     Who is who first, then what is said of whom; each study that any of it touches is matched again once.
     """
     content = in_test(content) if content.test else content
-    source = f"HL7 {logged.message.sender}"
+    source = feeds.source_of(logged.message)
     if not content.test:
-        feeds.hear(session, source, logged.message.message_type, logged.message.received_at)
+        heard = study_events.feed_of(content, logged.message.message_type)
+        feeds.hear(session, source, heard, logged.message.received_at)
     touched, reason = set[str](), ""
     for change in content.identity:
         touched |= identity_changes.apply(session, change, Cause(source, logged.id), now)
     patient = _of_whom(content)
     if patient is not None:
-        filed, changed = _file_patient(session, logged, patient, now)
+        filed, changed = _file_patient(session, logged, replace(content, patient=patient), now)
         filed = replace(filed, account=content.account, visit=content.visit)
         touched |= changed
         _upsert_statements(session, filed, source, content.values, logged)
-        for order in content.orders:
-            studies, reason = apply_order(session, filed, order, now)
+        for order, by_study in exams_apart(content.orders):
+            studies, reason = apply_order(session, filed, order, now, by_study=by_study)
             touched |= studies
         answered = _file_reports(session, filed, content, logged.id, now)
         touched, reason = touched | answered, _REPORTED if answered else reason
+    for event in content.events:
+        touched |= study_events.apply(session, event, content.patient, now, test=content.test)
     if content.acknowledges:
         criticals.acknowledge_message(session, content.acknowledges, content.acknowledged_by, now)
     rematch_all(session, touched, reason or PATIENT_CHANGED, now)
@@ -207,12 +268,19 @@ def _of_whom(content: MessageContent) -> Patient | None:
 
 
 def _file_patient(
-    session: Session, logged: LoggedMessage, patient: Patient, now: datetime
+    session: Session, logged: LoggedMessage, content: MessageContent, now: datetime
 ) -> tuple[FiledUnder, set[str]]:
-    """Under whom a message is filed, and the studies to match again because of what it says of her."""
-    patient_id, changed = patients.upsert(session, patient, now)
+    """Under whom a message is filed, and the studies to match again because of what it says of her.
+
+    Registration alone deletes demographics, as it alone corrects them.
+    """
+    if content.patient is None:
+        raise ValueError("want a message of a patient")
+    patient_id, changed = patients.upsert(session, content.patient, now)
+    if logged.message.message_type == "ADT":
+        changed |= patients.forget(session, patient_id, content.deletes)
     if logged.message.message_type == "ADT" and logged.message.trigger_event in _REGISTERS:
-        changed |= identity_changes.revive(session, patient_id, f"HL7 {logged.message.sender}", now)
+        changed |= identity_changes.revive(session, patient_id, feeds.source_of(logged.message), now)
     tree = members(session, patient_id)
     again = changed and lifecycle.row(Event.PATIENT_CHANGED).does(Effect.MATCH_AGAIN)
     return FiledUnder(patient_id, tree), studies_of(session, tree) if again else set()
@@ -233,32 +301,39 @@ def _file_reports(
 def _upsert_statements(
     session: Session, filed: FiledUnder, source: str, values: Sequence[RecordValue], logged: LoggedMessage
 ) -> None:
-    """Replace what the sender said before under the same keys; one query per thousand statements."""
-    latest = {value.key: value for value in values}
-    known = _known_statements(session, filed, source, list(latest))
-    received_at = logged.message.received_at
-    for statement, value in latest.items():
-        row = known.get(statement) or StatementRow(
-            patient_id=filed.patient_id, source=source, key=statement, body="", received_at=received_at,
-            message_id=logged.id,
-        )  # fmt: skip
-        row.body, row.received_at, row.message_id = dump(RecordValue, value), received_at, logged.id
-        row.account, row.visit = key(filed.account) or row.account, key(filed.visit) or row.visit
-        session.add(row)
-    session.flush()
+    """Replace what the sender said before under the same keys."""
+    if not values:
+        return
+    latest, batch = {value.key: value for value in values}, batch_of(session)
+    known = _known_statements(session, filed.patient_id, source, list(latest))
+    account, visit = key(filed.account) or "", key(filed.visit) or ""
+    for one, value in latest.items():
+        said: dict[str, Any] = {
+            "body": dump(RecordValue, value),
+            "received_at": logged.message.received_at,
+            "message_id": logged.id,
+        }
+        if row := known.get(one):
+            update(row, account=account or row.account, visit=visit or row.visit, **said)
+            continue
+        whose = {"patient_id": filed.patient_id, "source": source, "key": one}
+        row = write(session, StatementRow, **whose, account=account, visit=visit, **said)
+        batch.statements.put((filed.patient_id, source, one), row)
 
 
-def _known_statements(session: Session, filed: FiledUnder, source: str, keys: list[str]) -> dict[str, StatementRow]:
+def _known_statements(
+    session: Session, patient_id: str, source: str, keys: list[str]
+) -> dict[str, StatementRow | Unwritten]:
     """The statements of this sender under these keys that are filed under the same patient.
 
     Not under others merged with her: what is said of one must not stand with the other once the merge is undone.
     """
-    known: dict[str, StatementRow] = {}
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        query = select(StatementRow).where(
-            StatementRow.patient_id == filed.patient_id,
-            StatementRow.source == source,
-            col(StatementRow.key).in_(keys[start : start + _KEYS_AT_ONCE]),
-        )
-        known |= {row.key: row for row in session.exec(query)}
-    return known
+    batch = batch_of(session)
+    shelf, asked = batch.statements, [(patient_id, source, one) for one in keys]
+    unknown = [one for one in asked if not shelf.knows(one)]
+    shelf.foresee(unknown)
+    if patient_id not in batch.new_patients:
+        hers = StatementRow.patient_id == patient_id, StatementRow.source == source
+        for row in rows_with(session, StatementRow, StatementRow.key, [one for _, _, one in unknown], *hers):
+            shelf.put((patient_id, source, row.key), row)
+    return {row.key: row for row in shelf.all_of(asked)}

@@ -37,11 +37,13 @@ class InboxBase(SQLModel):
 
 
 class MessageRow(InboxBase, table=True):
-    """One HL7 v2 message as received. Rows are never changed."""
+    """One HL7 v2 message as received. Rows are never changed. `raw` stands last: the others are read without it."""
 
     __tablename__ = "message"
     __table_args__ = (
-        sa.UniqueConstraint("sending_application", "sending_facility", "control_id", "sha256", name="uq_message_key"),
+        sa.Index("ix_message_control_id", "control_id", "sending_application", "sending_facility", "id"),
+        sa.Index("ix_message_sha256", "sha256"),
+        sa.Index("ix_message_log", "received_at", "id", "sending_application", "sending_facility", "message_type"),
         {"sqlite_autoincrement": True},
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -56,6 +58,10 @@ class MessageRow(InboxBase, table=True):
     character_set: str
     peer: str
     received_at: datetime = Field(sa_type=UtcDateTime)
+    answered: str = ""
+    refusal: str = ""
+    wants_result: str = ""
+    doubt: str = ""
     raw: bytes
 
 
@@ -72,6 +78,8 @@ class MessageOutcomeRow(AppBase, table=True):
     message_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     state: str
     reason: str = ""
+    #: What had to be guessed or left out, one line each.
+    notes: str = ""
     applied_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -149,6 +157,19 @@ class OrderRow(AppBase, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class StudyEventRow(AppBase, table=True):
+    """What a wire said of an exam; `key` keeps the same event from being told twice, `body` is the StudyEvent."""
+
+    __tablename__ = "study_event"
+    key: str = Field(primary_key=True)
+    kind: str
+    study_uid: str | None = Field(default=None, index=True)
+    order_id: str | None = Field(default=None, index=True)
+    patient_id: str | None = Field(default=None, index=True)
+    body: str
+    received_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class StudyRow(AppBase, table=True):
     """A study with its three numbers. `revision_open` is True while instances may still join `image_revision`."""
 
@@ -171,7 +192,7 @@ class StudyRow(AppBase, table=True):
     contradiction: str = Field(default="", index=True)
     #: What a person decided about its match: "attach" (to `decided_order_id`), "leave" unmatched, or nothing yet.
     decided: str = ""
-    decided_order_id: str | None = None
+    decided_order_id: str | None = Field(default=None, index=True)
     decided_by: str = ""
     #: Why nobody may see it until a person decided (a visit that was cancelled, a wrong patient); empty otherwise.
     stopped: str = Field(default="", index=True)

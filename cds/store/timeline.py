@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from cds.domain.report import TimelineEvent
+from cds.store import batch
 from cds.store.tables import TimelineRow
 from cds.store.values import dump, parse
 
@@ -28,17 +29,17 @@ def write(
     detail: _Detail = (),
 ) -> None:
     """Add a line, in the transaction of what it tells."""
-    session.add(
-        TimelineRow(
-            at=at,
-            step=step,
-            outcome=outcome,
-            study_uid=study_uid,
-            order_id=order_id,
-            work_id=work_id,
-            patient_id=patient_id,
-            detail=dump(_Detail, detail),
-        )
+    batch.write(
+        session,
+        TimelineRow,
+        at=at,
+        step=step,
+        outcome=outcome,
+        study_uid=study_uid,
+        order_id=order_id,
+        work_id=work_id,
+        patient_id=patient_id,
+        detail=dump(_Detail, detail),
     )
 
 

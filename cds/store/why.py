@@ -20,7 +20,7 @@ from cds.store import telling, timeline
 from cds.store.engine import Database
 from cds.store.identity import members
 from cds.store.safety_tables import AuditRow, IdentityChangeRow
-from cds.store.tables import OrderRow, PatientIdentifierRow, ReportRow, StudyRow
+from cds.store.tables import OrderRow, PatientIdentifierRow, ReportRow, StudyEventRow, StudyRow
 from cds.store.values import parse
 
 _Detail = tuple[str, ...]
@@ -28,12 +28,16 @@ _Detail = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What has the number asked for: patients by it, whoever else is in the story, orders and studies."""
+    """What has the number asked for: patients by it, whoever else is in the story, orders and studies.
+
+    `announced` is the study asked for where some wire spoke of it, here or not.
+    """
 
     patients: tuple[str, ...]
     involved: tuple[str, ...]
     orders: tuple[OrderRow, ...]
     studies: tuple[StudyRow, ...]
+    announced: tuple[str, ...] = ()
 
 
 def why(database: Database, asked: str) -> Story:
@@ -56,8 +60,15 @@ def _find(session: Session, asked: str) -> _Found:
     patients = _trees(
         session, session.exec(select(PatientIdentifierRow.patient_id).where(PatientIdentifierRow.value == asked)).all()
     )
+    events = session.exec(select(StudyEventRow).where(StudyEventRow.study_uid == asked)).all()
     orders = session.exec(
-        select(OrderRow).where(sa.or_(col(OrderRow.accession_number) == asked, col(OrderRow.patient_id).in_(patients)))
+        select(OrderRow).where(
+            sa.or_(
+                col(OrderRow.accession_number) == asked,
+                col(OrderRow.patient_id).in_(patients),
+                col(OrderRow.id).in_([event.order_id for event in events if event.order_id]),
+            )
+        )
     ).all()
     studies = _studies(session, asked, patients, orders)
     if studies and not orders:
@@ -74,6 +85,7 @@ def _find(session: Session, asked: str) -> _Found:
         involved,
         tuple(sorted(orders, key=lambda row: row.created_at)),
         tuple(sorted(studies, key=lambda row: row.first_instance_at)),
+        (asked,) if events else (),
     )
 
 
@@ -132,6 +144,7 @@ def _trees(session: Session, patients: Iterable[str]) -> tuple[str, ...]:
 def _events(session: Session, found: _Found) -> list[TimelineEvent]:
     """Lines about the studies and orders; of a patient who was not asked for, only what is about no other study."""
     studies, orders = {study.uid for study in found.studies}, {order.id for order in found.orders}
+    studies |= set(found.announced)
     asked = set(found.patients)
     return [
         event

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters.hl7.commit import GroupCommit
+from adapters.hl7.deferred import Deferred, Outcomes
 from adapters.hl7.mllp import Framer
 from adapters.hl7.receive import Receiver
-from adapters.hl7.server import MllpServer, Receive
+from adapters.hl7.server import MllpServer, Simple
 from cds.clock import SystemClock
+from cds.destinations import Sender
 from cds.domain.message import LoggedMessage, RawMessage
 from cds.errors import SightlineError
 from cds.settings import Hl7Limits
@@ -44,22 +46,31 @@ def wire(block: bytes) -> bytes:
 
 
 class ThreadLog:
-    """A MessageLog that commits in a thread of its own, holds commits while told to, and can fail."""
+    """A MessageLog in memory that holds commits while told to, and can fail."""
 
     def __init__(self) -> None:
         self.committed: list[RawMessage] = []
         self.open = threading.Event()
         self.open.set()
         self.error: Exception | None = None
-        self.waiting: queue.Queue[tuple[RawMessage, Future[LoggedMessage]] | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
+        self.waiting = threading.Semaphore(0)
+        self.commits = 0
 
-    def append(self, message: RawMessage) -> Future[LoggedMessage]:
-        """Take a message; the future is resolved once it is in `committed`."""
-        future: Future[LoggedMessage] = Future()
-        self.waiting.put((message, future))
-        return future
+    def append(self, messages: Sequence[RawMessage]) -> list[LoggedMessage]:
+        """Commit once the log is open; `waiting` counts the commits that began."""
+        self.waiting.release()
+        self.open.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.commits += 1
+        self.committed += messages
+        first = len(self.committed) - len(messages) + 1
+        return [LoggedMessage(number, message) for number, message in enumerate(messages, first)]
+
+    @property
+    def taken(self) -> list[RawMessage]:
+        """The committed messages that were not refused."""
+        return [message for message in self.committed if not message.refusal]
 
     def after(self, message_id: int, limit: int) -> list[LoggedMessage]:
         """The committed messages, numbered from 1."""
@@ -67,20 +78,8 @@ class ThreadLog:
         return [message for message in found if message.id > message_id][:limit]
 
     def close(self) -> None:
-        """Commit what waits and end the thread."""
+        """Hold nothing back any more."""
         self.open.set()
-        self.waiting.put(None)
-        self._thread.join(10)
-
-    def _work(self) -> None:
-        while (item := self.waiting.get()) is not None:
-            message, future = item
-            self.open.wait(10)
-            if self.error is not None:
-                future.set_exception(self.error)
-                continue
-            self.committed.append(message)
-            future.set_result(LoggedMessage(len(self.committed), message))
 
 
 @dataclass(slots=True)
@@ -98,13 +97,29 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    receive: Receive, limits: Hl7Limits | None = None, ssl_context: ssl.SSLContext | None = None
+    receive: Receiver | Simple,
+    limits: Hl7Limits | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    *,
+    allowed_peers: Sequence[str] = (),
+    crowded: Callable[[], bool] = lambda: False,
+    outcomes: Outcomes | None = None,
 ) -> Iterator[Served]:
     """The product's server on a free loopback port, in a thread with its own event loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = MllpServer("127.0.0.1", 0, limits or Hl7Limits(), receive, ssl_context)
+    deferred = Deferred(outcomes, SystemClock().now) if outcomes else None
+    server = MllpServer(
+        "127.0.0.1",
+        0,
+        limits or Hl7Limits(),
+        receive,
+        ssl_context,
+        allowed_peers=allowed_peers,
+        crowded=crowded,
+        deferred=deferred,
+    )
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         yield Served(server, loop, server.port)
@@ -117,21 +132,23 @@ def served(
 
 
 @contextlib.contextmanager
-def receiving(limits: Hl7Limits | None = None) -> Iterator[tuple[Served, ThreadLog]]:
-    """The server with the product's Receiver over a ThreadLog."""
+def receiving(
+    limits: Hl7Limits | None = None, senders: Mapping[str, Sender] | None = None, **options: Any
+) -> Iterator[tuple[Served, ThreadLog]]:
+    """The server with the product's Receiver over a ThreadLog; `options` as `served` has them."""
     log = ThreadLog()
     try:
-        with served(Receiver(log, SystemClock()), limits) as running:
+        with served(Receiver(GroupCommit(log), SystemClock(), senders), limits, **options) as running:
             yield running, log
     finally:
         log.close()
 
 
 class Peer:
-    """A raw sender: bytes out, whole frames in."""
+    """A raw sender: bytes out, whole frames in. `source` is the loopback address that it comes from."""
 
-    def __init__(self, port: int, timeout_s: float = 10.0) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 10.0, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s, source_address=(source, 0))
         self._framer = Framer(1 << 24)
         self._blocks: list[bytes] = []
 
@@ -147,12 +164,28 @@ class Peer:
 
     def answer(self) -> list[list[str]]:
         """The next acknowledgment, its segments split into fields."""
+        return fields(self.block())
+
+    def block(self) -> bytes:
+        """The next frame's content."""
         while not self._blocks:
             data = self.socket.recv(65536)
             if not data:
                 raise ConnectionError("the server closed without an answer")
             self._blocks += self._framer.feed(data)
-        return fields(self._blocks.pop(0))
+        return self._blocks.pop(0)
+
+    def is_silent(self, seconds: float = 0.3) -> bool:
+        """True where nothing comes for so long."""
+        before = self.socket.gettimeout()
+        self.socket.settimeout(seconds)
+        try:
+            self._blocks += self._framer.feed(self.socket.recv(65536))
+        except TimeoutError:
+            return not self._blocks
+        finally:
+            self.socket.settimeout(before)
+        return False
 
     def is_closed(self) -> bool:
         """True once the server closed, with or without a reset; raises TimeoutError while it has not."""

@@ -82,12 +82,9 @@ class StoreContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def log(self, databases: Databases) -> Iterator[SqlMessageLog]:
-        """A started message log."""
-        log = SqlMessageLog(databases.messages)
-        log.start()
-        yield log
-        log.close()
+    def log(self, databases: Databases) -> SqlMessageLog:
+        """A message log."""
+        return SqlMessageLog(databases.messages)
 
     @pytest.fixture
     def studies(self, databases: Databases) -> StudyStore:
@@ -107,21 +104,22 @@ class StoreContract:
     # --- the message log
 
     def test_appended_messages_come_back_in_order_with_their_bytes(self, log: SqlMessageLog) -> None:
-        futures = [log.append(raw(str(n), b"body %d" % n)) for n in range(600)]
-        ids = [future.result(30).id for future in futures]
+        ids = [one.id for one in log.append([raw(str(n), b"body %d" % n) for n in range(600)])]
         assert ids == sorted(ids)
         assert [m.message.raw for m in log.after(0, 600)] == [b"body %d" % n for n in range(600)]
         assert [m.id for m in log.after(ids[9], 5)] == ids[10:15]
 
     def test_the_same_bytes_under_the_same_control_id_are_one_message(self, log: SqlMessageLog) -> None:
-        first, again = log.append(raw("1")).result(10), log.append(raw("1")).result(10)
+        (first,), (again,) = log.append([raw("1")]), log.append([raw("1")])
         assert (first.duplicate, again.duplicate) == (False, True)
         assert first.id == again.id
         assert len(log.after(0, 10)) == 1
 
     def test_other_bytes_under_the_same_control_id_are_a_message_of_their_own(self, log: SqlMessageLog) -> None:
-        log.append(raw("1")).result(10)
-        assert not log.append(raw("1", b"MSH|other")).result(10).duplicate
+        log.append([raw("1")])
+        (other,) = log.append([raw("1", b"MSH|other")])
+        assert not other.duplicate
+        assert other.doubt
         assert len(log.after(0, 10)) == 2
 
     # --- instances and the three numbers

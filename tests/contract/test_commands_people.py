@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds import bootstrap, intake
-from cds.bootstrap.people import reader
+from cds.bootstrap.hl7 import reader
 from cds.cli import app
 from cds.clock import SystemClock
 from cds.domain.hold import HoldKind
@@ -66,11 +66,9 @@ def quarantined(settings: Settings) -> str:
     """An admission that the site could not read; the id of its hold."""
     inbox = open_messages(settings.data_dir, "")
     log = SqlMessageLog(inbox)
-    log.start()
-    kept = log.append(replace(raw("7", ADMISSION), message_type="ADT", trigger_event="A01")).result(10)
+    (kept,) = log.append([replace(raw("7", ADMISSION), message_type="ADT", trigger_event="A01")])
     record = bootstrap.stores(settings).record
     intake.apply_next(log, reader(settings), record, SystemClock())
-    log.close()
     inbox.dispose()
     return holds.short_id(f"message:{kept.id}")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import hl7
@@ -16,11 +18,14 @@ import hl7.mllp
 import pytest
 
 from adapters.hl7.client import send
+from adapters.hl7.commit import GroupCommit
+from adapters.hl7.message import Message
 from adapters.hl7.receive import Receiver
 from adapters.hl7.report import OruSink
 from cds.clock import SystemClock
 from cds.destinations import MllpDestination
-from cds.errors import PeerRefused, Unavailable
+from cds.errors import PeerFailed, PeerRefused, Unavailable
+from cds.render.pdf import render
 from tests.contract.hl7_reports import report
 from tests.contract.hl7_wire import ThreadLog, certificate, order, receiving, served, wire
 
@@ -65,6 +70,60 @@ def test_a_refusal_is_for_good_and_tells_nothing_of_the_message(code: str) -> No
     ):
         send("127.0.0.1", peer.port, order(), 5)
     assert "Petra" not in str(caught.value)
+
+
+#: ERR from 2.5 on, before 2.5 and as MSA-6: the same condition in three places (HL7 v2.5.1 section 2.15.5, v2.3).
+_PLACES = ["ERR||PID^1^3|{}^x^HL70357|E", "ERR|PID^1^3^{}&x&HL70357", "{}"]
+
+
+def _finding_fault(code: str, condition: str, place: str) -> Callable[[bytes, str], Awaitable[bytes]]:
+    if place == "{}":
+        return _saying(f"MSA|{code}|MSG-1||||{condition}^x^HL70357")
+    return _saying(f"MSA|{code}|MSG-1", place.format(condition) + "\r")
+
+
+@pytest.mark.parametrize("place", _PLACES)
+@pytest.mark.parametrize("condition", ["100", "101", "102", "103", "200", "203", "204", "205"])
+def test_an_error_that_lies_in_the_content_is_for_good(condition: str, place: str) -> None:
+    with (
+        served(_finding_fault("AE", condition, place)) as peer,
+        pytest.raises(PeerRefused, match=f"AE, condition {condition}"),
+    ):
+        send("127.0.0.1", peer.port, order(), 5)
+
+
+@pytest.mark.parametrize("place", _PLACES)
+@pytest.mark.parametrize("condition", ["0", "206", "207", "999", ""])
+def test_an_error_that_may_pass_is_asked_again(condition: str, place: str) -> None:
+    with served(_finding_fault("CE", condition, place)) as peer, pytest.raises(PeerFailed, match="CE"):
+        send("127.0.0.1", peer.port, order(), 5)
+
+
+def test_a_warning_beside_a_failure_is_no_fault_of_the_message() -> None:
+    err = "ERR||PID^1^8|103^x^HL70357|W\rERR|||207^x^HL70357|E\r"
+    with served(_saying("MSA|AE|MSG-1", err)) as peer, pytest.raises(PeerFailed, match="condition 207"):
+        send("127.0.0.1", peer.port, order(), 5)
+
+
+def test_a_commit_acknowledgment_is_enough_whatever_follows_on_the_connection() -> None:
+    header = b"MSH|^~\\&|EHR|SITE|S|S|20261101||ACK|9|P|2.4\r"
+    both = wire(header + b"MSA|CA|MSG-1\r") + wire(header + b"MSA|AE|MSG-1\r")
+    with _raw_peer(both) as port:
+        assert send("127.0.0.1", port, order(), 5).code == "CA"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"FHS|^~\\&|EHR\rBHS|^~\\&|EHR\rMSH|^~\\&|EHR|SITE|S|S|1||ACK|9|P|2.4\rMSA|AA|MSG-1\rBTS|1\r",
+        b"MSH|^~\\&|EHR|SITE|S|S|20261101||ACK|9|P|2.4\rERR|||207\r",
+        b"MSH|^~\\&|EHR|SITE|S|S|20261101||ORU^R01|9|P|2.4\rPID|1\r",
+    ],
+)
+def test_a_batch_an_error_alone_and_another_message_acknowledge_nothing(answer: bytes) -> None:
+    with _raw_peer(wire(answer)) as port, pytest.raises(Unavailable, match=r"is no (HL7 v2 message|ack)") as e:
+        send("127.0.0.1", port, order(), 5)
+    assert type(e.value) is Unavailable
 
 
 @pytest.mark.parametrize(
@@ -117,6 +176,19 @@ def test_a_report_reaches_our_own_listener() -> None:
         assert [message.raw for message in log.committed] == [payload] * 3
 
 
+def test_a_report_and_its_document_reach_our_own_listener() -> None:
+    with receiving() as (server, log):
+        to = MllpDestination(host="127.0.0.1", port=server.port, pdf=True)
+        document = partial(render, site_name="Clinic", time_zone="UTC")
+        sink = OruSink("ehr", to, facility="CLINIC", time_zone="UTC", document=document)
+        payload = sink.encode(report(), "delivery-1")
+        assert payload == sink.encode(report(), "delivery-1")
+        assert sink.send(payload).startswith("AA")
+        (taken,) = log.committed
+    last = Message(taken.raw).all("OBX")[-1]
+    assert base64.b64decode(last.text(5, 5), validate=True) == document(report())
+
+
 def test_a_destination_with_tls_is_believed_only_with_its_ca(tmp_path: Path) -> None:
     ours, other = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -127,7 +199,7 @@ def test_a_destination_with_tls_is_believed_only_with_its_ca(tmp_path: Path) -> 
         return OruSink("ehr", to, facility="CLINIC", time_zone="UTC")
 
     log = ThreadLog()
-    with served(Receiver(log, SystemClock()), ssl_context=inside) as server:
+    with served(Receiver(GroupCommit(log), SystemClock()), ssl_context=inside) as server:
         payload = sink(ours[0]).encode(report(), "d")
         assert sink(ours[0]).send(payload).startswith("AA")
         with pytest.raises(Unavailable, match="SSLCertVerificationError"):

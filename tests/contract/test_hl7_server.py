@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hl7.client import MLLPClient
 
+from adapters.hl7.commit import GroupCommit
 from adapters.hl7.receive import Receiver
 from cds.clock import SystemClock
 from cds.errors import OutOfResources, Unavailable
@@ -83,18 +84,22 @@ def test_five_megabytes_are_answered_at_once() -> None:
         assert time.perf_counter() - began < 1.5  # 300 ms alone on two cores; other tests may share them
 
 
-def test_an_order_without_a_patient_is_ae_and_is_not_committed() -> None:
+def test_an_order_without_a_patient_is_ae_and_kept_with_the_reason() -> None:
     with receiving() as (server, log), Peer(server.port) as peer:
-        peer.send(wire(order().replace(b"PID|", b"ZZZ|")) + wire(order(2)))
+        refused = order().replace(b"PID|", b"ZZZ|")
+        peer.send(wire(refused) + wire(order(2)))
         refusal = peer.answer()
         assert refusal[1][1:3] == ["AE", "MSG-1"]
         assert refusal[2][1] == "PID^1^3^101&Required field missing&HL70357"
         assert peer.answer()[1][1] == "AA"
-        assert [message.control_id for message in log.committed] == ["MSG-2"]
+        assert [message.control_id for message in log.committed] == ["MSG-1", "MSG-2"]
+        kept = log.committed[0]
+        assert (kept.raw, kept.answered, kept.refusal) == (refused, "AE", "want a patient identifier in PID-3")
+        assert [message.control_id for message in log.taken] == ["MSG-2"]
 
 
-@pytest.mark.parametrize("block", [b"", b"hello", b"GET / HTTP/1.1", b"\x00" * 100, b"PID|1||4711\r"])
-def test_what_is_not_hl7_is_ar_and_the_connection_goes_on(block: bytes) -> None:
+@pytest.mark.parametrize("block", [b"", b"hello", b"GET / HTTP/1.1", bytes(9), b"PID|1||4711\r"], ids=repr)
+def test_what_is_not_hl7_is_ar_and_kept_and_the_connection_goes_on(block: bytes) -> None:
     with receiving() as (server, log), Peer(server.port) as peer:
         peer.send(wire(block))
         _, msa, err = peer.answer()
@@ -102,7 +107,9 @@ def test_what_is_not_hl7_is_ar_and_the_connection_goes_on(block: bytes) -> None:
         assert err[0] == "ERR"
         peer.send(wire(order()))
         assert peer.answer()[1][1] == "AA"
-        assert len(log.committed) == 1
+        assert [(message.raw, message.answered) for message in log.committed] == [(block, "AR"), (order(), "AA")]
+        assert log.committed[0].control_id == log.committed[0].message_type == ""
+        assert "want" in log.committed[0].refusal
 
 
 @pytest.mark.parametrize("error", [Unavailable("the log is locked"), OutOfResources("no space left")])
@@ -178,7 +185,8 @@ def test_a_dripping_peer_is_closed_after_the_time_for_a_frame() -> None:
 
 
 def test_three_hundred_idle_connections_do_not_stop_the_others() -> None:
-    with receiving(Hl7Limits(idle_timeout_s=1.0, max_connections=310)) as (server, _), contextlib.ExitStack() as stack:
+    limits = Hl7Limits(idle_timeout_s=1.0, max_connections=310, max_connections_per_peer=310)
+    with receiving(limits) as (server, _), contextlib.ExitStack() as stack:
         idle = [stack.enter_context(Peer(server.port)) for _ in range(300)]
         with Peer(server.port) as peer:
             peer.send(wire(order()))
@@ -226,7 +234,7 @@ def test_draining_lets_the_message_in_work_get_its_answer() -> None:
         log.open.clear()
         busy.send(wire(order(1)) + wire(order(2)))
         idle.send(b"\x0bhalf")
-        _wait(lambda: server.server.in_work == 1 and not log.waiting.qsize())
+        assert log.waiting.acquire(timeout=5)
         opener = threading.Timer(0.3, log.open.set)
         opener.start()
         server.drain(5)
@@ -257,7 +265,8 @@ def test_a_slow_log_holds_the_sender_back() -> None:
         peer.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             peer.send(200 * wire(order() + b"NTE|1||" + b"x" * 200_000 + b"\r"))
-        assert log.waiting.qsize() == 0
+        assert log.waiting.acquire(timeout=5)
+        assert not log.waiting.acquire(blocking=False)  # one message in work, the others not taken yet
         log.open.set()
 
 
@@ -276,7 +285,7 @@ def test_tls_wants_a_clientcertificate(tmp_path: Path) -> None:
     inside.load_verify_locations(theirs[0])
     inside.verify_mode = ssl.CERT_REQUIRED
     log = ThreadLog()
-    with served(Receiver(log, SystemClock()), ssl_context=inside) as server:
+    with served(Receiver(GroupCommit(log), SystemClock()), ssl_context=inside) as server:
         outside = ssl.create_default_context(cafile=str(ours[0]))
         assert not _is_answered(outside, server.port)
         outside.load_cert_chain(*theirs)

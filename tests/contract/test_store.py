@@ -35,13 +35,12 @@ from tests.databases import fresh
 
 databases = fresh(Path(sys.argv[1]))
 log = SqlMessageLog(databases.messages)
-log.start()
-kept = log.append(raw("first")).result(10)
+(kept,) = log.append([raw("first")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 refused = None
 for n in range(50):
     try:
-        log.append(raw(str(n), b"x" * 50_000)).result(10)
+        log.append([raw(str(n), b"x" * 50_000)])
     except OutOfResources as error:
         refused = error
         break

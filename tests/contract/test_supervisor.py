@@ -347,7 +347,8 @@ def test_the_server_has_one_role_for_each_wire_and_a_worker_for_each_slot(settin
         ("worker-4", 4),
         ("worker-5", 5),
         ("hl7", 0),
+        ("intake", 0),
         ("dicom", 0),
     ]
     assert all(spec.env["SITE"] == "x" for spec in roles)
-    assert [spec.env.get("CDS_WORKER_SLOT") for spec in roles] == [None, "4", "5", None, None]
+    assert [spec.env.get("CDS_WORKER_SLOT") for spec in roles] == [None, "4", "5", None, None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -209,6 +210,22 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+
+
+def children(supervisor: subprocess.Popen[bytes]) -> dict[str, int]:
+    """Role → pid, read from the kernel's process table."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = re.search(r"PPid:\s+(\d+)", (entry / "status").read_text())
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent and int(parent[1]) == supervisor.pid:
+            found[arguments[-2].decode()] = int(entry.name)
+    return found
 
 
 def wait_until_ready(one: Site) -> None:

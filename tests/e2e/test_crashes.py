@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +19,7 @@ from cds.errors import SightlineError
 from cds.store.engine import open_app, open_messages
 from cds.workflow import MAX_RECOVERY_ATTEMPTS, STEPS
 from tests.e2e import dying_server
-from tests.e2e.site import Person, Site, order, series, site, smoking, stop, until, wait_until_ready
+from tests.e2e.site import Person, Site, children, order, series, site, smoking, stop, until, wait_until_ready
 
 
 @pytest.fixture(scope="module")
@@ -91,22 +89,6 @@ def test_a_study_that_kills_every_worker_is_given_to_a_person(mortal: Site, tmp_
     mortal.wait_for_report("ACC-H")
 
 
-def _children(supervisor: subprocess.Popen[bytes]) -> dict[str, int]:
-    """Role → pid, read from the kernel's process table."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            parent = re.search(r"PPid:\s+(\d+)", (entry / "status").read_text())
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if parent and int(parent[1]) == supervisor.pid:
-            found[arguments[-2].decode()] = int(entry.name)
-    return found
-
-
 def test_every_acknowledged_message_survives_the_kill_of_the_hl7_role(mortal: Site) -> None:
     assert mortal.server is not None
     acknowledged: list[str] = []
@@ -128,7 +110,7 @@ def test_every_acknowledged_message_survives_the_kill_of_the_hl7_role(mortal: Si
     sender.start()
     for reached in (20, 60, 100):
         until(lambda count=reached: len(acknowledged) >= count, 60, f"{reached} acknowledgments", every_s=0.002)
-        os.kill(_children(mortal.server)["hl7"], signal.SIGKILL)
+        os.kill(children(mortal.server)["hl7"], signal.SIGKILL)
     assert finished.wait(120)
     sender.join()
     assert len(acknowledged) == 150
@@ -158,7 +140,7 @@ def test_every_stored_instance_survives_the_kill_of_the_dicom_role(mortal: Site,
         except SightlineError:
             time.sleep(0.1)
         if not killed:
-            os.kill(_children(mortal.server)["dicom"], signal.SIGKILL)
+            os.kill(children(mortal.server)["dicom"], signal.SIGKILL)
             killed = True
     story = mortal.wait_for_report("ACC-D")
     assert story["studies"][0]["instances"] == len(paths)

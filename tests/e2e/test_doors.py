@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cds.demo.engine import Engine
-from tests.e2e.site import Person, Site, free_port, message, order, series, serving, site, until
+from cds.store.engine import open_app
+from tests.e2e.site import Person, Site, children, free_port, message, order, series, serving, site, until
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def test_a_second_server_on_the_same_port_is_refused_by_name(running: Site, name
     assert "in use" in told.stderr
 
 
-@pytest.mark.parametrize("role", ["web", "worker", "hl7", "dicom"])
+@pytest.mark.parametrize("role", ["web", "worker", "hl7", "intake", "dicom"])
 def test_a_second_role_of_a_name_is_refused_in_words(running: Site, role: str) -> None:
     told = running.cds(role)
     assert told.returncode == 2
@@ -134,23 +138,38 @@ def test_messages_that_nobody_reads_are_accepted_and_change_nothing(running: Sit
     assert running.hl7(message("SIU^S12^SIU_S12", "S1", Person(), "SCH|1")).code == "AA"
 
 
-def test_reports_wait_for_an_engine_that_is_down_and_arrive_in_order(
+def test_reports_wait_for_an_engine_that_is_down_and_arrive_in_order_once_though_the_worker_is_killed(
     running: Site, port_of_the_engine: int, tmp_path: Path
 ) -> None:
-    people = [Person(mrn=f"MRN-W{n}", accession_number=f"ACC-W{n}") for n in (1, 2)]
+    people = [Person(mrn=f"MRN-W{n}", accession_number=f"ACC-W{n}") for n in (1, 2, 3)]
     for number, person in enumerate(people):
         running.hl7(order(f"W{number}", person))
         running.store(series(tmp_path / person.mrn, person))
         until(lambda p=person: _deliveries(running, p), 60, "the report to wait")
     until(lambda: _deliveries(running, people[0])[0]["attempts"] > 1, 30, "a second attempt")
+    waiting = _payloads(running)
+    assert running.server is not None
+    os.kill(children(running.server)["worker"], signal.SIGKILL)
     with Engine(port_of_the_engine) as engine:
-        blocks = [engine.wait(70), engine.wait(70)]
+        blocks = [engine.wait(70) for _ in people]
         for person in people:
             until(lambda p=person: _deliveries(running, p)[0]["state"] == "sent", 30, "the delivery")
         assert engine.wait(1) is None
+    assert blocks == waiting, "the same bytes as before the kill, MSH-10 among them"
     for person, block in zip(people, blocks, strict=True):
         assert block is not None
         assert person.mrn.encode() in block
+
+
+def _payloads(running: Site) -> list[bytes]:
+    """What waits for the engine, in its order."""
+    app = open_app(running.data_dir, "")
+    try:
+        with app.reading() as session:
+            rows = session.execute(sa.text("SELECT payload FROM delivery WHERE state = 'pending' ORDER BY sequence"))
+            return [bytes(row[0]) for row in rows]
+    finally:
+        app.dispose()
 
 
 def _deliveries(running: Site, person: Person) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.dicom.restamp import restamp
 from cds.demo.engine import Engine
-from cds.errors import Unavailable
+from cds.errors import PeerRefused
 from tests.e2e.site import AUTHORITY, Person, Site, identity, order, series, serving, site, smoking, until
 
 PERSON = Person()
@@ -29,9 +29,9 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Site]:
-    """One server for the module; each test has a patient of its own."""
+    """One server for the module, which logs all that it can; each test has a patient of its own."""
     destinations = json.dumps({"ehr": {"host": "127.0.0.1", "port": engine.port}})
-    one = site(tmp_path_factory.mktemp("site"), CDS_ORU_DESTINATIONS=destinations)
+    one = site(tmp_path_factory.mktemp("site"), CDS_ORU_DESTINATIONS=destinations, CDS_LOG_LEVEL="debug")
     with serving(one):
         yield one
 
@@ -190,7 +190,7 @@ def test_a_real_ct_of_twenty_jpeg_2000_slices_is_judged_honestly(
 
 def test_no_log_metric_or_link_names_a_patient(running: Site, story: dict[str, Any]) -> None:
     """Runs last: everything that this module sent has passed through by now."""
-    with pytest.raises(Unavailable, match="AE"):
+    with pytest.raises(PeerRefused, match="AE, condition 103"):
         running.hl7(order("9", Person(given=PERSON.family)).replace(b"ORC|NW", b"ORC|ZZ"))
     running.cards(PERSON)
     born = PERSON.birth_date
@@ -202,7 +202,7 @@ def test_no_log_metric_or_link_names_a_patient(running: Site, story: dict[str, A
         _links(running.get("/fhir/Provenance")) + _links(running.cards(PERSON)) + _links(running.get("/cds-services"))
     )
     assert "sightline_hook_total" in metrics
-    assert "message committed" in log
+    assert "message refused" in log
     assert len(links) > 10
     engine = b"".join(file.read_bytes() for file in running.data_dir.glob("workflow.sqlite*"))
     assert b"portable_json" in engine

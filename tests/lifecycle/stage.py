@@ -17,6 +17,7 @@ from typing import Any
 from adapters.dicom.files import InstanceFiles
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.sender import send
+from adapters.hl7.commit import GroupCommit
 from adapters.hl7.read import Reader
 from adapters.hl7.receive import Receiver as Hl7Receiver
 from cds import alerting, hooks, intake, pathways, release
@@ -106,7 +107,7 @@ class Stage:
         )
         patient = pid or f"PID|1||{who.mrn}^^^{AUTHORITY}^MR||{who.family}||{who.born}|{who.sex}"
         block = ("\r".join([header, patient, *segments]) + "\r").encode()
-        answer = asyncio.run(Hl7Receiver(self.inbox, self.clock)(block, "stage"))
+        answer = asyncio.run(Hl7Receiver(GroupCommit(self.inbox), self.clock)(block, "stage"))
         assert b"|AA|" in answer, answer
         settings = self.settings
         read = Reader(AUTHORITY, AUTHORITY, settings.accession_fallback, settings.time_zone, settings.senders)
@@ -272,8 +273,6 @@ def opened(folder: Path, stack: ExitStack, **changes: Any) -> Stage:
     inbox_database = open_messages(settings.data_dir, "")
     stack.callback(inbox_database.dispose)
     inbox = SqlMessageLog(inbox_database)
-    inbox.start()
-    stack.callback(inbox.close)
     model = HeadBleed()
     built = replace(
         line(settings, held, {model.id: model}, clock),

@@ -22,3 +22,4 @@ if [ -n "$missing" ]; then
     [ "${ours:-}" != yes ] || $become rm -f /usr/sbin/policy-rc.d
 fi
 sh "$(dirname "$0")/fhir_server/install.sh"
+sh "$(dirname "$0")/hl7_server/install.sh"

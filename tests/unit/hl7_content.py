@@ -12,9 +12,11 @@ READER = Reader("CLINIC", "CLINIC", "ORC-3", "Europe/Berlin")
 PID = "PID|1||4711^^^CLINIC^MR||Probe^Petra^M||19610203|F"
 
 
-def content(*lines: str, kind: str = "ADT^A04", reader: Reader = READER, mode: str = "P") -> MessageContent:
+def content(
+    *lines: str, kind: str = "ADT^A04", reader: Reader = READER, mode: str = "P", version: str = "2.5.1"
+) -> MessageContent:
     """A message of these segments, read."""
-    header = f"MSH|^~\\&|LAB|HOSPITAL|S|S|20261101083000||{kind}|1|{mode}|2.5.1||||||UNICODE UTF-8"
+    header = f"MSH|^~\\&|LAB|HOSPITAL|S|S|20261101083000||{kind}|1|{mode}|{version}||||||UNICODE UTF-8"
     block = "\r".join([header, *lines]).encode()
     return reader(check(block, "peer", datetime(2026, 11, 1, tzinfo=UTC)))
 

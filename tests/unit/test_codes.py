@@ -10,8 +10,9 @@ import pytest
 
 from cds import codes
 from cds.codes import CPT, ICD10, ICD10_CM, LOINC, SNOMED, Entry
-from cds.domain.coding import Coding
+from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import SmokingStatus
+from cds.units import convert
 from tests.unit.clinical import reference
 
 #: Verhoeff 1969: multiplication in the dihedral group D5, and the permutation; the rest follows.
@@ -31,6 +32,7 @@ _TURN = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 _ENTRIES = [entry for value_set in codes.ALL for entry in value_set.entries]
 _ENTRIES += [entry for entry, _ in codes.SMOKING_ANSWERS] + list(codes.NEGATIVE_ANSWERS)
+_ENTRIES += [entry for entry, _ in codes.PREGNANCY_ANSWERS]
 _CODINGS = [entry.coding for entry in _ENTRIES]
 _CODINGS += [codes.SPIROMETRY_REQUEST, codes.CESSATION_REQUEST, codes.SCREENING_VISIT_REQUEST]
 
@@ -143,6 +145,29 @@ def test_an_icd_prefix_does_not_reach_its_neighbours() -> None:
 )
 def test_smoking_answers_are_folded(system: str, code: str, status: SmokingStatus | None) -> None:
     assert codes.smoking_status(Coding(system, code)) is status
+
+
+def test_every_measurement_has_a_unit_that_its_reference_list_gives(reference_dir: Path) -> None:
+    listed = json.loads((reference(reference_dir) / "risk" / "codes.json").read_text())
+    units_of = {row["code"]: row["unit"] for row in listed if row["system"] == "LOINC"}
+    sets = [one for one in codes.loaded().values() if one.kind == "measurement"]
+    assert {one.name for one in sets} >= {"creatinine", "body-weight", "egfr-ckd-epi-2021", "platelets"}
+    compared = [(units_of.get(entry.coding.code, one.unit), one.unit) for one in sets for entry in one.entries]
+    assert all(stated == ours for stated, ours in compared)
+    assert sum(entry.coding.code in units_of for one in sets for entry in one.entries) >= 10
+
+
+def test_the_unit_of_every_value_set_is_known_to_the_table_of_units() -> None:
+    for value_set in codes.loaded().values():
+        if value_set.unit:
+            assert convert(Quantity(1.0, value_set.unit), value_set.unit).unit == value_set.unit
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("Yes", True), ("n", False), ("no", False), ("perhaps", None), ("", None)]
+)
+def test_plain_words_answer_the_question_for_pregnancy(answer: str, *, said: bool | None) -> None:
+    assert codes.is_pregnant(answer) is said
 
 
 def test_cpt_codes_are_recognised_by_table_0396_and_uri() -> None:

@@ -107,7 +107,7 @@ def test_what_the_log_is_told_holds_no_control_character(charset: bytes) -> None
     assert message.sending_application == "RIS"
     assert message.sending_facility.startswith("CLINIC")
     stated = [value for value in asdict(message).values() if isinstance(value, str)]
-    assert len(stated) == 10
+    assert len(stated) == 13
     assert not any(ord(character) < 0x20 for value in stated for character in value)
 
 

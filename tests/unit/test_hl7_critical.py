@@ -40,6 +40,11 @@ def test_it_is_preliminary_stat_and_very_abnormal_under_its_own_number() -> None
     assert f"Acknowledge by name at {NOTICE.link}" in notes
 
 
+def test_a_finding_of_a_long_name_is_told_all_the_same() -> None:
+    long = replace(NOTICE, result=replace(RESULT, title="Intracranial hemorrhage " * 10))
+    assert (made(long).first("OBX").raw(2), made(NOTICE).first("OBX").raw(2)) == ("TX", "ST")
+
+
 def test_without_a_sure_match_nobody_can_file_it() -> None:
     message = made(DOUBTFUL)
     assert message.all("PID") == []

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+import hl7
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.hl7.delimiters import Delimiters
-from adapters.hl7.encode import Encoded, components, field, message, repetitions, segment
+from adapters.hl7.delimiters import STANDARD, Delimiters
+from adapters.hl7.encode import Encoded, components, field, joined, message, repetitions, segment, subcomponents
 from adapters.hl7.message import Message
+from adapters.hl7.text import unescape
 
 _HEADER = segment("MSH", {3: field("SIGHTLINE"), 12: field("2.5.1"), 18: field("UNICODE UTF-8")})
+_ESCAPES = re.compile(r"\\([FSTRE]|\.br|X2222)\\")
 #: What survives: everything but control characters, surrogates, and blanks at the ends.
 _TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=60).map(lambda t: t.strip(" "))
 
@@ -38,6 +45,40 @@ def test_a_text_comes_back_as_it_was(text: str) -> None:
 def test_components_come_back_each_in_its_place(texts: list[str]) -> None:
     value = _read_back(segment("PID", {5: components(*texts)})).first("PID").value(5)
     assert [value.text(number) for number in range(1, len(texts) + 1)] == texts
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.lists(st.text(max_size=20), min_size=1, max_size=3), min_size=1, max_size=3), st.text(max_size=20))
+def test_no_text_makes_a_repetition_a_component_a_subcomponent_or_an_escape(rows: list[list[str]], text: str) -> None:
+    """The delimiters that come out are those that were put in; every escape is one of ours."""
+    encoded = repetitions(joined(*(subcomponents(t, "x") for t in row), Encoded("y")) for row in rows)
+    assert encoded.count("~") == len(rows) - 1
+    assert encoded.count("^") == sum(len(row) for row in rows)
+    assert encoded.count("&") == sum(len(row) for row in rows)
+    assert "|" not in encoded
+    assert not set(_ESCAPES.sub("", field(text))) & set("|^~&\\\r\n")
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(_TEXT)
+def test_python_hl7_reads_every_text_back(text: str) -> None:
+    """As far as it is right: it takes a value of two quotes in hexadecimal for what it says."""
+    parsed = hl7.parse(message([_HEADER, segment("OBX", {5: field(text), 11: field("P")})]).decode())
+    obx = parsed.segment("OBX")
+    assert [str(part[0]) for part in parsed] == ["MSH", "OBX"]
+    assert parsed.unescape(str(obx[5]) if len(obx) > 5 else "") == text
+    assert str(obx[11]) == "P"
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(_TEXT)
+def test_hl7apy_reads_every_text_back(text: str) -> None:
+    """As far as it is right: it leaves escape sequences as they are, so that they are decoded here."""
+    block = message([_HEADER, segment("OBX", {2: field("TX"), 5: field(text), 11: field("P")})]).decode()
+    peer = parse_message(block, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=False)
+    assert [child.name for child in peer.children] == ["MSH", "OBX"]
+    assert unescape(peer.obx.obx_5.to_er7(), STANDARD, "utf-8") == text
+    assert peer.obx.obx_11.to_er7() == "P"
 
 
 def test_the_escape_character_is_escaped_once() -> None:

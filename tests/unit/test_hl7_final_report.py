@@ -141,6 +141,11 @@ def test_lines_in_an_obx_each_are_one_text_and_sections_get_their_headings() -> 
     )
 
 
+def test_a_number_alone_on_its_line_belongs_to_the_text() -> None:
+    (report,) = reports(obr(), obx("Largest nodule, mm:"), obx("12"), obx("5.1"), obx("1.2.840.10008.1"))
+    assert report.text.splitlines() == ["Largest nodule, mm:", "12", "5.1"]
+
+
 def test_embedded_text_is_read_and_a_document_is_not() -> None:
     encoded = base64.b64encode("Kein Erguß.".encode()).decode()
     plain = obx(f"RIS^TEXT^PLAIN^Base64^{encoded}", kind="ED")

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.hl7.check import kept, know
+from adapters.hl7.header import read_header
 from cds.destinations import Sender
 from cds.domain.identity import Identifier, IdentityChange, IdentityEvent
 from cds.errors import InvalidMessage
@@ -40,6 +42,31 @@ def test_every_pair_of_a_merge_is_a_change_of_its_own() -> None:
         ((number("8"), number("7")), (number("9"),)),
     ]
     assert said.patient is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("ADT^A40", ("PID|1||4712^^^CLINIC", MRG)),
+        ("ADT^A24", (PID.replace("4711^^^CLINIC^MR", "4711^^^CLINIC~9^^^CLINIC"), "PID|2||9^^^CLINIC")),
+        ("ADT^A24", (PID, "PID|2||4711^^^CLINIC")),
+        ("ADT^A37", (PID, "PID|2||4711^^^CLINIC")),
+    ],
+)
+def test_who_is_named_twice_is_neither_merged_nor_linked(kind: str, lines: tuple[str, ...]) -> None:
+    said = content(*lines, kind=kind)
+    assert (said.ignored, said.identity, said.patient) == ("names the same patient twice", (), None)
+
+
+def test_a_prior_number_beside_the_one_that_is_kept_is_still_merged() -> None:
+    (change,) = identity("PID|1||4712^^^CLINIC", "MRG|4712^^^CLINIC~4711^^^CLINIC", kind="ADT^A40")
+    assert (change.survivor, change.prior) == ((OLD,), (OLD, ANNA))
+
+
+def test_a_pair_that_is_one_leaves_the_other_pairs_of_a_merge() -> None:
+    said = content("PID|1||4712^^^CLINIC", MRG, "PID|2||9^^^CLINIC", "MRG|8^^^CLINIC", kind="ADT^A40")
+    assert [(c.prior, c.survivor) for c in said.identity] == [((number("8"),), (number("9"),))]
+    assert said.ignored == ""
 
 
 def test_a_survivor_is_not_named_by_the_numbers_that_end() -> None:
@@ -99,6 +126,17 @@ def test_two_patients_are_linked_or_unlinked(event: str, wanted: IdentityEvent) 
 def test_a_visit_that_did_not_take_place_is_named_by_its_number(event: str) -> None:
     (change,) = identity(PID, "PV1|1|I" + "|" * 17 + "V1^^^HOSP", kind=f"ADT^{event}")
     assert change == IdentityChange(IdentityEvent.CANCEL_VISIT, event, (ANNA,), visit=number("V1", "HOSP"))
+
+
+def test_a_merge_of_nobody_is_refused_by_the_reader_too() -> None:
+    block = b"MSH|^~\\&|A|B|C|D|20261101||ADT^A40|1|P|2.5\rZPI|4711"
+    with pytest.raises(InvalidMessage, match="prior patient in an MRG"):
+        READER(kept(block, know(read_header(block)), "peer", datetime(2026, 11, 1, tzinfo=UTC)))
+
+
+def test_a_deleted_record_is_more_than_the_visit_that_it_names() -> None:
+    (change,) = identity(PID, "PV1|1|I" + "|" * 17 + "V1^^^HOSP", kind="ADT^A29")
+    assert change.event is IdentityEvent.DELETE
 
 
 @pytest.mark.parametrize("event", ["A23", "A29"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from adapters.hl7.message import Message
@@ -63,7 +65,7 @@ def test_a_decoded_line_break_never_becomes_a_segment() -> None:
     [
         (b"8859/1", "Müller".encode("latin-1"), False),
         (b"UNICODE UTF-8", "Müller".encode(), False),
-        (b"", "Müller".encode(), False),
+        (b"", "Müller".encode(), True),
         (b"", "Müller".encode("cp1252"), True),
         (b"ASCII", "Müller".encode("cp1252"), True),
         (b"UNICODE UTF-8", "Müller".encode("cp1252"), True),
@@ -104,6 +106,18 @@ def test_a_line_that_is_no_segment_belongs_to_the_text_before_it() -> None:
     assert parsed.first("OBX").text(5) == "first\nsecond line"
     assert parsed.first("OBX").text(8) == "F"
     assert len(parsed.warnings) == 1
+
+
+def test_very_many_lines_of_a_text_are_read_in_time() -> None:
+    lines = b"\r".join(b"line of some text %d" % number for number in range(200_000))
+    began = time.process_time()
+    parsed = Message(_MSH + b"\rOBX|1|TX|||first\r" + lines + b"\rOBX|2")
+    joined = time.process_time() - began
+    began = time.process_time()
+    Message(_MSH + b"\r" + lines.replace(b"line of", b"NTE|1||") + b"\rOBX|2")
+    assert joined < 5 * (time.process_time() - began)
+    assert parsed.first("OBX").text(5).endswith("\nline of some text 199999")
+    assert [segment.name for segment in parsed] == ["MSH", "OBX", "OBX"]
 
 
 def test_a_line_that_is_no_segment_never_joins_an_identifier() -> None:

@@ -92,7 +92,8 @@ def test_training_and_debugging_are_marked(mode: str, test: bool) -> None:
         ("ADT^A51", "an alternate visit identifier (PV1-50) files nothing here"),
         ("ADT^A12", "no exam depends on a transfer, discharge, absence or tracking that is cancelled"),
         ("ADT^A13", "no exam depends on a transfer, discharge, absence or tracking that is cancelled"),
-        ("SIU^S12", "messages of this type are not read"),
+        ("SIU^S23", "of SIU only what becomes of an appointment is read: S12 to S17, S26"),
+        ("MDM^T02", "messages of this type are not read"),
         ("ORU^R40", "of ORU only R01 is read"),
     ],
 )
@@ -287,7 +288,6 @@ def test_the_same_observation_of_two_orders_has_two_keys() -> None:
         "OBX|1|NM|2093-3^Cholesterol^LN||1~2||||||F",
         "OBX|1|NM|2093-3^Cholesterol^LN||nan||||||F",
         "OBX|1|NM|2093-3^Cholesterol^LN||||||||F",
-        'OBX|1|NM|2093-3^Cholesterol^LN||""||||||F',
         "OBX|1|NM|2093-3^Cholesterol^LN||5||||||I",
         "OBX|1|NM|^Cholesterol||5||||||F",
         "OBX|1|TS|74010-0^Quit^LN||last spring||||||F",
@@ -380,3 +380,29 @@ def test_no_warning_holds_a_value_of_the_message() -> None:
     said = " ".join(content.warnings)
     assert len(content.warnings) >= 5
     assert not any(secret in said for secret in ("Mustermann", "4711", "19XX", "geheim", "XY", "../x"))
+
+
+def test_what_is_deleted_of_an_order_is_said_and_not_carried_out() -> None:
+    obr = f'OBR|1|1||""{"|" * 9}""{"|" * 18}""'
+    content = _content(_PID, "ORC|NW|1", obr, kind="ORM^O01")
+    assert [warning for warning in content.warnings if "not carried out" in warning] == [
+        "OBR-4 deletes the procedure of an order: not carried out",
+        "OBR-13 deletes the clinical information of an order: not carried out",
+        "OBR-31 deletes the reason of an order: not carried out",
+    ]
+    assert _content(_PID, "ORC|NW|1", "OBR|1|1", kind="ORM^O01").warnings == ()
+
+
+def test_every_field_that_is_looked_at_is_traced() -> None:
+    trace: set[tuple[str, int]] = set()
+    reader = replace(_READER, trace=trace)
+    _content(_PID, "ORC|NW|1", "OBR|1|1||CT^c^L", kind="ORM^O01", reader=reader)
+    assert {("MSH", 9), ("PID", 3), ("PID", 30), ("ORC", 1), ("OBR", 4), ("OBR", 44), ("EVN", 2), ("PV1", 19)} <= trace
+    assert not {("PID", 9), ("OBR", 47), ("ZDS", 1)} & trace
+    assert all(name and number > 0 for name, number in trace)
+
+
+def test_a_trace_changes_nothing_of_what_is_read() -> None:
+    lines = (_PID, "ORC|NW|1|2", "OBR|1|1||CT^c^L", "OBX|1|NM|2160-0^c^LN||1.1|mg/dL|||||F")
+    traced = _content(*lines, kind="ORM^O01", reader=replace(_READER, trace=set()))
+    assert traced == _content(*lines, kind="ORM^O01")

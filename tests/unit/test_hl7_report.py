@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import pytest
@@ -14,19 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.hl7.message import Message, Segment
-from adapters.hl7.proof import UnreadableMessage, prove
-from adapters.hl7.report import DISCLAIMER, Envelope, OruSink, oru, retraction
-from adapters.hl7.result import quantity
+from adapters.hl7.proof import prove
+from adapters.hl7.report import DISCLAIMER, OruSink, oru, retraction
+from adapters.hl7.rules import UnreadableMessage
+from adapters.hl7.segments import Envelope
+from adapters.hl7.statement import quantity
 from cds.destinations import MllpDestination
+from cds.domain import conclusion
 from cds.domain.coding import Quantity
-from cds.domain.finding import Findings
+from cds.domain.finding import Findings, NotEvaluated, Presence
 from cds.domain.identity import Patient
 from cds.domain.matching import Match, MatchState
 from cds.domain.recommendation import NothingToSay
 from cds.domain.report import Audience, Report
 from cds.domain.verification import Agreement, Verdict
-from cds.errors import InvalidInput
-from tests.contract.hl7_reports import advice, patient, report
+from cds.errors import ConfigurationError, InvalidInput
+from tests.contract.hl7_reports import advice, findings, patient, report
 from tests.unit.clinical import StillClock
 from tests.unit.opinions import compared, verified
 
@@ -46,16 +50,26 @@ def _peer(block: bytes) -> PeerMessage:
     return parse_message(block.decode(), validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=False)
 
 
+#: What stands beside findings and advice: details of a finding, and what is said of the whole.
+_BESIDE = ("AI-THRESHOLD", "112002", "AI-IMPRESSION", "AI-LABEL", "110180")
+
+
 def _observations(said: Report) -> list[Segment]:
-    return Message(_oru(said)).all("OBX")
+    """Findings, refusals and advice."""
+    return [obx for obx in Message(_oru(said)).all("OBX") if obx.text(3) not in _BESIDE]
+
+
+def _codes(said: Report) -> list[str]:
+    return [obx.text(3) for obx in Message(_oru(said)).all("OBX")]
 
 
 def test_hl7apy_reads_every_segment_of_it() -> None:
     peer = _peer(_oru(report()))
     assert peer.msh.msh_9.to_er7() == "ORU^R01^ORU_R01"
     assert [peer.msh.msh_12.to_er7(), peer.msh.msh_18.to_er7()] == ["2.5.1", "UNICODE UTF-8"]
-    assert [child.name for child in peer.children][:4] == ["MSH", "PID", "OBR", "NTE"]
-    assert len(peer.obx) == len(_observations(report())) == 6
+    assert [child.name for child in peer.children][:5] == ["MSH", "SFT", "PID", "OBR", "NTE"]
+    assert len(peer.obx) == len(_codes(report())) == 10
+    assert len(_observations(report())) == 6
     assert peer.obr.obr_25.to_er7() == "P"
 
 
@@ -168,7 +182,7 @@ def test_no_name_and_no_text_injects_a_segment(family: str, given_name: str, rea
 def test_hl7apy_sees_no_injected_segment(text: str) -> None:
     peer = _peer(_oru(report(who=patient(text, text), said=advice(text))))
     assert len(peer.pid) == 1
-    assert len(peer.obx) == 6
+    assert len(peer.obx) == 10
 
 
 def test_a_block_that_another_library_cannot_read_back_is_not_sent() -> None:
@@ -267,13 +281,107 @@ class TestEarlier:
         status = {(obx.text(3, 1), obx.raw(4)): obx.raw(11) for obx in said}
         assert status["LAA950", "laa_950"] == "P"
         assert (status["30526-8", "calcium"], status["ct_bone", "ct_bone"]) == ("W", "W")
-        assert len(status) == len(said) == len(_observations(report()))
+        assert len(status) == len(said) == len(_codes(report()))
 
     def test_nothing_is_withdrawn_where_nothing_is_gone_or_it_was_another_patients(self) -> None:
         same = report(version=2)
         assert _oru(same, report()) == _oru(same)
         other = replace(report(), episode=2, outcomes=report().outcomes[:1])
         assert _oru(other, report()) == _oru(other)
+
+
+class TestFlags:
+    """OBX-8, table 0078, and nothing that would call a negative normal (SAFETY section 6)."""
+
+    @pytest.mark.parametrize(
+        ("presence", "flag"),
+        [
+            (Presence.PRESENT, "A"),
+            (Presence.NOT_DETECTED, ""),
+            (Presence.MEASURED, ""),
+            (Presence.NOT_EVALUATED, ""),
+        ],
+    )
+    def test_what_was_detected_is_abnormal_and_nothing_else_is_judged(self, presence: Presence, flag: str) -> None:
+        outcome = findings()
+        one = replace(outcome.findings[0], presence=presence)
+        said = replace(report(), outcomes=(replace(outcome, findings=(one,)),))
+        assert _observations(said)[0].raw(8) == flag
+        assert {obx.raw(8) for obx in Message(_oru(said)).all("OBX")} <= {flag, ""}
+
+    def test_a_withdrawn_detection_has_no_flag(self) -> None:
+        outcome = findings()
+        one = replace(outcome.findings[0], presence=Presence.PRESENT)
+        said = replace(report(), outcomes=(replace(outcome, findings=(one,)),))
+        assert {obx.raw(8) for obx in Message(_retraction(said)).all("OBX")} == {""}
+
+
+class TestWhole:
+    """What is said of the report as a whole."""
+
+    def test_the_summary_is_ours_and_no_radiologists_impression(self) -> None:
+        (said,) = [obx for obx in Message(_oru(report())).all("OBX") if obx.text(3) == "AI-IMPRESSION"]
+        assert (said.raw(2), said.text(3, 3)) == ("FT", "99SIGHTLINE")
+        assert said.value(5).whole() == conclusion.text(report())
+        assert b"19005-8" not in _oru(report())
+
+    def test_it_names_the_study_by_its_uid_and_each_finding_its_series(self) -> None:
+        said = {(obx.raw(3), obx.raw(4)): obx.raw(5) for obx in Message(_oru(report())).all("OBX")}
+        assert said["110180^Study Instance UID^DCM", ""] == "1.2.3"
+        outcome = findings()
+        one = replace(outcome.findings[0], series_instance_uid="1.2.3.4")
+        block = _oru(replace(report(), outcomes=(replace(outcome, findings=(one,)),)))
+        said = {(obx.raw(3), obx.raw(4)): obx.raw(5) for obx in Message(block).all("OBX")}
+        assert said["112002^Series Instance UID^DCM", "laa_950"] == "1.2.3.4"
+
+    def test_somebody_without_a_name_is_sent_with_a_name_that_says_so(self) -> None:
+        block = prove(_oru(report(who=patient("", ""))))
+        assert Message(block).first("PID").raw(5) == "^^^^^^U"
+
+    def test_a_birth_date_long_ago_keeps_its_four_digits(self) -> None:
+        block = prove(_oru(report(who=replace(patient(), birth_date=date(1, 1, 1)))))
+        assert Message(block).first("PID").raw(7) == "00010101"
+
+    def test_a_long_reason_is_a_text_and_one_of_several_lines_a_formatted_one(self) -> None:
+        kinds = []
+        for reason in ("short", "long " * 60, "one\ntwo"):
+            said = replace(report(), outcomes=(NotEvaluated("ct_bone", "1", (reason,), "kernel"),))
+            first = Message(prove(_oru(said))).first("OBX")
+            kinds.append(first.raw(2))
+            assert reason.strip() in first.value(5).whole()
+        assert kinds == ["ST", "TX", "FT"]
+
+
+class TestDocument:
+    """The PDF is one more observation, where the destination wants it."""
+
+    def test_it_is_sent_as_ed_and_comes_back_byte_for_byte(self) -> None:
+        drawn = bytes(range(256)) * 400
+        block = _pdf_sink(drawn).encode(report(), "d")
+        obx = Message(block).all("OBX")[-1]
+        assert (obx.raw(2), obx.text(3)) == ("ED", "AI-DOCUMENT")
+        assert [obx.text(5, part) for part in range(1, 5)] == ["SIGHTLINE", "Application", "PDF", "Base64"]
+        assert base64.b64decode(obx.text(5, 5), validate=True) == drawn
+        assert [obx.raw(1) for obx in Message(block).all("OBX")] == [str(n) for n in range(1, 12)]
+
+    def test_a_retraction_takes_the_document_back_as_well(self) -> None:
+        block = _pdf_sink(b"%PDF").retract(report(), "d", "wrong patient")
+        gone = Message(block).all("OBX")[-1]
+        assert (gone.text(3), gone.raw(2), gone.raw(5), gone.raw(11)) == ("AI-DOCUMENT", "ST", "withdrawn", "W")
+
+    def test_a_destination_that_wants_none_gets_none(self) -> None:
+        assert b"AI-DOCUMENT" not in _sink().encode(report(), "d")
+        assert b"AI-DOCUMENT" not in _sink().retract(report(), "d", "void")
+
+    def test_a_destination_that_wants_one_is_not_served_without(self) -> None:
+        to = MllpDestination(host="127.0.0.1", port=1, pdf=True)
+        with pytest.raises(ConfigurationError, match="PDF"):
+            OruSink("ehr", to, facility="CLINIC", time_zone="UTC")
+
+
+def _pdf_sink(drawn: bytes) -> OruSink:
+    to = MllpDestination(host="127.0.0.1", port=1, pdf=True)
+    return OruSink("ehr", to, facility="CLINIC", time_zone="UTC", document=lambda _: drawn)
 
 
 class TestSink:

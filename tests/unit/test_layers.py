@@ -25,6 +25,7 @@ HOMES = {
     "dbos": ("cds.workflow",),
     "fhir": ("adapters.fhir",),
     "flask": ("cds.web",),
+    "fpdf": ("cds.render",),
     "gunicorn": ("cds.web",),
     "highdicom": ("adapters.dicom",),
     "hl7apy": ("adapters.hl7",),

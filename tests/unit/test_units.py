@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from cds import units
 from cds.domain.coding import Quantity
 from cds.errors import InvalidInput
-from cds.units import convert
+from cds.units import convert, ucum
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,15 @@ from cds.units import convert
         (7.5, "cm", "mm", 75.0),
         (30.0, "pack-years", "{pack-years}", 30.0),
         (-910.0, "HU", "[hnsf'U]", -910.0),
+        (150.0, "[lb_av]", "kg", 68.0388555),
+        (70.0, "[in_i]", "cm", 177.8),
+        (98.6, "[degF]", "Cel", 37.0),
+        (140.0, "g/L", "g/dL", 14.0),
+        (125.0, "10*9/L", "10*3/uL", 125.0),
+        (4.8, "10*12/L", "10*6/uL", 4.8),
+        (210000.0, "{cells}/uL", "10*3/uL", 210.0),
+        (0.88, "u[IU]/mL", "m[IU]/L", 0.88),
+        (7.5, "kPa", "mm[Hg]", 7.5 / 0.133322),
     ],
 )
 def test_known_units_convert(value: float, unit: str, wanted: str, expected: float) -> None:
@@ -50,6 +60,52 @@ def test_known_units_convert(value: float, unit: str, wanted: str, expected: flo
 def test_unknown_and_incompatible_units_are_refused_in_words(unit: str, wanted: str) -> None:
     with pytest.raises(InvalidInput, match="want a"):
         convert(Quantity(1.0, unit), wanted)
+
+
+def test_an_amount_of_substance_is_a_mass_by_its_molar_mass_alone() -> None:
+    # Creatinine, 113.12 g/mol: 1 mg/dL is 88.4 umol/L.
+    assert convert(Quantity(88.4, "umol/L"), "mg/dL", grams_per_mole=113.12).value == pytest.approx(1.0, rel=1e-4)
+    assert convert(Quantity(1.0, "mg/dL"), "umol/L", grams_per_mole=113.12).value == pytest.approx(88.4, rel=1e-4)
+    with pytest.raises(InvalidInput):
+        convert(Quantity(88.4, "umol/L"), "mg/dL")
+    with pytest.raises(InvalidInput):
+        convert(Quantity(88.4, "umol/L"), "kg", grams_per_mole=113.12)
+
+
+@pytest.mark.parametrize(
+    ("written", "system", "unit"),
+    [
+        ("MG/DL", "", "mg/dL"),
+        ("mg/dl", "ISO+", "mg/dL"),
+        ("mm(hg)", "ISO+", "mm[Hg]"),
+        ("mmHg", "ANS+", "mm[Hg]"),
+        ("K/uL", "", "10*3/uL"),
+        ("lb", "", "[lb_av]"),
+        ("in", "", "[in_i]"),
+        ("C", "", "Cel"),
+        ("bpm", "", "/min"),
+        ("ML/MIN/1.73 M2", "", "mL/min/{1.73_m2}"),
+        ("\N{MICRO SIGN}mol/L", "", "umol/L"),
+        ("%", "", "%"),
+        ("C", "UCUM", "C"),  # a coulomb, if that is what was meant
+        ("mM", "", None),
+        ("M", "", None),
+        ("mil/uL", "", None),
+        ("G", "", None),
+        ("mg%", "", None),
+        ("", "", None),
+        ("", "UCUM", None),
+    ],
+)
+def test_what_a_sender_writes_becomes_ucum_or_nothing(written: str, system: str, unit: str | None) -> None:
+    assert ucum(written, system) == unit
+
+
+def test_every_spelling_means_one_unit_that_is_known() -> None:
+    spellings = [written for several in units._WRITTEN.values() for written in several.split()]
+    assert len(spellings) == len(set(spellings))
+    assert all(written == written.casefold() for written in spellings)
+    assert set(units._WRITTEN) <= set(units._NAMES)
 
 
 def test_a_refusal_does_not_repeat_what_came_in() -> None:

@@ -1,21 +1,26 @@
-"""DiagnosticReport.conclusion: what was measured, what was not and why, and what is recommended, in plain words."""
+"""A report in plain words, the same on every wire: what was measured, what was not and why, what is recommended.
+
+FHIR has it as DiagnosticReport.conclusion, HL7 v2 as an observation, the document as its summary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 
-from adapters.fhir.elements import unit_name
-from adapters.fhir.emission import guidance
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.matching import MatchState
 from cds.domain.opinion import remarks
-from cds.domain.recommendation import Advice, CouldNotTell, Recommendation
+from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, PathwayOutcome, Recommendation
 from cds.domain.report import Audience, Report
 
 DISCLAIMER = "AI output, preliminary, advisory; not a radiology report."
 #: How a release names the audience that a reason is about.
 _REFERRAL = f"{Audience.REFERRAL.value}: "
+_DAYS_PER_YEAR = 365.25
+#: What people call a UCUM unit, where that differs from its code.
+_UNIT_NAMES = {"[hnsf'U]": "HU"}
 
 
 def text(report: Report) -> str:
@@ -29,6 +34,27 @@ def absence(finding: Finding, model: str, version: str) -> str:
     return f"not detected by {model} {version}{at}; does not exclude"
 
 
+def guidance(report: Report) -> tuple[PathwayOutcome, ...]:
+    """What the guidelines say, where the release lets referral advice out; the findings do not wait (SAFETY 4)."""
+    return report.decision.outcomes if report.decision.release.allows(Audience.REFERRAL) else ()
+
+
+def input_text(item: InputUsed) -> str:
+    """A value as the reader sees it: name, value, date, source."""
+    when = item.effective.isoformat() if item.effective else "no date"
+    return f"{item.name}: {item.value} ({when}, {item.source})"
+
+
+def horizon_end(years: float, start: date) -> date:
+    """The last day that a risk over so many years speaks of."""
+    return start + timedelta(days=round(years * _DAYS_PER_YEAR))
+
+
+def unit_name(unit: str) -> str:
+    """A UCUM unit in the reader's words."""
+    return _UNIT_NAMES.get(unit, unit)
+
+
 def amount(value: Quantity) -> str:
     """A quantity for the reader, six significant digits at most."""
     unit = unit_name(value.unit)
@@ -39,9 +65,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield DISCLAIMER
     if report.version > 1:
         yield f"Version {report.version}, replaces version {report.replaces or report.version - 1}."
-    if report.match.state is not MatchState.MATCHED:
-        to = "an order" if report.match.state is MatchState.DETACHED else "a patient"
-        yield f"Not attached to {to}: {'; '.join(report.match.reasons)}."
+    yield from unattached(report)
     for outcome in report.outcomes:
         yield from _of_model(outcome, report)
     for said in guidance(report):
@@ -49,10 +73,17 @@ def _lines(report: Report) -> Iterator[str]:
             yield from _of_advice(said)
         elif isinstance(said, CouldNotTell):
             yield f"Could not be told: {said.title}: {_with(said.reason, said.missing)}."
-    yield from _withheld(report)
+    yield from withheld(report)
 
 
-def _withheld(report: Report) -> Iterator[str]:
+def unattached(report: Report) -> Iterator[str]:
+    """Why it belongs to no order, or to nobody; nothing where it does."""
+    if report.match.state is not MatchState.MATCHED:
+        to = "an order" if report.match.state is MatchState.DETACHED else "a patient"
+        yield f"Not attached to {to}: {'; '.join(report.match.reasons)}."
+
+
+def withheld(report: Report) -> Iterator[str]:
     """Why guidelines are silent; whether one would have something to say is not told, as it may not be."""
     release = report.decision.release
     reasons = [reason.removeprefix(_REFERRAL) for reason in release.withheld if reason.startswith(_REFERRAL)]

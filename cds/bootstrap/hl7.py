@@ -1,0 +1,161 @@
+"""The HL7 v2 edge over its log and record: the listeners, and the loop that applies what they committed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from cds import intake, metrics
+from cds.bootstrap import Stores
+from cds.clock import SystemClock
+from cds.destinations import Hl7TlsSettings, sender_name
+from cds.domain.message import MessageState, RawMessage
+from cds.errors import InvalidMessage, SightlineError
+from cds.logs import get_logger
+from cds.ports import Channel, MessageLog, MessageReader
+from cds.settings import Settings
+from cds.store import schema
+from cds.store.engine import open_messages
+from cds.store.message_log import SqlMessageLog
+from cds.store.message_outcomes import outcomes
+from cds.store.record import Answer, RecordStore
+
+log = get_logger(__name__)
+
+#: How often the depth of the inbox is looked at.
+_LOOK_S = 1.0
+
+
+def message_log(settings: Settings) -> SqlMessageLog:
+    """The inbox; raise ConfigurationError where its tables are not at the newest revision."""
+    inbox = open_messages(settings.data_dir, settings.database_url)
+    schema.check(inbox, "inbox")
+    return SqlMessageLog(inbox, window_h=settings.hl7_duplicate_window_h)
+
+
+def reader(settings: Settings) -> MessageReader:
+    """What turns raw messages into what they say, with the senders' profiles."""
+    from adapters.hl7.read import Reader
+
+    return Reader(
+        settings.assigning_authority,
+        settings.accession_issuer,
+        settings.accession_fallback,
+        settings.time_zone,
+        settings.senders,
+    )
+
+
+def applying(settings: Settings, held: Stores) -> Callable[[], int]:
+    """What applies the next messages of the log."""
+    messages: MessageLog = message_log(settings)
+    read, clock = reader(settings), SystemClock(settings.time_zone)
+    record = RecordStore(held.database, _results(settings, clock))
+    return lambda: intake.apply_next(messages, read, record, clock)
+
+
+async def listen(
+    settings: Settings, held: Stores, stopped: threading.Event, alive: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Listen on every door until stopped, then let the messages in work get their answers."""
+    from adapters.hl7.commit import GroupCommit
+    from adapters.hl7.deferred import Deferred
+    from adapters.hl7.receive import Receiver
+    from adapters.hl7.server import MllpServer
+    from cds.bootstrap.hl7_load import watch_folder
+
+    messages, clock = message_log(settings), SystemClock(settings.time_zone)
+    commit = GroupCommit(messages)
+    receiver = Receiver(commit, clock, settings.senders)
+    inbox = _Inbox(messages, RecordStore(held.database), settings.hl7_limits.max_inbox_depth)
+    deferred = Deferred(lambda ids: outcomes(held.database, ids), clock.now)
+    servers = [
+        MllpServer(
+            door.host,
+            door.port,
+            settings.hl7_limits,
+            receiver,
+            _tls(door.tls),
+            allowed_peers=door.allowed_peers,
+            crowded=lambda: inbox.is_full,
+            deferred=deferred,
+        )
+        for door in settings.hl7_doors.values()
+    ]
+    watching = asyncio.create_task(inbox.watch())
+    for server in servers:
+        await server.start()
+    with alive():
+        await asyncio.gather(
+            asyncio.to_thread(stopped.wait),
+            asyncio.to_thread(watch_folder, settings, stopped, lambda: inbox.is_full),
+        )
+    await asyncio.gather(*(server.drain(settings.drain_s / 2) for server in servers))
+    await commit.drain()
+    receiver.flush()
+    watching.cancel()
+
+
+class _Inbox:
+    """Whether more messages wait to be applied than the site allows, as it was a second ago at most."""
+
+    def __init__(self, messages: SqlMessageLog, record: RecordStore, most: int) -> None:
+        self.is_full = False
+        self._messages = messages
+        self._record = record
+        self._most = most
+
+    async def watch(self) -> None:
+        """Look once a second; where the database cannot be asked, what was seen last holds."""
+        while True:
+            try:
+                waiting = await asyncio.to_thread(self._waiting)
+                self.is_full = waiting >= self._most
+                metrics.HL7_WAITING.set(waiting)
+            except SightlineError as error:
+                log.warning("the depth of the inbox is not known", error=type(error).__name__)
+            await asyncio.sleep(_LOOK_S)
+
+    def _waiting(self) -> int:
+        applied = self._record.applied_up_to()
+        return self._messages.newest_id() - applied
+
+
+def acknowledgments(settings: Settings) -> dict[str, Channel]:
+    """Where application acknowledgments of enhanced mode go, by their destination's name."""
+    from adapters.hl7.replies import ReplyChannel
+
+    named = {f"acknowledgment:{name}": sender.reply_to for name, sender in settings.senders.items()}
+    return {name: ReplyChannel(name, to) for name, to in named.items() if to}
+
+
+def _results(settings: Settings, clock: SystemClock) -> Answer:
+    """How the result of a message is told to a sender that wants it and says where."""
+    from adapters.hl7 import ack
+    from adapters.hl7.mode import is_wanted
+
+    def result(
+        message: RawMessage, state: MessageState, reason: str, error: InvalidMessage | None
+    ) -> tuple[str, bytes] | None:
+        name = sender_name(settings.senders, message.sending_application, message.sending_facility)
+        if name is None or settings.senders[name].reply_to is None or not is_wanted(message.wants_result, state):
+            return None
+        return f"acknowledgment:{name}", ack.result(message, state, reason, error, clock.now())
+
+    return result
+
+
+def _tls(table: Hl7TlsSettings | None) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer; where a CA is named, the client's certificate is its authentication."""
+    if table is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(table.certificate_file, table.key_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if table.client_ca_file is not None:
+        context.load_verify_locations(table.client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,34 @@
+"""Batches of messages on PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contract.batch_contract import MESSAGES, BatchContract, Made, Message, left_by_either
+from tests.databases import fresh
+
+pytestmark = pytest.mark.peers
+
+
+class TestBatchesOnPostgres(BatchContract):
+    """Every promise of a batch."""
+
+    @pytest.fixture
+    def made(self, tmp_path: Path, postgres_url: str) -> Made:
+        """The one database, emptied each time."""
+        return lambda: fresh(tmp_path, postgres_url)
+
+
+# One folder, or database, serves all examples.
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(messages=st.lists(MESSAGES, min_size=2, max_size=14))
+def test_any_batch_leaves_what_its_messages_leave_one_by_one(
+    tmp_path: Path, postgres_url: str, messages: list[Message]
+) -> None:
+    left_by_either(lambda: fresh(tmp_path, postgres_url), messages)
