@@ -37,6 +37,13 @@ EVERY_S = 0.5
 SETTLED_S = 2.0
 
 _log = get_logger(__name__)
+
+_TOLD = {
+    "folder": "the HL7 folder cannot be used",
+    "link": "a symbolic link in the HL7 folder is not followed",
+    "take": "a file of the HL7 folder cannot be taken",
+    "load": "a file of the HL7 folder cannot be loaded now",
+}
 _UNFINISHED = (".tmp", ".part", ".filepart")
 #: Between what makes a name in working/ unique and the name of the file.
 _CLAIM = "~"
@@ -106,7 +113,7 @@ class DropFolder:
                 self.sweep(stopped)
                 self._told = {told for told in self._told if told[0]}
             except OSError as error:
-                self._tell_once("", "the HL7 folder cannot be used", error)
+                self._tell_once("", "folder", error)
             stopped.wait(every_s)
 
     def sweep(self, stopped: threading.Event) -> int:
@@ -151,7 +158,7 @@ class DropFolder:
                 if entry.name.startswith(".") or entry.name.lower().endswith(_UNFINISHED):
                     continue
                 if entry.is_symlink():
-                    self._tell_once(entry.name, "a symbolic link in the HL7 folder is not followed")
+                    self._tell_once(entry.name, "link")
                 elif entry.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):  # another server was faster
                         found = entry.stat(follow_symlinks=False)
@@ -165,7 +172,7 @@ class DropFolder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell_once(name, "a file of the HL7 folder cannot be taken", error)
+            self._tell_once(name, "take", error)
             return None
         self._seen.pop(name, None)
         return claimed
@@ -182,10 +189,10 @@ class DropFolder:
                 return file is not None and self._load(claimed, file, stopped)
         except SightlineError as error:  # the log cannot take it: what comes behind it waits too
             self._not_before_all = time.monotonic() + _PATIENCE_S
-            self._tell_once(claimed.name, "a file of the HL7 folder cannot be loaded now", error)
+            self._tell_once(claimed.name, "load", error)
         except OSError as error:
             self._not_before[claimed.name] = time.monotonic() + _PATIENCE_S
-            self._tell_once(claimed.name, "a file of the HL7 folder cannot be loaded now", error)
+            self._tell_once(claimed.name, "load", error)
         return False
 
     def _load(self, claimed: Path, file: BinaryIO, stopped: threading.Event) -> bool:
@@ -284,7 +291,7 @@ class DropFolder:
     def _tell_once(self, name: str, event: str, error: OSError | SightlineError | None = None) -> None:
         if (name, event) not in self._told:
             self._told.add((name, event))
-            _log.warning(event, sha256=file_ref(name) if name else None, exc_info=error)
+            _log.warning(_TOLD[event], sha256=file_ref(name) if name else None, exc_info=error)
 
 
 @contextmanager

@@ -193,7 +193,10 @@ class MllpServer:
 
     def _rest(self, *, resting: bool) -> None:
         self._is_resting = resting
-        _log.warning("the inbox is full: senders wait" if resting else "senders are read again", port=self.port)
+        if resting:
+            _log.warning("the inbox is full: senders wait", port=self.port)
+        else:
+            _log.info("senders are read again", port=self.port)
         if self._listener is not None:
             self._listener.rest(resting=resting)
         for connection in list(self._connections):

@@ -104,10 +104,21 @@ class Database:
             yield session
 
     @contextmanager
-    def inserting(self) -> Iterator[sa.Connection]:
-        """As `writing`, without the ORM: for rows that somebody waits for."""
-        with translated(), self.writer.begin() as connection:
-            yield connection
+    def inserting(self) -> Iterator[Any]:
+        """As `writing`, with a cursor of the driver itself: for rows that somebody waits for."""
+        with translated():
+            pooled = self.writer.raw_connection()
+        try:
+            connection: Any = pooled.driver_connection  # a DB-API connection has no type
+            cursor = connection.cursor()
+            if self.writer.dialect.name == "sqlite":
+                cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            connection.commit()
+        except self.writer.dialect.loaded_dbapi.Error as error:
+            raise as_unavailable(_wrapped(error, self.writer.dialect.loaded_dbapi.Error)) from error
+        finally:
+            pooled.close()  # what is not committed is rolled back
 
     def dispose(self) -> None:
         """Close all connections."""
@@ -143,9 +154,13 @@ def lock(session: Session | sa.Connection, *parts: str) -> None:
     bound = session if isinstance(session, sa.Connection) else session.get_bind()
     if bound.dialect.name != "postgresql":
         return
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(*parts)})
+
+
+def lock_key(*parts: str) -> int:
+    """What PostgreSQL's advisory locks know a thing by."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    key = int.from_bytes(digest[:8], "big", signed=True)
-    session.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @contextmanager
@@ -157,6 +172,14 @@ def translated() -> Iterator[None]:
         raise
     except DBAPIError as error:
         raise as_unavailable(error) from error
+
+
+def _wrapped(error: Exception, base: type[Exception]) -> DBAPIError:
+    """An error of the driver as SQLAlchemy would raise it."""
+    wrapped = DBAPIError.instance(None, None, error, base)
+    if not isinstance(wrapped, DBAPIError):
+        raise error
+    return wrapped
 
 
 def as_unavailable(error: DBAPIError) -> SightlineError:

@@ -6,17 +6,18 @@ for the repeats and one statement for the rows. A sender waits for these: they g
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
 from cds.domain.message import LoggedMessage, RawMessage
-from cds.store.engine import Database, lock
+from cds.store.engine import Database, lock_key
 from cds.store.tables import InboxBase, UtcDateTime
 
 #: The columns of a message in the order of its fields.
@@ -24,12 +25,13 @@ FIELDS = tuple(field.name for field in fields(RawMessage))
 MESSAGE = InboxBase.metadata.tables["message"]
 
 _REUSED = "the control id was used before for other content: message"
-_AT_ONCE = 1000
+#: Messages of one statement: a turn of the interpreter's lock for all of them.
+_AT_ONCE = 64
 #: More of a field would not fit into an index of PostgreSQL; `raw` has all of it.
 _LONGEST_TEXT = 200
 _TEXTS = tuple(name for name in FIELDS if name not in ("raw", "sha256", "received_at"))
 _values, _texts = attrgetter(*FIELDS), attrgetter(*_TEXTS)
-_RECEIVED_AT = 2 + FIELDS.index("received_at")
+_RECEIVED_AT = FIELDS.index("received_at")
 
 _AFTER = (
     sa.select(MESSAGE.c.id, MESSAGE.c.doubt, *(MESSAGE.c[name] for name in FIELDS))
@@ -37,45 +39,60 @@ _AFTER = (
     .order_by(MESSAGE.c.id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-#: A message without its bytes: they are read for nobody who has them.
-_KNOWN = sa.select(MESSAGE.c.id, MESSAGE.c.doubt, *(MESSAGE.c[name] for name in FIELDS if name != "raw"))
 
-#: For each key the newest message under it, and the newest with the same bytes: a few steps down an index, however
-#: many there are. Some senders number all their messages 1; `|| ''` keeps the second search off their index.
-_BEFORE = """
-SELECT (SELECT max(id) FROM message WHERE control_id = k.value ->> 0 AND sending_application = k.value ->> 1
-          AND sending_facility = k.value ->> 2),
-       (SELECT max(id) FROM message WHERE sha256 = k.value ->> 3 AND control_id || '' = k.value ->> 0
-          AND sending_application || '' = k.value ->> 1 AND sending_facility || '' = k.value ->> 2)
-FROM {keys}"""
-_INSERT = "INSERT INTO message (id, doubt, {columns}) VALUES ({values})"
+#: Which of these keys messages are under: a few steps down an index for each.
+_USED = """
+WITH k (c, a, f) AS (VALUES {keys}) SELECT c, a, f FROM k WHERE
+(SELECT 1 FROM message WHERE control_id = c AND sending_application = a AND sending_facility = f LIMIT 1) = 1"""
+_UNDER = "FROM message WHERE control_id = ? AND sending_application = ? AND sending_facility = ?"
+#: The newest with the same bytes, without its own: they are read for nobody who has them.
+_SAME = f"SELECT id, doubt, {', '.join(FIELDS[1:])} {_UNDER} AND sha256 = ? ORDER BY id DESC LIMIT 1"
+#: The newest of a few with other bytes since then. Some senders number all their messages 1: not all are looked at.
+_OTHER = f"SELECT max(id) FROM (SELECT id {_UNDER} AND sha256 <> ? AND received_at >= ? LIMIT 4) AS few"
+_INSERT = f"INTO message (id, doubt, {', '.join(FIELDS)}) VALUES "
 
 
 @dataclass(frozen=True, slots=True)
 class _Sql:
-    """The statements in the words of one database. `ids` answers the next ones, which the lock of `append` keeps."""
+    """The statements in the words of one database. `ids` answers the next ones, which the lock of `append` keeps.
 
-    before: str
+    `lock` keeps other writers out until the transaction ends; empty where its beginning does.
+    """
+
+    mark: str
+    lock: str
     ids: str
-    insert: str
+    verb: str
 
+    def one(self, statement: str) -> str:
+        """A statement with the marks of this database."""
+        return statement.replace("?", self.mark)
 
-def _sql(mark: str, keys: str, ids: str) -> _Sql:
-    columns, values = ", ".join(FIELDS), ", ".join([mark] * (2 + len(FIELDS)))
-    return _Sql(_BEFORE.format(keys=keys), ids, _INSERT.format(columns=columns, values=values))
+    @lru_cache(maxsize=2 * _AT_ONCE)  # noqa: B019 - the two of this module live as long as it does
+    def used(self, count: int) -> str:
+        """`_USED` for so many keys."""
+        return self.one(_USED.format(keys=", ".join(["(?, ?, ?)"] * count)))
+
+    @lru_cache(maxsize=2 * _AT_ONCE)  # noqa: B019 - as above
+    def insert(self, count: int) -> str:
+        """`_INSERT` for so many messages."""
+        row = f"({', '.join(['?'] * (2 + len(FIELDS)))})"
+        return self.one(self.verb + _INSERT + ", ".join([row] * count))
 
 
 _SQL = {
-    "sqlite": _sql(
+    "sqlite": _Sql(
         "?",
-        "json_each(?) AS k",
+        "",
         "WITH RECURSIVE next(id, left) AS (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'message'), 0)"
         " + 1, ? - 1 UNION ALL SELECT id + 1, left - 1 FROM next WHERE left > 0) SELECT id FROM next",
+        "INSERT OR ROLLBACK ",  # without what a statement alone would need to be undone
     ),
-    "postgresql": _sql(
+    "postgresql": _Sql(
         "%s",
-        "jsonb_array_elements(CAST(%s AS jsonb)) AS k(value)",
+        f"SELECT pg_advisory_xact_lock({lock_key('message-log')})",
         "SELECT nextval(pg_get_serial_sequence('message', 'id')) FROM generate_series(1, %s)",
+        "INSERT ",
     ),
 }
 
@@ -84,15 +101,11 @@ _Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class _Kept:
-    """A message that is in the log, or will be with this transaction, and then its id comes last.
-
-    `message` is without its bytes where it was there before; `reuses` is one that had its control id before.
-    """
+    """A message that is in the log, or will be with this transaction; without its bytes where it was there before."""
 
     message: RawMessage
-    id: int = 0
+    id: int
     doubt: str = ""
-    reuses: _Kept | None = None
 
 
 class SqlMessageLog:
@@ -103,16 +116,17 @@ class SqlMessageLog:
         self._window = timedelta(hours=window_h)
         dialect = database.writer.dialect
         self._sql = _SQL[dialect.name]
-        self._time: Callable[[datetime], object] = _time(dialect)
+        self._written, self._read = _times(dialect)
 
     def append(self, messages: Sequence[RawMessage]) -> Sequence[LoggedMessage]:
         """See the port. What a text column cannot hold is written in its place; the bytes are kept as they came."""
         messages = [_storable(message) for message in messages]
-        with self._database.inserting() as connection:
-            lock(connection, "message-log")  # ids become visible in their order
+        with self._database.inserting() as cursor:
+            if self._sql.lock:
+                cursor.execute(self._sql.lock)  # ids become visible in their order
             logged: list[LoggedMessage] = []
             for start in range(0, len(messages), _AT_ONCE):
-                logged += self._append(connection, messages[start : start + _AT_ONCE])
+                logged += self._append(cursor, messages[start : start + _AT_ONCE])
             return logged
 
     def after(self, message_id: int, limit: int) -> Sequence[LoggedMessage]:
@@ -126,78 +140,81 @@ class SqlMessageLog:
         with self._database.reading() as session:
             return session.connection().scalar(sa.select(sa.func.max(MESSAGE.c.id))) or 0
 
-    def _append(self, connection: sa.Connection, messages: Sequence[RawMessage]) -> list[LoggedMessage]:
-        before = self._before(connection, messages)
-        found: list[tuple[RawMessage, _Kept, bool]] = []
-        for message in messages:
-            kept = before.setdefault(_key(message), []) if message.control_id else []
-            same = self._same(message, kept)
-            if same is None:
-                new = _Kept(message, reuses=self._other(message, kept) if kept else None)
-                kept.append(new)
-            found.append((message, same or new, same is not None))
-        self._insert(connection, [one for _, one, repeated in found if not repeated])
-        return [_logged(message, one, repeated=repeated) for message, one, repeated in found]
+    def _append(self, cursor: Any, messages: Sequence[RawMessage]) -> list[LoggedMessage]:
+        keys = [_key(message) for message in messages]
+        used = self._used(cursor, keys)
+        ids = iter(cursor.execute(self._sql.ids, (len(messages),)).fetchall())
+        logged: list[LoggedMessage] = []
+        new: list[_Kept] = []
+        group: dict[_Key, list[_Kept]] = {}
+        for message, key in zip(messages, keys, strict=True):
+            before = group.setdefault(key, []) if key[0] else []
+            was_used = key in used
+            same = self._same(cursor, message, before, was_used=was_used)
+            if same is not None:
+                logged.append(LoggedMessage(same.id, replace(same.message, raw=message.raw), True, same.doubt))
+                continue
+            reused = self._other(cursor, message, before, was_used=was_used)
+            one = _Kept(message, next(ids)[0], f"{_REUSED} {reused}" if reused else "")
+            before.append(one)
+            new.append(one)
+            logged.append(LoggedMessage(one.id, message, False, one.doubt))
+        self._insert(cursor, new)
+        return logged
 
-    def _insert(self, connection: sa.Connection, new: Sequence[_Kept]) -> None:
+    def _insert(self, cursor: Any, new: Sequence[_Kept]) -> None:
         if not new:
             return
-        ids = connection.exec_driver_sql(self._sql.ids, (len(new),)).scalars()
-        for one, number in zip(new, ids, strict=True):
-            one.id = number
-            one.doubt = f"{_REUSED} {one.reuses.id}" if one.reuses else ""
-        connection.exec_driver_sql(self._sql.insert, [self._row(one) for one in new])
+        row: list[object] = []
+        for one in new:
+            row += (one.id, one.doubt)
+            row += _values(one.message)
+            row[_RECEIVED_AT - len(FIELDS)] = self._written(one.message.received_at)
+        cursor.execute(self._sql.insert(len(new)), row)
 
-    def _before(self, connection: sa.Connection, messages: Sequence[RawMessage]) -> dict[_Key, list[_Kept]]:
-        """What is known under the keys of these messages, oldest first: of each key the newest, and the same bytes."""
-        keys = json.dumps([[*_key(message), message.sha256] for message in messages if message.control_id])
-        newest = connection.exec_driver_sql(self._sql.before, (keys,)).all()
-        found: dict[_Key, list[_Kept]] = {}
-        for row in _rows(connection, {number for pair in newest for number in pair if number is not None}):
-            one = _Kept(RawMessage(b"", *row[2:]), row[0], row[1])
-            found.setdefault(_key(one.message), []).append(one)
-        return found
+    def _used(self, cursor: Any, keys: Sequence[_Key]) -> set[_Key]:
+        """Those of the keys that messages in the log have."""
+        asked = [key for key in keys if key[0]]
+        if not asked:
+            return set()
+        return set(cursor.execute(self._sql.used(len(asked)), list(chain.from_iterable(asked))).fetchall())
 
-    def _row(self, one: _Kept) -> tuple[object, ...]:
-        values = [one.id, one.doubt, *_values(one.message)]
-        values[_RECEIVED_AT] = self._time(one.message.received_at)
-        return tuple(values)
-
-    def _same(self, message: RawMessage, kept: Sequence[_Kept]) -> _Kept | None:
+    def _same(self, cursor: Any, message: RawMessage, before: Sequence[_Kept], *, was_used: bool) -> _Kept | None:
         """The newest with the same bytes, within the window. What was refused then and is taken now is no repeat."""
-        same = next((one for one in reversed(kept) if one.message.sha256 == message.sha256), None)
-        if same is None or not self._within(message, same.message):
+        same = next((one for one in reversed(before) if one.message.sha256 == message.sha256), None)
+        if same is None and was_used:
+            row = cursor.execute(self._sql.one(_SAME), (*_key(message), message.sha256)).fetchone()
+            same = self._known(row) if row else None
+        if same is None or same.message.received_at < message.received_at - self._window:
             return None
         return None if same.message.refusal and not message.refusal else same
 
-    def _other(self, message: RawMessage, kept: Sequence[_Kept]) -> _Kept | None:
-        """The newest with other bytes, within the window."""
-        others = (one for one in reversed(kept) if one.message.sha256 != message.sha256)
-        return next((one for one in others if self._within(message, one.message)), None)
+    def _other(self, cursor: Any, message: RawMessage, before: Sequence[_Kept], *, was_used: bool) -> int | None:
+        """The newest with other bytes, within the window, or one of the newest."""
+        since = message.received_at - self._window
+        others = (one for one in reversed(before) if one.message.sha256 != message.sha256)
+        found = next((one.id for one in others if one.message.received_at >= since), None)
+        if found is None and was_used:
+            wanted = (*_key(message), message.sha256, self._written(since))
+            found = cursor.execute(self._sql.one(_OTHER), wanted).fetchone()[0]
+        return found
 
-    def _within(self, message: RawMessage, then: RawMessage) -> bool:
-        return then.received_at >= message.received_at - self._window
+    def _known(self, row: Sequence[Any]) -> _Kept:
+        values = [b"", *row[2:]]
+        values[_RECEIVED_AT] = self._read(values[_RECEIVED_AT])
+        return _Kept(RawMessage(*values), row[0], row[1])
 
 
-def _time(dialect: sa.Dialect) -> Callable[[datetime], object]:
-    """Times as the driver wants them, which the ORM would have written."""
-    processor: Callable[[datetime], object] | None = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)
-    return processor or (lambda at: at)
-
-
-def _logged(message: RawMessage, one: _Kept, *, repeated: bool) -> LoggedMessage:
-    if not repeated:
-        return LoggedMessage(one.id, message, doubt=one.doubt)
-    return LoggedMessage(one.id, replace(one.message, raw=message.raw), duplicate=True, doubt=one.doubt)
+def _times(dialect: sa.Dialect) -> tuple[Callable[[datetime], object], Callable[[Any], datetime]]:
+    """How times are written for the driver, and read from it, which the ORM would do."""
+    known = UtcDateTime().dialect_impl(dialect)
+    written: Callable[[datetime], object] | None = known.bind_processor(dialect)
+    read: Callable[[Any], datetime] | None = known.result_processor(dialect, None)
+    return written or (lambda at: at), read or (lambda at: at)
 
 
 def _key(message: RawMessage) -> _Key:
     return message.control_id, message.sending_application, message.sending_facility
-
-
-def _rows(connection: sa.Connection, ids: set[int]) -> Iterator[sa.Row[*tuple[Any, ...]]]:
-    if ids:
-        yield from connection.execute(_KNOWN.where(MESSAGE.c.id.in_(ids)).order_by(MESSAGE.c.id))
 
 
 def _storable(message: RawMessage) -> RawMessage:

@@ -41,8 +41,7 @@ class MessageRow(InboxBase, table=True):
 
     __tablename__ = "message"
     __table_args__ = (
-        sa.Index("ix_message_control_id", "control_id", "sending_application", "sending_facility", "id"),
-        sa.Index("ix_message_sha256", "sha256"),
+        sa.Index("ix_message_key", "control_id", "sending_application", "sending_facility", "sha256"),
         sa.Index("ix_message_log", "received_at", "id", "sending_application", "sending_facility", "message_type"),
         {"sqlite_autoincrement": True},
     )

@@ -13,8 +13,7 @@ depends_on = None
 #: Messages of before were all accepted in original mode: only those were kept.
 _TEXTS = {"answered": "AA", "refusal": "", "wants_result": "", "doubt": ""}
 _INDEXES = {
-    "ix_message_control_id": ["control_id", "sending_application", "sending_facility", "id"],
-    "ix_message_sha256": ["sha256"],
+    "ix_message_key": ["control_id", "sending_application", "sending_facility", "sha256"],
     "ix_message_log": ["received_at", "id", "sending_application", "sending_facility", "message_type"],
 }
 _KEY = ("sending_application", "sending_facility", "control_id", "sha256")
