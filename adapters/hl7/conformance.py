@@ -285,7 +285,7 @@ def messages() -> Iterator[tuple[str, str]]:
             yield f"`{kind}`", "the patient, and drugs or vaccinations; ignored where it names nobody"
     yield f"`SIU` {' '.join(SCHEDULE_EVENTS)}", "an appointment for an exam: no order is cancelled by it"
     yield _named(ACKNOWLEDGMENT_TYPES), "a person acknowledges the critical result that MSA-2 names"
-    yield "`ACK`, `MCF`", "kept, and never answered"
+    yield "`ACK`, `MCF`", "kept; answered only where MSH-15 asks for it"
     yield "any other", f"ignored: {ignored('ZZZ', '')}"
 
 

@@ -47,7 +47,8 @@ def read_orders(message: Message, patient: Identifier, context: Context) -> tupl
         orders = [read_exam(group, step, patient, context, common) for step in group.steps]
         changes += [OrderChange(order, control, states) for order in _exams(orders)]
     if len(changes) > 1:
-        return tuple(_with_shared_study(list(dict.fromkeys(changes)), message, context))
+        changes = _with_shared_study(list(dict.fromkeys(changes)), message, context)
+        _note_alike([change.order for change in changes], context)
     return tuple(changes)
 
 
@@ -259,6 +260,15 @@ def _exams(orders: Sequence[ServiceRequest]) -> Iterable[ServiceRequest]:
     for order in orders:
         exams.setdefault((order.accession, order.study_instance_uid), order)
     return exams.values()
+
+
+def _note_alike(orders: Sequence[ServiceRequest], context: Context) -> None:
+    """Say where two exams of a message would be one: they ask for different things under the same numbers."""
+    asked: dict[tuple[object, ...], Coding | None] = {}
+    for order in orders:
+        numbers = order.placer_order_number, order.filler_order_number, order.accession, order.study_instance_uid
+        if asked.setdefault(numbers, order.procedure) != order.procedure:
+            context.note("several exams have the same numbers: the last of them is what the order is")
 
 
 def _stated_by(obx: Segment) -> str:

@@ -104,10 +104,12 @@ class OruSink:
         return prove(oru(report, envelope, earlier=earlier, document=document))
 
     def retract(self, report: Report, delivery_id: str, reason: str) -> bytes:
-        """The block that takes an earlier report back under its own filler number."""
+        """The block that takes an earlier report back under its own filler number.
+
+        The document too, whether the destination wants one now or not: it may have had one when it was sent.
+        """
         envelope = self._envelope(report, delivery_id)
-        document = b"" if self._document else None
-        return prove(retraction(report, envelope, reason=reason, at=self._clock.now(), document=document))
+        return prove(retraction(report, envelope, reason=reason, at=self._clock.now(), document=b""))
 
     def made(self, payload: bytes) -> Sequence[OwnInstance]:
         """No DICOM instance leaves this way."""

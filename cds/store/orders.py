@@ -67,7 +67,7 @@ def apply_order(
     touched: set[str] = set()
     for row in rows:
         before = order_of(row)
-        after, reason = merge_order(before, change)
+        after, reason = merge_order(before, _without_assumed(change) if before.accession else change)
         if after == before:
             _file(row, filed)
             timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
@@ -85,6 +85,11 @@ def apply_order(
         if lifecycle.row(event).does(Effect.MATCH_AGAIN):
             touched |= studies_with(session, _numbers(before) | _numbers(after), test=after.test)
     return touched, _ORDER_CHANGED
+
+
+def _without_assumed(change: OrderChange) -> OrderChange:
+    """What is known of an order's accession number stays where a message only assumes one."""
+    return replace(change, order=replace(change.order, accession=None)) if _assumed(change.order) else change
 
 
 def exams_apart(changes: Sequence[OrderChange]) -> Iterator[tuple[OrderChange, bool]]:
@@ -224,16 +229,26 @@ def _another_wants(session: Session, order: ServiceRequest) -> bool:
 def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -> Sequence[OrderRow]:
     """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows.
 
-    A filler number finds an order whose placer number is not known, or the same.
+    A filler number finds an order whose placer number is not known, or the same. Where no accession number tells exams
+    apart, another filler number does.
     """
     placer, filler = key(order.placer_order_number), key(order.filler_order_number)
     rows = _with_number(session, tree, "placer_order_number", placer) if placer else []
     if not rows and filler:
         found = _with_number(session, tree, "filler_order_number", filler)
         rows = [row for row in found if placer is None or row.placer_order_number in (None, placer)]
+    if exactly := [row for row in rows if filler and row.filler_order_number == filler]:
+        rows = exactly
     if order.accession is None:
-        return rows
-    return [row for row in rows if row.accession_number in (None, order.accession.value)]
+        return [row for row in rows if row.accession_number or filler in (None, row.filler_order_number or filler)]
+    meant = [row for row in rows if row.accession_number in (None, order.accession.value)]
+    return meant or ([row for row in rows if row.filler_order_number in (None, filler)] if _assumed(order) else [])
+
+
+def _assumed(order: ServiceRequest) -> bool:
+    """True for an accession number that only repeats an order number (`CDS_ACCESSION_FALLBACK`): it contradicts none."""
+    numbers = (order.placer_order_number, order.filler_order_number)
+    return order.accession is not None and order.accession.value in {one.value for one in numbers if one}
 
 
 def _with_number(session: Session, tree: Sequence[str], column: NumberColumn, number: str) -> list[OrderRow]:

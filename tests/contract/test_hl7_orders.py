@@ -26,8 +26,9 @@ READER = Reader("CLINIC", "CLINIC", "ORC-3", "Europe/Berlin")
 class Feed:
     """A sender of orders for one patient, a minute apart, and the record that they are applied to."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, read: Reader = READER) -> None:
         self.databases = databases
+        self._read = read
         self._record = RecordStore(databases.app)
         self._sent = 0
 
@@ -38,7 +39,7 @@ class Feed:
         header = f"MSH|^~\\&|RIS|CLINIC|S|S|{at:%Y%m%d%H%M%S}+0000||{kind}|M{self._sent}|P|2.5.1"
         pid = "PID|1||4711^^^CLINIC^MR||Probe^Petra||19610203|F"
         message = check("\r".join([header, pid, *lines]).encode(), "peer", at)
-        self._record.apply([(LoggedMessage(self._sent, message), READER(message))], at)
+        self._record.apply([(LoggedMessage(self._sent, message), self._read(message))], at)
 
     @property
     def orders(self) -> dict[str, ServiceRequest]:
@@ -180,3 +181,33 @@ def test_one_exam_that_gets_another_study_is_corrected(feed: Feed) -> None:
             "ORC|XO|P-1^HIS|F-1^RIS", "OBR|1|P-1^HIS|F-1^RIS|CT^CT^L", f"IPC|A1^CLINIC||{uid}||CT", kind="OMI^O23"
         )
     assert studies(feed) == ["1.2.3.9"]
+
+
+@pytest.mark.parametrize("cancel", [("ORC|CA|P-1^HIS|F-1^RIS",), ("ORC|CA|P-1^HIS|F-1^RIS", "OBR|1|||CT")])
+def test_a_cancel_need_not_repeat_the_accession_number(feed: Feed, cancel: tuple[str, ...]) -> None:
+    feed.send("ORC|NW|P-1^HIS|F-1^RIS", f"OBR|1|||CT{'|' * 14}ACC1")
+    feed.send("ORC|XO|P-1^HIS|F-1^RIS", "OBR|1|||MR")
+    accession, procedure = feed.orders["P-1"].accession, feed.orders["P-1"].procedure
+    assert (accession and accession.value, procedure and procedure.code) == ("ACC1", "MR")
+    feed.send(*cancel)
+    assert feed.state() == "revoked"
+
+
+def test_two_exams_of_one_placer_without_accession_numbers_are_two(tmp_path: Path) -> None:
+    feed = Feed(fresh(tmp_path), Reader("CLINIC", "CLINIC", "none", "Europe/Berlin"))
+    for filler in ("F-1", "F-2", "F-1"):
+        feed.send(f"ORC|NW|P-1^HIS|{filler}^RIS", "OBR|1|||CT")
+    with feed.databases.app.reading() as session:
+        orders = [order_of(row) for row in session.exec(select(OrderRow))]
+    assert sorted(o.filler_order_number.value for o in orders if o.filler_order_number) == ["F-1", "F-2"]
+
+
+def test_a_cancel_ends_the_exam_whose_filler_number_it_names_and_no_other(tmp_path: Path) -> None:
+    feed = Feed(fresh(tmp_path), Reader("CLINIC", "CLINIC", "none", "Europe/Berlin"))
+    for number in ("1", "2"):
+        feed.send(f"ORC|NW|P-1^HIS|F-{number}^RIS", f"OBR|1|||CT{'|' * 14}ACC{number}")
+    feed.send("ORC|CA|P-1^HIS|F-2^RIS")
+    with feed.databases.app.reading() as session:
+        orders = [order_of(row) for row in session.exec(select(OrderRow))]
+    ended = {o.filler_order_number.value: o.status.value for o in orders if o.filler_order_number}
+    assert ended == {"F-1": "active", "F-2": "revoked"}

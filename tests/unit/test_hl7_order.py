@@ -207,6 +207,19 @@ def test_a_replacement_under_the_same_numbers_is_a_change(control: str) -> None:
     assert (after.status, after.procedure and after.procedure.code) == (OrderStatus.ACTIVE, "NEW")
 
 
+def test_a_replacement_under_a_new_filler_number_alone_is_a_change_of_the_same_exam() -> None:
+    acc = "|" * 14
+    old = ("ORC|RU|P-1^HIS|F-1^RIS", f"OBR|1|||OLD{acc}ACC1")
+    same, other = (("ORC|RO|P-1^HIS|F-2^RIS", f"OBR|2|||NEW{acc}{number}") for number in ("ACC1", "ACC2"))
+    assert [c.control for c in content(PID, *old, *same, kind="ORM^O01").orders] == ["RO"]
+    assert [c.control for c in content(PID, *old, *other, kind="ORM^O01").orders] == ["RO", "RU"]
+
+
+def test_exams_that_nothing_tells_apart_are_a_doubt() -> None:
+    said = content(PID, "ORC|NW|P-1^HIS|F-1^RIS", "OBR|1|||CT", "OBR|2|||MR", kind="ORM^O01")
+    assert said.warnings == ("several exams have the same numbers: the last of them is what the order is",)
+
+
 def test_a_parent_stands_back_for_its_children_and_alone_is_an_order() -> None:
     parent, children = ("ORC|PA|P-1^HIS", "OBR|1"), ("ORC|CH|P-2^HIS", "OBR|2", "ORC|CH|P-3^HIS", "OBR|3")
     said = content(PID, *parent, *children, kind="ORM^O01")

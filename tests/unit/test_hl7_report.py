@@ -371,7 +371,10 @@ class TestDocument:
 
     def test_a_destination_that_wants_none_gets_none(self) -> None:
         assert b"AI-DOCUMENT" not in _sink().encode(report(), "d")
-        assert b"AI-DOCUMENT" not in _sink().retract(report(), "d", "void")
+
+    def test_a_retraction_takes_the_document_back_whatever_the_destination_wants_now(self) -> None:
+        withdrawn = next(s for s in _sink().retract(report(), "d", "void").split(b"\r") if b"AI-DOCUMENT" in s)
+        assert withdrawn.split(b"|")[11] == b"W"
 
     def test_a_destination_that_wants_one_is_not_served_without(self) -> None:
         to = MllpDestination(host="127.0.0.1", port=1, pdf=True)
