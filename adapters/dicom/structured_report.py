@@ -266,7 +266,7 @@ def mask_uid(edition: Edition, outcome: Findings, number: int) -> str:
 
 def amount(value: Quantity) -> str:
     """A quantity for the reader, six significant digits at most, with its UCUM unit."""
-    return f"{value.value:g}" if value.unit in ("", "1") else f"{value.value:g} {value.unit}"
+    return value.digits if value.unit in ("", "1") else f"{value.digits} {value.unit}"
 
 
 def _words(edition: Edition, outcome: Findings, finding: Finding) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _deletes(segment: Segment) -> bool:
 
 def _key(segment: Segment, group: Group, code: Coding, context: Context) -> str:
     if instance := segment.text(21):
-        return f"OBX:{instance}"
+        return f"OBX:{instance}:{segment.text(21, 2) or segment.text(21, 3)}".rstrip(":")
     number = group.number(3, context) or group.number(2, context)
     when = group.obr.text(7) or segment.text(14)
     order = f"{number.assigner}/{number.value}" if number else f"{group.obr.text(4)}@{when}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Beyond these, six significant digits would need an exponent.
+_SHORT, _SMALL = 1e6, 1e-4
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
@@ -24,3 +27,10 @@ class Quantity:
 
     value: float
     unit: str
+
+    @property
+    def digits(self) -> str:
+        """The number for a reader: six significant digits at most, and never an exponent or a rounded whole number."""
+        if abs(self.value) >= _SHORT:
+            return f"{self.value:.0f}"
+        return f"{self.value:.6g}" if self.value == 0 or abs(self.value) >= _SMALL else f"{self.value:.6f}"

@@ -58,7 +58,7 @@ def unit_name(unit: str) -> str:
 def amount(value: Quantity) -> str:
     """A quantity for the reader, six significant digits at most."""
     unit = unit_name(value.unit)
-    return f"{value.value:g}" if unit in ("", "1") else f"{value.value:g} {unit}"
+    return value.digits if unit in ("", "1") else f"{value.digits} {unit}"
 
 
 def _lines(report: Report) -> Iterator[str]:

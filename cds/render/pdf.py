@@ -50,6 +50,8 @@ def render(report: Report, *, site_name: str, time_zone: str) -> bytes:
     page.core_fonts_encoding = _ENCODING
     page.add_page()
     page.heading(f"AI analysis of imaging study - {site_name}", size=14)
+    if report.test:
+        page.bold("TEST: made from test messages, not a result of a patient.")
     page.bold(conclusion.DISCLAIMER)
     page.text_lines("Research software, not a cleared medical device. Advice for a clinician.")
     page.rows(("Patient and study", ""), list(_about(report, ZoneInfo(time_zone))), (30, 70))

@@ -63,7 +63,7 @@ def test_a_unit_becomes_ucum_where_it_is_unambiguous(obx_6: str, unit: str) -> N
 def test_an_instance_is_the_same_wherever_it_stands() -> None:
     line = f"OBX|{{}}|NM|2160-0^Creatinine^LN||1.3|mg/dL|||||F{'|' * 10}I-1^LAB"
     (first,), (again,) = (read(OBR, line.format(place)).values for place in (1, 7))
-    assert (first.key, again.key) == ("OBX:I-1", "OBX:I-1")
+    assert (first.key, again.key) == ("OBX:I-1:LAB", "OBX:I-1:LAB")
 
 
 @pytest.mark.parametrize("amount", ["120^80", "5~6", "1e5", "12,5", "< 1"])

@@ -62,6 +62,11 @@ def test_it_says_who_what_by_whom_and_what_it_is_not() -> None:
         assert wanted in text
 
 
+def test_a_test_report_says_that_it_is_one() -> None:
+    assert "TEST" in drawn(replace(fhir_samples.report(), test=True))
+    assert "TEST" not in drawn(fhir_samples.report())
+
+
 def test_a_negative_excludes_nothing() -> None:
     assert "not detected; does not exclude" in drawn(REPORTS["a detection, a negative, a refusal"])
 
