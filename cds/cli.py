@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cds.commands import audit, critical, feeds, findings, hl7, holds, identity, replay, studies, switches
+from cds.commands import audit, critical, deliveries, feeds, findings, hl7, holds, identity, replay, studies, switches
 from cds.commands.common import EXIT_FAILED, EXIT_MISCONFIGURED
 from cds.commands.common import settings as _settings
 from cds.errors import ConfigurationError, SightlineError
@@ -22,6 +22,7 @@ risk = typer.Typer(no_args_is_help=True, help="Published risk scores.")
 models = typer.Typer(no_args_is_help=True, help="Installed models.")
 for name, group in (
     ("critical", critical),
+    ("deliveries", deliveries),
     ("feeds", feeds),
     ("findings", findings),
     ("hl7", hl7),

@@ -65,6 +65,13 @@ def _character_set(name: str) -> str:
     return name
 
 
+def _sender_name(name: str) -> str:
+    if name.count("|") != 1:
+        raise ValueError(f"want MSH-3|MSH-4, * for any application or facility, got {name!r}")
+    return name
+
+
+SenderName = Annotated[str, AfterValidator(_sender_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = Annotated[str, AfterValidator(_network)]
 #: "SEG-field[.component[.subcomponent]]", counted from 1 as HL7 does.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from cds.domain.message import LoggedMessage, MessageContent
+from cds.domain.message import LoggedMessage, MessageContent, in_words
 from cds.errors import BrokenMessage, InvalidMessage, SightlineError, Unavailable
 from cds.logs import get_logger
 from cds.ports import Clock, MessageLog, MessageReader
@@ -77,8 +77,9 @@ def follow(apply: Callable[[], int], wait: Callable[[float], bool], *, idle_s: f
 
 
 def _read(logged: LoggedMessage, read: MessageReader) -> MessageContent | InvalidMessage:
-    if logged.message.refusal:
-        return MessageContent(None, ignored=f"refused with {logged.message.answered}: {logged.message.refusal}")
+    message = logged.message
+    if message.refusal:
+        return MessageContent(None, ignored=in_words(message.answered, message.refusal))
     try:
         return read(logged.message)
     except InvalidMessage as error:

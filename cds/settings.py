@@ -38,6 +38,7 @@ from cds.destinations import (
     ReleaseMatrix,
     ReleaseRow,
     Sender,
+    SenderName,
     Site,
     Table,
     TimeZone,
@@ -150,7 +151,7 @@ class Settings(BaseSettings):
     pacs_destinations: dict[str, PacsDestination] = Field(default_factory=dict)
 
     #: What is known of HL7 v2 senders, by "MSH-3|MSH-4".
-    senders: dict[str, Sender] = Field(default_factory=dict)
+    senders: dict[SenderName, Sender] = Field(default_factory=dict)
     #: Several sites in one installation; what a study belongs to is told by its issuers.
     sites: dict[str, Site] = Field(default_factory=dict)
     #: Rows of the release matrix for single findings; the last that fits wins.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 
 from adapters.hl7.delimiters import STANDARD
 from adapters.hl7.encode import field
-from adapters.hl7.header import Header, read_header
+from adapters.hl7.header import MANNERS, Header, Manner, manner, read_header
 from cds.domain.message import MessageState, RawMessage
 from cds.errors import InvalidMessage, SightlineError, Unavailable
 
@@ -27,6 +28,7 @@ CONDITIONS = {
     "201": "Unsupported event code",
     "202": "Unsupported processing id",
     "203": "Unsupported version id",
+    "204": "Unknown key identifier",
     "207": "Application internal error",
 }
 _OUR_NAME = "SIGHTLINE"
@@ -81,7 +83,8 @@ def applied(
     """
     if state in (MessageState.APPLIED, MessageState.IGNORED):
         return _answer(header, "AA", "", at, asks=asks)
-    location, condition = (error.location, error.condition) if error else ("", "207")
+    doubtful = "204" if state is MessageState.QUARANTINED else "207"
+    location, condition = (error.location, error.condition) if error else ("", doubtful)
     return _answer(header, "AE", reason, at, _error(header, location, condition, reason), asks)
 
 
@@ -108,12 +111,20 @@ def _answer(  # noqa: PLR0917 - the fields of one message, in their order
 
 
 def _message_header(header: Header, at: datetime, asks: tuple[str, str]) -> str:
-    delimiters, event = header.delimiters, header.component(9, 2)
+    before, kind, behind = _around(manner(header), asks)
+    return f"{before}{_time(at)}{kind}{next(_NUMBERS):020x}{behind}"
+
+
+@lru_cache(maxsize=MANNERS)
+def _around(known: Manner, asks: tuple[str, str]) -> tuple[str, str, str]:
+    """What stands before the time of an answer, between it and MSH-10, and behind that."""
+    header = known.header
+    delimiters, event, of = header.delimiters, header.component(9, 2), header.field
+    separator = delimiters.field
     kind = f"ACK{delimiters.component}{event}{delimiters.component}ACK" if event else "ACK"
-    of = header.field
-    names = (of(5) or _OUR_NAME, of(6), of(3), of(4), _time(at), "", kind, f"{next(_NUMBERS):020x}")
-    fields = ("MSH", of(2), *names, of(11), of(12), "", "", *asks, "", of(18))
-    return delimiters.field.join(fields).rstrip(delimiters.field)
+    before = ("MSH", of(2), of(5) or _OUR_NAME, of(6), of(3), of(4), "")
+    behind = separator.join(("", of(11), of(12), "", "", *asks, "", of(18))).rstrip(separator)
+    return separator.join(before), separator.join(("", "", kind, "")), behind
 
 
 def _time(at: datetime) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from adapters.hl7.delimiters import Delimiters
 from adapters.hl7.events import ORDER_TYPES, PATIENT_TYPES, WITHOUT_PATIENT, may_name_several
-from adapters.hl7.header import Header, read_header
+from adapters.hl7.header import MANNERS, Header, Manner, manner, read_header
 from adapters.hl7.text import codec, decode, without_controls
 from cds.domain.message import RawMessage
 from cds.errors import InvalidMessage
@@ -42,11 +42,10 @@ _NO_VALUES = (b"", b'""')
 
 
 class Stated(NamedTuple):
-    """What MSH says that the log has too: MSH-3, 4, 10, 9.1, 9.2, 12.1, 11.1, 18."""
+    """What MSH says that the log has too, beside MSH-10: MSH-3, 4, 9.1, 9.2, 12.1, 11.1, 18."""
 
     application: str
     facility: str
-    control_id: str
     kind: str
     event: str
     version: str
@@ -54,16 +53,20 @@ class Stated(NamedTuple):
     characters: str
 
 
+_NOTHING = Stated("", "", "", "", "", "", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """MSH as the check needs it: `stated` byte for byte, `texts` in its characters without control characters.
 
-    What fits no character set is empty in `texts`, and `unreadable` says so.
+    What fits no character set is empty in `texts` and `control_id`, and `unreadable` says so.
     """
 
     header: Header
     stated: Stated
     texts: Stated
+    control_id: str
     unreadable: InvalidMessage | None = None
 
 
@@ -76,21 +79,29 @@ def check(block: bytes, peer: str, received_at: datetime, header: Header | None 
 
 def know(header: Header) -> Known:
     """Read what the log has of MSH, once."""
-    kind, event, field = header.component(9), header.component(9, 2), header.field
-    version, processing = header.component(12), header.component(11)
-    stated = Stated(field(3), field(4), field(10), kind, event, version, processing, field(18))
-    together = "".join(stated)
-    if together.isascii() and together.isprintable():
-        return Known(header, stated, stated)
+    stated, is_plain = _stated(manner(header))
+    control_id = header.field(10)
+    if is_plain and control_id.isascii() and control_id.isprintable():
+        return Known(header, stated, stated, control_id)
     declared, unreadable = codec(stated.characters, header.delimiters.repetition), None
     texts: list[str] = []
-    for value in stated:
+    for value in (*stated, control_id):
         try:
             texts.append(without_controls(decode(value.encode("latin-1"), declared)[0]))
         except InvalidMessage as error:
             texts.append("")
             unreadable = error
-    return Known(header, stated, Stated(*texts), unreadable)
+    return Known(header, stated, Stated(*texts[:-1]), texts[-1], unreadable)
+
+
+@lru_cache(maxsize=MANNERS)
+def _stated(known: Manner) -> tuple[Stated, bool]:
+    """What MSH says, and whether all of it is plain ASCII."""
+    field, component = known.header.field, known.header.component
+    kind, event, version, processing = component(9), component(9, 2), component(12), component(11)
+    stated = Stated(field(3), field(4), kind, event, version, processing, field(18))
+    together = "".join(stated)
+    return stated, together.isascii() and together.isprintable()
 
 
 def require(block: bytes, known: Known, mapped: Collection[str] = ()) -> None:
@@ -101,8 +112,9 @@ def require(block: bytes, known: Known, mapped: Collection[str] = ()) -> None:
     """
     if b"\x00" in block:
         raise InvalidMessage("want text, found a byte that is zero", condition="102")
-    stated = known.stated
-    _check_header(stated, mapped)
+    stated, control_id = known.stated, known.header.field(10)
+    if not (_is_complete(stated) and control_id.strip() and _is_control_id(control_id)):
+        _check_header(stated, control_id, mapped)
     wire = _wire(known.header.delimiters)
     found = _segments(block, known.header, wire)
     names_patient, several, orders = _expected(stated.kind, stated.event)
@@ -125,13 +137,13 @@ def kept(
     wants_result: str = "",
 ) -> RawMessage:
     """The block as the log keeps it, refused or not; what cannot be read of its MSH is empty."""
-    texts = known.texts if known else Stated(*[""] * 8)
+    texts = known.texts if known else _NOTHING
     return RawMessage(
         raw=block,
         sha256=hashlib.sha256(block).hexdigest(),
         sending_application=texts.application,
         sending_facility=texts.facility,
-        control_id=texts.control_id if known and _is_control_id(known.stated.control_id) else "",
+        control_id=known.control_id if known and _is_control_id(known.header.field(10)) else "",
         message_type=texts.kind,
         trigger_event=texts.event,
         version=texts.version,
@@ -145,10 +157,20 @@ def kept(
     )
 
 
-def _check_header(stated: Stated, mapped: Collection[str]) -> None:
+@lru_cache(maxsize=MANNERS)
+def _is_complete(stated: Stated) -> bool:
+    """True where `_check_header` finds nothing wrong, but for MSH-10."""
+    try:
+        _check_header(stated, "1", ())
+    except InvalidMessage:
+        return False
+    return True
+
+
+def _check_header(stated: Stated, control_id: str, mapped: Collection[str]) -> None:
     required = (
         ("MSH-9", "a message type", stated.kind),
-        ("MSH-10", "a message control id", stated.control_id.strip()),
+        ("MSH-10", "a message control id", control_id.strip()),
         ("MSH-11", "a processing id", stated.processing),
         ("MSH-12", "a version", stated.version),
     )
@@ -157,7 +179,7 @@ def _check_header(stated: Stated, mapped: Collection[str]) -> None:
             raise _missing(f"want {what} in {name}", name.replace("-", "^1^"))
     if "MSH-9" not in mapped and not _is_type(stated.kind):
         raise InvalidMessage("want three letters or digits in MSH-9.1", location="MSH^1^9", condition="200")
-    if not _is_control_id(stated.control_id):
+    if not _is_control_id(control_id):
         text = f"want a message control id of at most {_LONGEST_CONTROL_ID} characters without control characters"
         raise InvalidMessage(text, location="MSH^1^10", condition="102")
     if "MSH-11" not in mapped and stated.processing not in ("P", "D", "T"):
@@ -166,12 +188,10 @@ def _check_header(stated: Stated, mapped: Collection[str]) -> None:
         raise InvalidMessage("want a version 2 of HL7 in MSH-12", location="MSH^1^12", condition="203")
 
 
-@lru_cache(maxsize=256)
 def _is_type(kind: str) -> bool:
     return _TYPE.fullmatch(kind) is not None
 
 
-@lru_cache(maxsize=256)
 def _is_version(version: str) -> bool:
     return _VERSION.fullmatch(version) is not None
 
@@ -194,7 +214,7 @@ class _Wire:
     field: bytes
     component: bytes
     repetition: bytes
-    starts: tuple[bytes, ...]
+    starts: frozenset[bytes]
 
     def any_value(self, line: bytes, numbers: tuple[int, ...]) -> bool:
         """True where the first component of a repetition of one of these fields says something; `""` deletes."""
@@ -213,7 +233,7 @@ def _wire(delimiters: Delimiters) -> _Wire:
     field, component, repetition = (
         text.encode("latin-1") for text in (delimiters.field, delimiters.component, delimiters.repetition)
     )
-    return _Wire(field, component, repetition, tuple(name + field for name in (b"MSH", b"PID", b"ORC", b"OBR")))
+    return _Wire(field, component, repetition, frozenset(name + field for name in (b"MSH", b"PID", b"ORC", b"OBR")))
 
 
 @dataclass(slots=True)
@@ -227,9 +247,8 @@ class _Segments:
 def _segments(block: bytes, header: Header, wire: _Wire) -> _Segments:
     """A second MSH and too many lines are an InvalidMessage."""
     found = _Segments()
-    for line in _lines(block, header):
-        if not line.startswith(wire.starts):
-            continue
+    starts = wire.starts
+    for line in [line for line in _lines(block, header) if line[:4] in starts]:
         if line.startswith(b"MSH"):
             raise InvalidMessage("want one message in a block, found a second MSH", location="MSH^2", condition="100")
         if line.startswith(b"PID"):

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from adapters.hl7.delimiters import split
 from adapters.hl7.header import read_header
-from adapters.hl7.message import Message
+from adapters.hl7.message import Message, Value
 from adapters.hl7.mllp import Framer, frame
 from cds.destinations import MllpDestination
 from cds.errors import InvalidMessage, PeerFailed, PeerRefused, Unavailable
@@ -18,6 +19,10 @@ from cds.errors import InvalidMessage, PeerFailed, PeerRefused, Unavailable
 _LONGEST_ACKNOWLEDGMENT = 1024 * 1024
 _CHUNK = 65536
 _CONDITION = re.compile(r"[A-Za-z0-9]{1,20}")
+#: A segment and numbers: nothing else of what a peer says is ever told.
+_PLACE = re.compile(r"[A-Z][A-Z0-9]{2}(\^\d{1,3}){1,4}", re.ASCII)
+#: How many components of ERR-2 (ERL, without the subcomponent) and of ERR-1 (ELD) name a place.
+_ERL, _ELD = 5, 3
 #: HL7 table 0357: the content is wrong, and the same bytes stay wrong. 206, a locked record, and 207, a failure of the
 #: application, pass.
 _CONTENT = frozenset({"100", "101", "102", "103", "200", "201", "202", "203", "204", "205"})
@@ -30,6 +35,18 @@ class Acknowledgment:
     code: str
     control_id: str
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What went wrong (HL7 table 0357) and where, as `segment^sequence^field`; empty where the peer does not say."""
+
+    condition: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        said = f", condition {self.condition}" if self.condition else ","
+        return f"{said} at {self.place}" if self.place else said
 
 
 class Peer:
@@ -107,21 +124,32 @@ def _judge(answer: bytes, control_id: str) -> Acknowledgment:
     said = Acknowledgment(msa.text(1), control_id, msa.text(3))
     if said.code in ("AA", "CA"):
         return said
-    conditions = list(_conditions(message))
-    detail = f", condition {conditions[0]}" if conditions else ""
+    faults = sorted(_faults(message), key=lambda fault: not fault.condition)
+    detail = str(faults[0]) if faults else ""
     if said.code in ("AR", "CR"):
         raise PeerRefused(f"the HL7 destination refuses the message with {said.code}{detail}")
     if said.code not in ("AE", "CE"):
         raise Unavailable("the HL7 destination answers without an acknowledgment code")
-    if wrong := [condition for condition in conditions if condition in _CONTENT]:
-        raise PeerRefused(f"the HL7 destination finds fault with the message: {said.code}, condition {wrong[0]}")
+    if wrong := [fault for fault in faults if fault.condition in _CONTENT]:
+        raise PeerRefused(f"the HL7 destination finds fault with the message: {said.code}{wrong[0]}")
     raise PeerFailed(f"the HL7 destination could not take the message: {said.code}{detail}")
 
 
-def _conditions(message: Message) -> Iterator[str]:
-    """What the peer says went wrong (table 0357): ERR-3 from 2.5 on, ERR-1.4 before, or MSA-6. Warnings are none."""
+def _faults(message: Message) -> Iterator[_Fault]:
+    """What the peer says went wrong: ERR-3 at ERR-2 from 2.5 on, ERR-1 before, or MSA-6. Warnings are none."""
     found = []
     for err in message.all("ERR"):
         if err.text(4).upper() not in ("W", "I"):
-            found += [err.text(3), *(value.text(4, 1) for value in err.values(1))]
-    yield from filter(_CONDITION.fullmatch, (*found, message.first("MSA").text(6)))
+            found.append((err.text(3), _place(err.value(2), _ERL) or _place(err.value(1), _ELD)))
+            found += [(value.text(4, 1), _place(value, _ELD)) for value in err.values(1)]
+    for said, place in (*found, (message.first("MSA").text(6), "")):
+        condition = said if _CONDITION.fullmatch(said) else ""
+        if condition or place:
+            yield _Fault(condition, place)
+
+
+def _place(value: Value, components: int) -> str:
+    """Where it went wrong (HL7 v2.5.1 sections 2.A.21, 2.A.28); empty for whatever is no segment with numbers."""
+    parts = split(value.raw, value.syntax.delimiters.component)[:components]
+    place = "^".join(parts).rstrip("^")
+    return place if _PLACE.fullmatch(place) else ""

@@ -8,12 +8,13 @@ commit_delay does the same). A single sender waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from cds.domain.message import LoggedMessage, RawMessage
-from cds.errors import Unavailable
 from cds.ports import MessageLog
 
 #: Messages and bytes of one transaction.
@@ -31,6 +32,7 @@ class GroupCommit:
 
     def __init__(self, log: MessageLog) -> None:
         self._log = log
+        self._thread = ThreadPoolExecutor(1, "commit")
         self._waiting: deque[_Waiting] = deque()
         self._group: list[_Waiting] = []
         self._is_committing = False
@@ -73,9 +75,10 @@ class GroupCommit:
         messages = [message for sent, _ in self._group for message in sent]
         loop = asyncio.get_running_loop()
         self._began = loop.time()
-        loop.run_in_executor(None, self._log.append, messages).add_done_callback(self._done)
+        committing = self._thread.submit(self._log.append, messages)
+        committing.add_done_callback(partial(_tell, loop, self._done))
 
-    def _done(self, committing: asyncio.Future[Sequence[LoggedMessage]]) -> None:
+    def _done(self, committing: Future[Sequence[LoggedMessage]]) -> None:
         """Tell the group, and go on with what came meanwhile."""
         group, self._group = self._group, []
         loop, at = asyncio.get_running_loop(), 0
@@ -89,7 +92,15 @@ class GroupCommit:
             self._gather(loop)
 
 
-def _part(committing: asyncio.Future[Sequence[LoggedMessage]], begin: int, end: int) -> Sequence[LoggedMessage]:
-    if committing.cancelled():
-        raise Unavailable("the log was stopped; try again")
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    done: Callable[[Future[Sequence[LoggedMessage]]], None],
+    committing: Future[Sequence[LoggedMessage]],
+) -> None:
+    """From the thread; where the loop was closed meanwhile, nobody waits any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(done, committing)
+
+
+def _part(committing: Future[Sequence[LoggedMessage]], begin: int, end: int) -> Sequence[LoggedMessage]:
     return committing.result()[begin:end]

@@ -29,6 +29,11 @@ class Path:
         return f"{self.segment}-{'.'.join(str(n) for n in (self.field, self.component, self.subcomponent) if n)}"
 
     @property
+    def says_what(self) -> bool:
+        """True for a whole field or its first component, which says what it is: PID-3.4 gives a number no value."""
+        return self.component in (0, 1)
+
+    @property
     def name(self) -> str:
         """The field alone: OBR-18."""
         return f"{self.segment}-{self.field}"

@@ -237,8 +237,7 @@ class DropFolder:
         outcome = FAILED if tally.refused else DONE
         name = self._reserve(outcome, _name(claimed), ".ack")
         if tally.refused:
-            lines = [f"{tally.refused} of {tally.messages} messages were refused, the others were loaded:"]
-            lines += tally.refusals
+            lines = [f"{_refused(tally.refused, tally.messages)}:", *tally.refusals]
             self._write(self._folder / outcome / f"{name}.error.txt", "\n".join([*lines, ""]).encode())
         self._give(answers, self._folder / outcome / f"{name}.ack")
         self._move(claimed, outcome, name)
@@ -315,6 +314,12 @@ def _is_ours(file: BinaryIO, path: Path) -> bool:
     except (BlockingIOError, FileNotFoundError):
         return False
     return stat.S_ISREG(here.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _refused(refused: int, messages: int) -> str:
+    if refused == messages:
+        return f"all {messages} messages were refused" if messages > 1 else "the only message was refused"
+    return f"{refused} of {messages} messages {'was' if refused == 1 else 'were'} refused, the others were loaded"
 
 
 def _refusal(data: Data, found: Layout, clock: Clock) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from adapters.hl7.delimiters import Delimiters, read_delimiters, split
@@ -13,6 +13,9 @@ from cds.errors import InvalidMessage
 _LEAD = re.compile(rb"(?:\xef\xbb\xbf)?[ \r\n]*")
 _LINE = re.compile(rb"[^\r\n]*")
 _LONGEST = 8192
+#: How many manners are known at a time, and what is known of each.
+MANNERS = 256
+_TIME, _CONTROL_ID = 7, 10
 #: Senders are few, and say the same delimiters in every message.
 _delimiters = lru_cache(maxsize=64)(read_delimiters)
 
@@ -25,6 +28,8 @@ class Header:
     fields: tuple[str, ...]
     #: Where its line ends in the block.
     end: int = 0
+    #: What `manner` found.
+    _manner: list[Manner] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def field(self, number: int) -> str:
         """MSH-n as sent, empty where it is absent."""
@@ -40,6 +45,32 @@ class Header:
         """MSH-12 as numbers; () where it is not a version."""
         parts = self.component(12).split(".")
         return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manner:
+    """What a sender says in MSH in all its messages: all but MSH-7 and MSH-10.
+
+    Thousands of messages a second have few manners: each is one object, and what follows from it is found out once.
+    """
+
+    header: Header
+
+
+def manner(header: Header) -> Manner:
+    """The manner of a message."""
+    if not header._manner:
+        fields = header.fields
+        found = _manner(header.delimiters, fields[:_TIME], fields[_TIME + 1 : _CONTROL_ID], fields[_CONTROL_ID + 1 :])
+        header._manner.append(found)
+    return header._manner[0]
+
+
+@lru_cache(maxsize=MANNERS)
+def _manner(
+    delimiters: Delimiters, before: tuple[str, ...], between: tuple[str, ...], behind: tuple[str, ...]
+) -> Manner:
+    return Manner(Header(delimiters, (*before, "", *between, "", *behind)))
 
 
 def read_header(block: bytes) -> Header:

@@ -6,20 +6,20 @@ can be read of it all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
 from adapters.hl7 import ack, order
-from adapters.hl7.batch import read_file
 from adapters.hl7.check import Known, kept, know, require
 from adapters.hl7.coded import described
 from adapters.hl7.context import AccessionFallback, Context, Site
 from adapters.hl7.events import NOBODY, ORDER_TYPES
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.header import read_header
+from adapters.hl7.layout import Layout, layout
 from adapters.hl7.message import Message, Segment
 from adapters.hl7.mode import ORIGINAL, Mode, mode_of
 from adapters.hl7.patient import read_patient
@@ -32,6 +32,7 @@ from cds.errors import InvalidMessage
 
 _NOBODY = Identifier("-", "-")
 _NO_ANSWER = "no answer"
+_BATCH = ("FHS", "BHS", "BTS", "FTS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,27 @@ class _Opened:
 
 def inspect_file(name: str, data: bytes, reader: Reader, at: datetime) -> InspectedFile:
     """All messages of a file: framed, in batches, or one after the other. It never raises for its content."""
-    found = read_file(data)
-    return InspectedFile(name, tuple(inspect(block, reader, at) for block in found.messages), found.problems)
+    found = layout(data)
+    spoilt = _spoilt(found)
+    seen = [inspect(data[start:end], reader, at) for start, end in found.spans]
+    told = [_with_its_batch(one, found.problems) if number in spoilt else one for number, one in enumerate(seen)]
+    return InspectedFile(name, tuple(told), tuple(map(str, found.problems)))
+
+
+def _spoilt(found: Layout) -> Collection[int]:
+    """The messages that are refused because something is wrong with a batch of their file, numbered from 0."""
+    if not found.problems:
+        return ()
+    inside = {first + place for first, envelope in found.envelopes for place in range(envelope.count)}
+    is_of_batch = any(problem.location.startswith(_BATCH) for problem in found.problems)
+    return inside or (range(len(found.spans)) if is_of_batch else ())
+
+
+def _with_its_batch(seen: Inspection, problems: Sequence[InvalidMessage]) -> Inspection:
+    first, told = problems[0], tuple(map(str, problems))
+    orders = tuple(with_problems(entry, told) for entry in seen.orders)
+    answer = _answer(first, ORIGINAL)
+    return replace(seen, answer=answer, outcome="refused with its batch", taken=False, orders=orders)
 
 
 def inspect(block: bytes, reader: Reader, at: datetime) -> Inspection:

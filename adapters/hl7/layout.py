@@ -110,14 +110,16 @@ def _frames(data: Data) -> Layout:
     spans: list[Span] = []
     envelopes: list[tuple[int, Envelope]] = []
     problems: list[InvalidMessage] = []
+    unended: Counter[str] = Counter()
     at = 0
     while (start := data.find(START, at)) >= 0:
         problems += _loose(data[at:start], len(spans))
         end = _FRAME_END.search(data, start + 1)
         at = end.start() if end else len(data)
         if end is None or end.group() == START:
-            if len(problems) < _MOST_PROBLEMS:
-                problems.append(InvalidMessage(f"want FS CR behind message {len(spans) + 1}", condition="100"))
+            text = f"want FS CR behind message {len(spans) + 1}"
+            if text in unended or len(unended) < _MOST_PROBLEMS:
+                unended[text] += 1
             continue
         found = _framed(data, start + 1, at)
         envelopes += [(len(spans) + first, envelope) for first, envelope in found.envelopes]
@@ -125,7 +127,12 @@ def _frames(data: Data) -> Layout:
         problems += found.problems
         at += 1
     problems += _loose(data[at:], len(spans))
+    problems += [InvalidMessage(_times(text, count), condition="100") for text, count in unended.items()]
     return Layout(tuple(spans), tuple(envelopes), tuple(problems[:_MOST_PROBLEMS]))
+
+
+def _times(text: str, count: int) -> str:
+    return text if count == 1 else f"{text}, which {count} frames there lack"
 
 
 def _framed(data: Data, start: int, end: int) -> Layout:

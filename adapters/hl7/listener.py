@@ -11,6 +11,8 @@ from cds.logs import get_logger
 
 _log = get_logger(__name__)
 _BACKLOG = 128
+#: Connections that are taken before those that are open have their turn: who left already must not count any more.
+_AT_ONCE = 8
 #: How long to wait where the process has no more descriptors.
 _OUT_OF_DESCRIPTORS_S = 1.0
 #: Firewalls forget idle connections after some minutes.
@@ -66,7 +68,7 @@ class Listener:
                 loop.add_reader(one, self._accept, one)
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_BACKLOG):
+        for _ in range(_AT_ONCE):
             try:
                 connection, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

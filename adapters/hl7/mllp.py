@@ -119,4 +119,5 @@ class Framer:
             self._start = self._scanned = nested + 1
 
     def _too_long(self) -> InvalidMessage:
-        return InvalidMessage(f"the block is longer than {self._max_bytes} bytes, the most that is taken here")
+        text = f"the block is longer than {self._max_bytes} bytes, the most that is taken here"
+        return InvalidMessage(text, condition="102")

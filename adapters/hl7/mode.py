@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from adapters.hl7.header import Header
+from adapters.hl7.header import MANNERS, Header, Manner, manner
 from cds.domain.message import MessageState
 
 Override = Literal["auto", "original", "enhanced"]
@@ -44,6 +44,12 @@ ORIGINAL = Mode()
 
 def mode_of(header: Header, override: Override, *, replies: bool) -> Mode:
     """The mode of a message; `replies` is True where its sender says where application acknowledgments go."""
+    return _mode_of(manner(header), override, replies)
+
+
+@lru_cache(maxsize=MANNERS)
+def _mode_of(known: Manner, override: Override, replies: bool) -> Mode:
+    header = known.header
     acknowledges = header.component(9) in _ACKNOWLEDGMENTS
     return _mode(header.component(15), header.component(16), override, replies=replies, acknowledges=acknowledges)
 
@@ -55,7 +61,6 @@ def is_wanted(condition: str, state: MessageState) -> bool:
     return condition in ("AL", "SU" if state in _GOOD else "ER")
 
 
-@lru_cache(maxsize=256)
 def _mode(accept: str, application: str, override: Override, *, replies: bool, acknowledges: bool) -> Mode:
     asked, result = (_CONDITIONS.get(value.upper()) for value in (accept, application))
     if acknowledges:

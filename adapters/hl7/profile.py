@@ -63,8 +63,9 @@ class Profile:
 
     @property
     def mapped(self) -> frozenset[str]:
-        """The fields that the profile fills from elsewhere or translates, such as PID-3."""
-        return frozenset(path.name for path in (*(rule.target for rule in self.fields), *(p for p, _ in self.values)))
+        """The fields that the profile fills from elsewhere or translates, such as PID-3; not those of a component."""
+        paths = (*(rule.target for rule in self.fields), *(path for path, _ in self.values))
+        return frozenset(path.name for path in paths if path.says_what)
 
     def apply(self, message: Message) -> tuple[FieldChange, ...]:
         """Change the message in memory; answers what was changed by which rule, in order."""

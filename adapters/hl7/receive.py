@@ -13,6 +13,7 @@ from adapters.hl7 import ack
 from adapters.hl7.batch import Batch, batch_answer, read_batch, refused_batch
 from adapters.hl7.check import kept, know, require
 from adapters.hl7.commit import Outcome
+from adapters.hl7.field_path import Path
 from adapters.hl7.header import Header, read_header
 from adapters.hl7.mode import ORIGINAL, Mode, Override, mode_of
 from adapters.hl7.tally import Tally
@@ -88,6 +89,7 @@ class Receiver:
         known = senders or {}
         self._commit = commit
         self._clock = clock
+        self._tells_each = is_logged("debug")
         self._tally = Tally()
         self._batches: set[asyncio.Task[Reply]] = set()
         self._profile = lru_cache(maxsize=_MOST_SENDERS)(lambda app, place: _profile(sender_of(known, app, place)))
@@ -194,7 +196,7 @@ class Receiver:
             error = taken.error or InvalidMessage(message.refusal)
             _log.warning("message refused", ack_code=said, condition=error.condition, **_fields(taken))
             return Reply(ack.reject(header, error, at, said) if said else b"")
-        if is_logged("debug"):
+        if self._tells_each:
             _log.debug("message committed", ack_code=said, sha256=message.sha256, **_fields(taken))
         if header is None:  # what has no MSH is refused
             raise InvalidMessage("want a message that begins with MSH", condition="100")
@@ -219,8 +221,8 @@ def _refused(block: bytes, peer: str, at: datetime, error: InvalidMessage) -> _T
 def _profile(sender: Sender | None) -> _Profile:
     if sender is None:
         return _UNKNOWN
-    paths = (*sender.fields, *sender.values)
-    mapped = frozenset(path.partition(".")[0] for path in paths)
+    paths = map(Path.parse, (*sender.fields, *sender.values))
+    mapped = frozenset(path.name for path in paths if path.says_what)
     return _Profile(sender.acknowledgment, sender.reply_to is not None, sender.batch_acknowledgment == "batch", mapped)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from adapters.hl7.batch import read_batch
 from adapters.hl7.header import read_header
-from adapters.hl7.layout import Data, layout, outermost_header
+from adapters.hl7.layout import AT_THE_START, Data, layout, outermost_header
 from adapters.hl7.message import Message
 from adapters.hl7.mllp import Framer, frame
 from cds.errors import InvalidInput, InvalidMessage, Unavailable
@@ -21,6 +22,9 @@ TAKEN = ("AA", "CA")
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _CHUNK = 65536
 _CONTROL_ID, _BATCH_CONTROL_ID = 10, 11
+#: HL7 v2.5.1 section 2.15.9.10 has 20 characters, later versions 199.
+_LONGEST_CONTROL_ID = 199
+_LINE = re.compile(rb"[^\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,33 @@ def blocks(data: Data, *, batch: bool) -> tuple[list[bytes], tuple[str, ...]]:
     if not found.envelopes or problems or sum(envelope.count for _, envelope in found.envelopes) != len(found.spans):
         raise InvalidInput("; ".join(["want a file of whole batches, from FHS or BHS to its trailer", *problems]))
     return [data[start:end] for start, end in (envelope.span for _, envelope in found.envelopes)], ()
+
+
+def repeated(block: bytes, turn: int) -> bytes:
+    """A message or batch for the given time, counted from 1: later ones have "-2", "-3" and so on behind each MSH-10.
+
+    With the same one a receiver would take it for a repeat. All other bytes stay, also where MSH-10 is empty.
+    """
+    if turn == 1:
+        return block
+    found, at = list[bytes](), 0
+    for start, end in layout(block).spans:
+        found += [block[at:start], _renamed(block[start:end], f"-{turn}".encode())]
+        at = end
+    return b"".join([*found, block[at:]])
+
+
+def _renamed(message: bytes, suffix: bytes) -> bytes:
+    begin = AT_THE_START.match(message)
+    line = _LINE.match(message, begin.start(1)) if begin else None
+    if line is None or len(line.group()) <= len(b"MSH"):
+        return message
+    separator = line.group()[3:4]
+    fields = line.group().split(separator)
+    if len(fields) < _CONTROL_ID or not fields[_CONTROL_ID - 1].strip():
+        return message
+    fields[_CONTROL_ID - 1] = fields[_CONTROL_ID - 1].rstrip()[: _LONGEST_CONTROL_ID - len(suffix)] + suffix
+    return message[: line.start()] + separator.join(fields) + message[line.end() :]
 
 
 @contextmanager

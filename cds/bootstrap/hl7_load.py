@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from cds.bootstrap import stores
@@ -82,13 +81,14 @@ def send_blocks(
 ) -> Iterator[Sent]:
     """Send over one connection and give every answer; where the peer is gone, how many were not sent.
 
-    Raise Unavailable where it cannot be reached.
+    With `repeat` all of it so often, each time with control ids of its own, see
+    `adapters.hl7.sender.repeated`. Raise Unavailable where it cannot be reached.
     """
-    from adapters.hl7.sender import connected
+    from adapters.hl7.sender import connected, repeated
 
     waiting = len(found) * repeat
     with connected(host, port, timeout_s, tls) as peer:
-        for block in chain.from_iterable(found for _ in range(repeat)):
+        for block in (repeated(block, turn) for turn in range(1, repeat + 1) for block in found):
             waiting -= 1
             for said in peer.send(block):
                 yield Sent(said.control_id, said.code, said.text, said.errors, said.round_trip_ms, said.ok, said.why)
@@ -134,7 +134,7 @@ def _load(settings: Settings, path: Path, log: MessageLog, scratch: Path | None)
                 for outcome in Loader(log, clock, settings.senders, max_bytes=most).load(data, found.spans, path.name):
                     count += 1
                     accepted += not outcome.refusal
-                    duplicates += outcome.duplicate
+                    duplicates += outcome.duplicate and not outcome.refusal
                     if outcome.refusal:
                         refused.append(
                             Refused(outcome.number, outcome.control_id, _said(outcome.code, outcome.refusal))

@@ -11,6 +11,7 @@ from cds import intake
 from cds.bootstrap import stores
 from cds.bootstrap.hl7 import message_log, reader
 from cds.clock import SystemClock
+from cds.destinations import Sender, sender_of
 from cds.domain.audit import AuditEvent
 from cds.domain.message import LoggedMessage, MessageContent, MessageEntry, MessageState, RawMessage
 from cds.domain.message_story import MessageStory, Replayed
@@ -47,6 +48,8 @@ class MessageBook:
         sender: str = "",
         message_type: str = "",
         control_id: str = "",
+        answer: str = "",
+        refused: bool = False,
         since: datetime | None = None,
         limit: int = 50,
     ) -> Sequence[MessageEntry]:
@@ -58,6 +61,8 @@ class MessageBook:
             sender=sender,
             message_type=message_type,
             control_id=control_id,
+            answer=answer,
+            refused=refused,
             since=since,
             limit=limit,
         )
@@ -71,6 +76,10 @@ class MessageBook:
         found = message_outcomes.raw(self.inbox, message_id)
         self.audit.write(AuditEvent(self.clock.now(), by, "message shown", detail=(f"message {message_id}",)))
         return found
+
+    def text(self, message_id: int, by: str) -> str:
+        """The message in characters, audited as `raw` is; raise NotFound."""
+        return _decoded(self.settings, self.raw(message_id, by))
 
     def with_state(self, state: MessageState) -> Sequence[int]:
         """The ids of all messages with this outcome, in their order."""
@@ -96,6 +105,20 @@ def book(settings: Settings) -> MessageBook:
     inbox = open_messages(settings.data_dir, settings.database_url)
     clock = SystemClock(settings.time_zone)
     return MessageBook(settings, clock, message_log(settings), inbox, held.database, held.audit)
+
+
+def _decoded(settings: Settings, raw: bytes) -> str:
+    """In the character set of the message or its sender; what is no message of HL7 is shown byte by byte."""
+    from adapters.hl7.header import read_header
+    from adapters.hl7.text import codec, decode
+
+    try:
+        header = read_header(raw)
+        sender = sender_of(settings.senders, header.field(3), header.field(4)) or Sender()
+        declared = codec(header.field(18), header.delimiters.repetition, shifted=b"\x1b" in raw)
+        return decode(raw, declared, codec(sender.character_set, ""))[0]
+    except InvalidMessage:
+        return raw.decode("latin-1")
 
 
 def _read_again(settings: Settings, logged: LoggedMessage) -> tuple[LoggedMessage, MessageContent | InvalidMessage]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cds.checks import Check
 from cds.clock import SystemClock
-from cds.destinations import Sender
+from cds.destinations import Sender, sender_name
 from cds.domain.profile import FileEffect, ProfileSummary
 from cds.errors import ConfigurationError, NotFound
 from cds.settings import Settings
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 def effect(settings: Settings, name: str, data: bytes, *, of_all: bool) -> FileEffect:
     """What the profile of a sender does to its messages in a file; with `of_all` to all of them, whoever sent them.
 
-    Raise NotFound where CDS_SENDERS has no such sender, ConfigurationError where its profile is wrong.
+    A name that a profile with `*` holds for stands for that sender's messages alone. Raise NotFound where CDS_SENDERS
+    has no profile for it, ConfigurationError where its profile is wrong.
     """
     from adapters.hl7.profile_effect import effect_on_file
     from adapters.hl7.read import Reader
 
-    if name not in settings.senders:
-        known = ", ".join(sorted(settings.senders)) or "none"
-        raise NotFound(f"want a sender of CDS_SENDERS, written MSH-3|MSH-4; configured: {known}")
+    profile = _profile(settings.senders, name)
 
     def reader(senders: dict[str, Sender]) -> Reader:
         return Reader(
@@ -37,9 +37,22 @@ def effect(settings: Settings, name: str, data: bytes, *, of_all: bool) -> FileE
             senders,
         )
 
-    everybody, wanted = ({"*|*": settings.senders[name]}, "*|*") if of_all else (settings.senders, name)
+    configured = settings.senders if name in settings.senders else {name: profile}
+    everybody, wanted = ({"*|*": profile}, "*|*") if of_all else (configured, name)
     found = effect_on_file(wanted, data, (reader({}), reader(everybody)), SystemClock(settings.time_zone).now())
     return replace(found, sender=name)
+
+
+def _profile(senders: Mapping[str, Sender], name: str) -> Sender:
+    """By its name, else by that of a sender it holds for; raise NotFound."""
+    application, bar, facility = name.partition("|")
+    found = name if name in senders else None
+    if found is None and bar and "*" not in (application, facility):
+        found = sender_name(senders, application, facility)
+    if found is None:
+        known = ", ".join(sorted(senders)) or "none"
+        raise NotFound(f"want a sender of CDS_SENDERS, written MSH-3|MSH-4; configured: {known}")
+    return senders[found]
 
 
 def summaries(settings: Settings) -> list[ProfileSummary]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cds import critical
 from cds.bootstrap import Stores, hl7_profile, stores
 from cds.bootstrap.hl7 import message_log
@@ -21,6 +23,7 @@ def checks(settings: Settings) -> list[Check]:
         (
             lambda: _database_check(settings),
             lambda: _inbox_check(settings),
+            lambda: _folder_check(settings),
             lambda: misspelt(settings),
             lambda: hl7_profile.check(settings),
             lambda: _untold(settings),
@@ -69,7 +72,19 @@ def _inbox_check(settings: Settings) -> Check:
     how = "restore messages.sqlite and app.sqlite of one backup together: new messages would not be applied"
     if newest < applied:
         return Check("inbox", False, "the inbox is older than the tables: it was restored from another backup", how)
-    return Check("inbox", True, f"{newest - applied} messages wait to be applied")
+    waiting, most = newest - applied, settings.hl7_limits.max_inbox_depth
+    wake = "see that cds intake runs, and what its log says; hl7_limits.max_inbox_depth is how many may wait"
+    return Check("inbox", waiting < most, f"{waiting} messages wait to be applied, senders wait at {most}", wake)
+
+
+def _folder_check(settings: Settings) -> Check:
+    """The drop folder is there, and files can be moved in it."""
+    folder = settings.hl7_folder
+    if folder is None:
+        return Check("HL7 folder", True, "none is set (CDS_HL7_FOLDER)")
+    usable = folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    how = "make the folder, for the user that runs Sightline to read and write, or correct CDS_HL7_FOLDER"
+    return Check("HL7 folder", usable, f"{folder} {'can be used' if usable else 'is no folder that can be used'}", how)
 
 
 def misspelt(settings: Settings) -> Check:

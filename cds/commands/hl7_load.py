@@ -11,6 +11,7 @@ import typer
 from cds.commands.common import EXIT_FAILED, By, actor, settings
 
 _HIGHEST_PORT = 65535
+_REPEAT = "send all of it so often; from the second time on MSH-10 ends in -2, -3 and so on, or it would be a repeat"
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a file of messages")]
 _Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="files of messages or batches")]
@@ -32,11 +33,11 @@ def load(
 
     site = settings()
     logs.configure("hl7-load", "ERROR")  # what is refused is told below
-    ok, accepted = True, 0
+    ok, new = True, 0
     for loaded in hl7_load.load_files(site, files, dry_run=dry_run, by=actor(by)):
         typer.echo("\n".join(file_lines(loaded, dry_run=dry_run)))
-        ok, accepted = ok and loaded.ok, accepted + loaded.accepted
-    if accepted and not dry_run:
+        ok, new = ok and loaded.ok, new + loaded.new
+    if new and not dry_run:
         typer.echo(intake_line(alive=hl7_load.intake_is_alive(site)))
     if not ok:
         raise typer.Exit(EXIT_FAILED)
@@ -56,7 +57,7 @@ def send(
     tls_key: Annotated[Path | None, typer.Option("--tls-key", exists=True, dir_okay=False, help="its key")] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, max=600, help="seconds for each answer")] = 30.0,
     batch: Annotated[bool, typer.Option("--batch", help="send each batch of the file as one block")] = False,
-    repeat: Annotated[int, typer.Option("--repeat", min=1, max=1_000_000, help="send all of it so often")] = 1,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=1_000_000, help=_REPEAT)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Send the messages of a file over one MLLP connection, in order, and show every answer.

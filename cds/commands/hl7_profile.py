@@ -13,7 +13,7 @@ from cds.commands.common import EXIT_FAILED, settings
 
 profile = typer.Typer(no_args_is_help=True, help="What the profiles of senders (CDS_SENDERS) change.")
 
-_Sender = Annotated[str, typer.Argument(metavar="SENDER", help="as in CDS_SENDERS: MSH-3|MSH-4")]
+_Sender = Annotated[str, typer.Argument(metavar="SENDER", help="MSH-3|MSH-4, as in CDS_SENDERS or as sent")]
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="messages, framed or not")]
 
 
@@ -26,7 +26,8 @@ def show_effect(
 ) -> None:
     """Show what a profile changes in messages of a file, and what is understood without and with it.
 
-    Nothing is stored. Exit code 1 where a message cannot be read with the profile, or the file is broken.
+    Nothing is stored. Exit code 1 where a message cannot be read with the profile, none is of the sender, or the file
+    is broken.
     """
     from cds import logs
     from cds.bootstrap.hl7_profile import effect
@@ -37,7 +38,7 @@ def show_effect(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     typer.echo(shown.as_json(found) if as_json else shown.as_text(found))
-    if not found.readable:
+    if not (found.readable and found.effects):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -40,7 +40,8 @@ def show(hold_id: Id) -> None:
     site = settings()
     opened = desk(site)
     hold = opened.holds.find(hold_id)
-    typer.echo(holds.in_full(hold, opened.clock.now(), site.time_zone, message=_message(site, hold.message_id)))
+    message, delivery = _message(site, hold.message_id), _delivery(site, hold.delivery_id)
+    typer.echo(holds.in_full(hold, opened.clock.now(), site.time_zone, message=message, delivery=delivery))
 
 
 def _message(site: Settings, message_id: int | None) -> str:
@@ -52,6 +53,19 @@ def _message(site: Settings, message_id: int | None) -> str:
         return ""
     try:
         return named(book(site).story(message_id).entry)
+    except NotFound:
+        return ""
+
+
+def _delivery(site: Settings, delivery_id: str | None) -> str:
+    """The delivery that a hold is about, in a few words; empty where it is about none that is there."""
+    from cds.bootstrap.deliveries import outbox
+    from cds.render.deliveries import named
+
+    if delivery_id is None:
+        return ""
+    try:
+        return named(outbox(site).story(delivery_id).entry)
     except NotFound:
         return ""
 

@@ -72,6 +72,12 @@ class MessageState(StrEnum):
     QUARANTINED = "quarantined"
 
 
+def in_words(answered: str, refusal: str) -> str:
+    """What is said of a message that was refused: with what it was answered, and why."""
+    how = f"refused with {answered}" if answered else "refused, unanswered as its sender asked"
+    return f"{how}: {refusal}"
+
+
 @dataclass(frozen=True, slots=True)
 class MessageEntry:
     """One line of the message log as `cds hl7 log` shows it; nothing of a patient. `size` in bytes."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import date, datetime
 
+from cds.domain.coding import Coding, Quantity
 from cds.domain.identity import Identifier, IdentityChange, Patient
 from cds.domain.inspection import InspectedFile, InspectedOrder, Inspection
-from cds.domain.message import MessageContent
+from cds.domain.message import MessageContent, RecordValue
+from cds.domain.order import ServiceRequest
 
 #: What stands beside an order's number, with its field of the entry.
 _NUMBERS = (("placer", "placer"), ("filler", "filler"), ("accession", "accession"), ("study", "study_uid"))
@@ -50,7 +52,7 @@ def _message(message: Inspection) -> Iterator[str]:
     yield from _labelled("patient", [_patient(first, content.patient if content else None)])
     if message.has_orders:
         for order in message.orders:
-            yield from _labelled("order", _order(order))
+            yield from _labelled("order", [*_order(order), *_asked(order, content)])
     if content:
         yield from _content(content)
     yield from _labelled("doubts", _doubts(message))
@@ -76,6 +78,41 @@ def _order(order: InspectedOrder) -> Iterator[str]:
     yield order.clinical_info and f"clinical information: {order.clinical_info}"
 
 
+def _asked(order: InspectedOrder, content: MessageContent | None) -> Iterator[str]:
+    """Who asked and for when, which the JSON does not have."""
+    asked = next((one.order for one in (content.orders if content else ()) if _is_one(one.order, order)), None)
+    if asked is not None:
+        yield asked.requester and f"requested by {asked.requester}"
+        yield f"scheduled {_moment(asked.scheduled_at)}" if asked.scheduled_at else ""
+
+
+def _is_one(read: ServiceRequest, shown: InspectedOrder) -> bool:
+    """True where both are the same exam: by the accession number, else by the numbers of the order."""
+    numbers = ((read.placer_order_number, shown.placer), (read.filler_order_number, shown.filler))
+    pairs = ((read.accession, shown.accession),) if shown.accession else numbers
+    return all((number.value if number else "") == text for number, text in pairs)
+
+
+def _value(value: RecordValue) -> str:
+    """Kind, code, value with its unit, and day."""
+    code = " ".join(filter(None, [value.code.code, value.code.display]))
+    state = "" if value.status == "final" else f"({value.status})"
+    day = _moment(value.effective) if value.effective else ""
+    return "  ".join(filter(None, [value.category, code, _stated(value.value), day, state]))
+
+
+def _stated(value: Quantity | Coding | date | str | None) -> str:
+    if isinstance(value, Quantity):
+        return f"{value.digits} {value.unit}".rstrip()
+    if isinstance(value, Coding):
+        return " ".join(filter(None, [value.code, value.display]))
+    return _moment(value) if isinstance(value, date) else value or ""
+
+
+def _moment(day: date) -> str:
+    return f"{day:%Y-%m-%d %H:%M %z}".rstrip() if isinstance(day, datetime) else day.isoformat()
+
+
 def _patient(order: InspectedOrder, patient: Patient | None) -> str:
     number = f"{order.patient_id} of {order.assigner or 'nobody'}" if order.patient_id else ""
     name = ", ".join(filter(None, [order.family, order.given]))
@@ -95,8 +132,8 @@ def _content(content: MessageContent) -> Iterator[str]:
         yield from _labelled("event", [" ".join([event.kind.value, *filter(None, named)])])
     if content.acknowledges:
         yield from _labelled("confirms", [f"critical result {content.acknowledges} by {content.acknowledged_by}"])
-    values = Counter(value.category for value in content.values)
-    yield from _labelled("values", [", ".join(_count(number, kind) for kind, number in sorted(values.items()))])
+    for value in content.values:
+        yield from _labelled("value", [_value(value)])
     yield from _labelled("note", ["a test message: it never reaches a production sink"] if content.test else [])
 
 

@@ -20,7 +20,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class FileLoaded:
-    """What became of one file. With `problems` nothing of it was taken; `refused` may be more than are told."""
+    """What became of one file. With `problems` nothing of it was taken; `refused` may be more than are told.
+
+    `duplicates` are those of the `accepted` that were in the inbox already.
+    """
 
     name: str
     messages: int = 0
@@ -29,6 +32,11 @@ class FileLoaded:
     refused: int = 0
     told: tuple[Refused, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def new(self) -> int:
+        """How many are in the inbox now that were not there before."""
+        return self.accepted - self.duplicates
 
     @property
     def ok(self) -> bool:
@@ -55,10 +63,10 @@ def file_lines(file: FileLoaded, *, dry_run: bool) -> Iterator[str]:
         yield f"{file.name}: refused, nothing of it was loaded"
         yield from (f"  {problem}" for problem in file.problems)
         return
-    accepted = "would be accepted" if dry_run else "accepted"
-    duplicates = "" if dry_run else f", {file.duplicates} {'was' if file.duplicates == 1 else 'were'} there already"
+    known = f"{file.duplicates} {'was' if file.duplicates == 1 else 'were'} there already"
+    taken = f"{file.accepted} would be accepted" if dry_run else f"{file.new} new, {known}"
     messages = f"{file.messages} message{'' if file.messages == 1 else 's'}"
-    yield f"{file.name}: {messages}, {file.accepted} {accepted}, {file.refused} refused{duplicates}"
+    yield f"{file.name}: {messages}, {taken}, {file.refused} refused"
     for one in file.told:
         yield f"  message {one.number}{f' ({one.control_id})' if one.control_id else ''}: {one.reason}"
     if file.refused > len(file.told):

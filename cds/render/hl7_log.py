@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -45,7 +46,12 @@ def as_text(found: Sequence[MessageEntry], time_zone: str) -> str:
 def in_full(story: MessageStory, time_zone: str) -> str:
     """Everything that is known of one message; times in the site's zone."""
     told = _full(story, ZoneInfo(time_zone))
-    return "\n".join(f"{name:<13} {_shown(text)}" for name, text in told if text)
+    return "\n".join(f"{name:<13} {shown(text)}" for name, text in told if text)
+
+
+def segments(message: str) -> str:
+    """A message with one segment to a line and a line break at the end."""
+    return "".join(f"{shown(line)}\n" for line in re.split(r"\r\n|\r|\n", message.strip("\r\n")))
 
 
 def replayed(done: Iterable[Replayed]) -> str:
@@ -55,7 +61,7 @@ def replayed(done: Iterable[Replayed]) -> str:
 
 def named(entry: MessageEntry) -> str:
     """The message in a few words: type, sender and control id."""
-    return _shown(f"{_type(entry)} from {entry.sender}, control id {entry.control_id or 'none'}")
+    return shown(f"{_type(entry)} from {entry.sender}, control id {entry.control_id or 'none'}")
 
 
 def _lines(entry: MessageEntry, zone: ZoneInfo) -> Iterator[str]:
@@ -63,12 +69,12 @@ def _lines(entry: MessageEntry, zone: ZoneInfo) -> Iterator[str]:
     values = (str(entry.id), at, entry.sender, _type(entry), entry.control_id, _size(entry.size), told, entry.state)
     yield _cut(values)
     for why in filter(None, (entry.reason, *entry.doubts)):
-        yield from textwrap.wrap(_shown(why), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+        yield from textwrap.wrap(shown(why), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
 def _cut(values: Iterable[str]) -> str:
     cells = []
-    for (name, width), value in zip(_COLUMNS, map(_shown, values), strict=True):
+    for (name, width), value in zip(_COLUMNS, map(shown, values), strict=True):
         text = value if len(value) <= width else value[: width - 1] + "…"
         cells.append(text.rjust(width) if name in _RIGHT else text.ljust(width))
     return "  ".join(cells).rstrip()
@@ -106,7 +112,7 @@ def _replayed(one: Replayed) -> str:
         return f"{one.id}: {one.reason}"
     same = "applied again" if one.applied else f"still {one.now}"
     change = same if one.was is one.now else f"{one.was}, now {one.now}"
-    return _shown(f"{one.id}: {change}" + (f": {one.reason}" if one.reason else ""))
+    return shown(f"{one.id}: {change}" + (f": {one.reason}" if one.reason else ""))
 
 
 def _type(entry: MessageEntry) -> str:
@@ -123,7 +129,7 @@ def _at(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """What came from a sender may hold anything: only what can be printed reaches the terminal."""
     return (
         text

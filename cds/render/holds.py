@@ -38,9 +38,9 @@ def as_text(holds: Sequence[Hold], now: datetime, banner: Sequence[str] = ()) ->
     return "\n".join([*(f"! {line}" for line in banner), *told])
 
 
-def in_full(hold: Hold, now: datetime, time_zone: str, *, message: str = "") -> str:
-    """Everything that is known of one hold, `message` about its HL7 v2 message; times in the site's zone."""
-    return "\n".join(_full(hold, now, ZoneInfo(time_zone), message))
+def in_full(hold: Hold, now: datetime, time_zone: str, *, message: str = "", delivery: str = "") -> str:
+    """Everything that is known of one hold, `message` and `delivery` about what it names; times in the site's zone."""
+    return "\n".join(_full(hold, now, ZoneInfo(time_zone), message, delivery))
 
 
 def as_html(holds: Sequence[Hold], now: datetime, banner: Sequence[str] = ()) -> str:
@@ -77,13 +77,15 @@ def _short(hold: Hold, now: datetime) -> Iterator[str]:
     yield f"    {hold.resolution}" if hold.resolved_at else f"    {' | '.join(a.value for a in hold.actions)}"
 
 
-def _full(hold: Hold, now: datetime, zone: ZoneInfo, message: str) -> Iterator[str]:
+def _full(hold: Hold, now: datetime, zone: ZoneInfo, message: str, delivery: str) -> Iterator[str]:
     yield f"{hold.id}  {hold.kind.value}"
     yield f"  since    {_at(hold.created_at, zone)} ({span(hold.age(now))})"
     yield f"  owner    {hold.owner or 'nobody'}"
     yield f"  about    {hold.about}"
     if message:
         yield f"  message  {message}; cds hl7 log {hold.message_id} tells more"
+    if delivery:
+        yield f"  delivery {delivery}"
     yield f"  reason   {hold.reason}"
     if hold.path:
         yield f"  file     {hold.path}"

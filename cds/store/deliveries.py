@@ -14,7 +14,7 @@ from cds.domain.report import Delivery, DeliveryKind, DeliveryState
 from cds.errors import NotFound
 from cds.store import holds, timeline
 from cds.store.engine import Database, lock
-from cds.store.tables import DeliveryRow
+from cds.store.tables import DeliveryRow, HoldRow
 
 _OVERTAKEN = (DeliveryState.SUPERSEDED.value, DeliveryState.WITHHELD.value)
 
@@ -98,6 +98,8 @@ class DeliveryStore:
             row.updated_at = now
             session.add(row)
             _tell(session, row, state.value, acknowledgment, now)
+            if state is DeliveryState.SENT and row.kind == DeliveryKind.REPORT.value:
+                _settle(session, row, now)
             if state is DeliveryState.REFUSED:
                 key, kind = f"delivery:{row.id}:{row.attempts}", HoldKind.DELIVERY_REFUSED
                 uid, work = row.study_uid, row.work_id or None
@@ -140,6 +142,24 @@ def enqueue(
     )
     session.flush()
     return delivery_id
+
+
+def _settle(session: Session, row: DeliveryRow, now: datetime) -> None:
+    """A newer report arrived: nobody has to look any more at an older one of the study that its destination refused."""
+    older = select(DeliveryRow.id).where(
+        DeliveryRow.destination == row.destination,
+        DeliveryRow.study_uid == row.study_uid,
+        DeliveryRow.kind == DeliveryKind.REPORT.value,
+        DeliveryRow.sequence < row.sequence,
+    )
+    waiting = select(HoldRow).where(
+        HoldRow.kind == HoldKind.DELIVERY_REFUSED.value,
+        col(HoldRow.delivery_id).in_(older),
+        col(HoldRow.resolved_at).is_(None),
+    )
+    for hold in session.exec(waiting):
+        hold.resolved_at, hold.resolution = now, "a newer report arrived at the destination"
+        session.add(hold)
 
 
 def _held(session: Session, delivery_id: str) -> DeliveryRow:

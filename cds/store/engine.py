@@ -23,6 +23,10 @@ from cds.errors import ConfigurationError, OutOfResources, SightlineError, Unava
 #: Predecessors can corrupt a WAL database that several processes write and checkpoint (sqlite.org/wal.html).
 OLDEST_SQLITE = (3, 51, 3)
 _PATIENCE_MS = 30_000
+#: SQLite's own choice; and where `cds.store.checkpoint.Checkpoints` copies beside the writers: 64 MiB.
+_WAL_PAGES = 1000
+_LONG_WAL_PAGES = 16_384
+_PAGE_BYTES = 4096
 _FULL_DISK = ("database or disk is full", "disk i/o error", "no space left", "file too large")
 
 
@@ -41,9 +45,17 @@ def sqlite_module() -> Any:  # a DB-API module has no type
 
 
 def sqlite_engine(
-    file: Path, *, durable: bool = False, read_only: bool = False, patience_ms: int = _PATIENCE_MS
+    file: Path,
+    *,
+    durable: bool = False,
+    read_only: bool = False,
+    patience_ms: int = _PATIENCE_MS,
+    wal_pages: int = _WAL_PAGES,
 ) -> sa.Engine:
-    """An engine on one SQLite file in WAL mode; `patience_ms` is how long a writer waits for the lock."""
+    """An engine on one SQLite file in WAL mode; `patience_ms` is how long a writer waits for the lock.
+
+    `wal_pages`: how long the write-ahead log is when the writer that makes it so copies it into the file.
+    """
     engine = sa.create_engine(f"sqlite:///{file}", module=sqlite_module(), connect_args={"timeout": patience_ms / 1000})
 
     @event.listens_for(engine, "connect")
@@ -53,6 +65,8 @@ def sqlite_engine(
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={wal_pages}")
+        connection.execute(f"PRAGMA journal_size_limit={wal_pages * _PAGE_BYTES}")  # of a log that is begun anew
         if read_only:
             connection.execute("PRAGMA query_only=ON")
 
@@ -104,21 +118,26 @@ class Database:
             yield session
 
     @contextmanager
-    def inserting(self) -> Iterator[Any]:
-        """As `writing`, with a cursor of the driver itself: for rows that somebody waits for."""
+    def driven(self) -> Iterator[Any]:
+        """A writer's connection as the driver has it, for rows that somebody waits for; errors as in `writing`."""
         with translated():
             pooled = self.writer.raw_connection()
         try:
-            connection: Any = pooled.driver_connection  # a DB-API connection has no type
+            yield pooled.driver_connection
+        except self.writer.dialect.loaded_dbapi.Error as error:
+            raise as_unavailable(_wrapped(error, self.writer.dialect.loaded_dbapi.Error)) from error
+        finally:
+            pooled.close()  # what is not committed is rolled back
+
+    @contextmanager
+    def inserting(self) -> Iterator[Any]:
+        """As `writing`, with a cursor of the driver."""
+        with self.driven() as connection:
             cursor = connection.cursor()
             if self.writer.dialect.name == "sqlite":
                 cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             connection.commit()
-        except self.writer.dialect.loaded_dbapi.Error as error:
-            raise as_unavailable(_wrapped(error, self.writer.dialect.loaded_dbapi.Error)) from error
-        finally:
-            pooled.close()  # what is not committed is rolled back
 
     def dispose(self) -> None:
         """Close all connections."""
@@ -131,12 +150,18 @@ def open_app(data_dir: Path, database_url: str, *, durable: bool = False, patien
     return _open(data_dir / "app.sqlite", database_url, durable=durable, patience_ms=patience_ms)
 
 
-def open_messages(data_dir: Path, database_url: str) -> Database:
-    """The HL7 v2 inbox: always durable, in a file of its own so that no other writer delays an ACK."""
-    return _open(data_dir / "messages.sqlite", database_url, durable=True)
+def open_messages(data_dir: Path, database_url: str, *, checkpointed: bool = False) -> Database:
+    """The HL7 v2 inbox: always durable, in a file of its own so that no other writer delays an ACK.
+
+    `checkpointed` is for the role that runs `cds.store.checkpoint.Checkpoints` beside its writers.
+    """
+    wal_pages = _LONG_WAL_PAGES if checkpointed else _WAL_PAGES
+    return _open(data_dir / "messages.sqlite", database_url, durable=True, wal_pages=wal_pages)
 
 
-def _open(file: Path, database_url: str, *, durable: bool, patience_ms: int = _PATIENCE_MS) -> Database:
+def _open(
+    file: Path, database_url: str, *, durable: bool, patience_ms: int = _PATIENCE_MS, wal_pages: int = _WAL_PAGES
+) -> Database:
     if database_url:
         engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True)
         reader = engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
@@ -145,7 +170,7 @@ def _open(file: Path, database_url: str, *, durable: bool, patience_ms: int = _P
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigurationError([f"CDS_DATA_DIR: {file.parent} cannot be made: {error.strerror}"]) from error
-    writer = sqlite_engine(file, durable=durable, patience_ms=patience_ms)
+    writer = sqlite_engine(file, durable=durable, patience_ms=patience_ms, wal_pages=wal_pages)
     return Database(sqlite_engine(file, read_only=True), writer)
 
 

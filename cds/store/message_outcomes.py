@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from cds.domain.hold import HoldKind
-from cds.domain.message import MessageEntry, MessageState
+from cds.domain.message import MessageEntry, MessageState, in_words
 from cds.domain.message_story import MessageStory, ResultTold
 from cds.domain.report import DeliveryState
 from cds.errors import NotFound
@@ -53,15 +53,20 @@ def entries(
     sender: str = "",
     message_type: str = "",
     control_id: str = "",
+    answer: str = "",
+    refused: bool = False,
     since: datetime | None = None,
     limit: int = 50,
 ) -> Sequence[MessageEntry]:
     """The newest messages that fit, newest first.
 
-    `sender` is MSH-3, or MSH-3 and MSH-4 as in "RIS|CLINIC"; `message_type` MSH-9.1, or with the event as in "ORM^O01".
+    `sender` is MSH-3, or MSH-3 and MSH-4 as in "RIS|CLINIC", `*` for any; `message_type` MSH-9.1, or with the event as
+    in "ORM^O01"; `answer` MSA-1.
     """
     wanted = [*_from_sender(sender), *_of_type(message_type)]
     wanted += [MESSAGE.c.control_id == control_id] if control_id else []
+    wanted += [MESSAGE.c.answered == answer.upper()] if answer else []
+    wanted += [MESSAGE.c.refusal != ""] if refused else []
     wanted += [MESSAGE.c.received_at >= since] if since is not None else []
     found: list[MessageEntry] = []
     with inbox.reading() as messages, app.reading() as session:
@@ -178,8 +183,8 @@ def _of_state(state: MessageState) -> SelectOfScalar[int]:
 
 def _from_sender(sender: str) -> _Wanted:
     application, bar, facility = sender.partition("|")
-    wanted: _Wanted = [MESSAGE.c.sending_application == application] if sender else []
-    return [*wanted, MESSAGE.c.sending_facility == facility] if bar else wanted
+    wanted: _Wanted = [MESSAGE.c.sending_application == application] if sender and application != "*" else []
+    return [*wanted, MESSAGE.c.sending_facility == facility] if bar and facility != "*" else wanted
 
 
 def _of_type(message_type: str) -> _Wanted:
@@ -190,7 +195,7 @@ def _of_type(message_type: str) -> _Wanted:
 
 def _entry(row: sa.Row[*tuple[Any, ...]], outcome: MessageOutcomeRow | None) -> MessageEntry:
     notes = outcome.notes.splitlines() if outcome else []
-    refused = f"refused with {row.answered}: {row.refusal}" if row.refusal else ""
+    refused = in_words(row.answered, row.refusal) if row.refusal else ""
     return MessageEntry(
         id=row.id,
         received_at=row.received_at,

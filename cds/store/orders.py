@@ -246,7 +246,7 @@ def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -
 
 
 def _assumed(order: ServiceRequest) -> bool:
-    """True for an accession number that only repeats an order number (`CDS_ACCESSION_FALLBACK`): it contradicts none."""
+    """True for an accession number that repeats an order number (`CDS_ACCESSION_FALLBACK`): it contradicts none."""
     numbers = (order.placer_order_number, order.filler_order_number)
     return order.accession is not None and order.accession.value in {one.value for one in numbers if one}
 

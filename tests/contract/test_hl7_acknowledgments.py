@@ -202,7 +202,7 @@ def test_the_result_comes_over_the_senders_own_connection() -> None:
         results.known[5] = (MessageState.QUARANTINED, "want a patient with an authority")
         _, msa, err = peer.answer()
         assert msa[1:3] == ["AE", "MSG-5"]
-        assert (err[3][:3], err[8]) == ("207", "want a patient with an authority")
+        assert (err[3][:3], err[8]) == ("204", "want a patient with an authority")
         assert other.is_silent()
 
 

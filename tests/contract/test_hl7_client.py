@@ -99,6 +99,35 @@ def test_an_error_that_may_pass_is_asked_again(condition: str, place: str) -> No
         send("127.0.0.1", peer.port, order(), 5)
 
 
+@pytest.mark.parametrize(
+    ("err", "told"),
+    [
+        ("ERR||PID^1^3|101^x^HL70357|E", "AE, condition 101 at PID^1^3"),
+        ("ERR||PID^1^5^1^2^1|102|E", "AE, condition 102 at PID^1^5^1^2"),
+        ("ERR||ZPI^1^|101|E", "AE, condition 101 at ZPI^1"),
+        ("ERR|PID^1^3^101&x&HL70357", "AE, condition 101 at PID^1^3"),
+        ("ERR||PID^1^8|103|W\rERR|||207|E\rERR||OBX^4^5|103|E", "AE, condition 103 at OBX^4^5"),
+        ("ERR||PID^1^3^Probe|101|E", "AE, condition 101"),
+        ("ERR||Probe^Petra|101|E", "AE, condition 101"),
+        ("ERR||PID|101|E", "AE, condition 101"),
+        ("ERR||PID^1^4711|101|E", "AE, condition 101"),
+        ("ERR|Probe^1^3^101", "AE, condition 101"),
+    ],
+)
+def test_the_place_of_a_fault_is_told_where_it_is_a_place_and_nothing_else(err: str, told: str) -> None:
+    with served(_saying("MSA|AE|MSG-1|Petra", err + "\r")) as peer, pytest.raises(PeerRefused) as caught:
+        send("127.0.0.1", peer.port, order(), 5)
+    assert str(caught.value) == f"the HL7 destination finds fault with the message: {told}"
+
+
+def test_a_refusal_tells_the_place_without_a_condition() -> None:
+    with (
+        served(_saying("MSA|AR|MSG-1", "ERR||PID^1^3||E\r")) as peer,
+        pytest.raises(PeerRefused, match=r"with AR, at PID\^1\^3$"),
+    ):
+        send("127.0.0.1", peer.port, order(), 5)
+
+
 def test_a_warning_beside_a_failure_is_no_fault_of_the_message() -> None:
     err = "ERR||PID^1^8|103^x^HL70357|W\rERR|||207^x^HL70357|E\r"
     with served(_saying("MSA|AE|MSG-1", err)) as peer, pytest.raises(PeerFailed, match="condition 207"):

@@ -46,6 +46,15 @@ def test_nobody_may_take_all_places() -> None:
         _wait(lambda: _may_enter(server.port))
 
 
+def test_who_connects_and_leaves_takes_no_place() -> None:
+    limits = Hl7Limits(max_connections=64, max_connections_per_peer=64)
+    with receiving(limits) as (server, _):
+        for _ in range(600):
+            socket.create_connection(("127.0.0.1", server.port)).close()
+        with Peer(server.port) as peer:
+            assert _is_answered(peer)
+
+
 def test_while_the_inbox_is_full_senders_wait_and_nothing_is_lost() -> None:
     full = threading.Event()
     limits = Hl7Limits(idle_timeout_s=0.8, in_frame_timeout_s=0.4, total_frame_timeout_s=0.8)

@@ -115,10 +115,18 @@ def test_a_refused_message_makes_the_file_fail_and_says_which_it_was(folder: Pat
     assert [bool(message.refusal) for message in log.committed] == [False, True, False]
     assert names(folder) == ["failed/a.hl7", "failed/a.hl7.ack", "failed/a.hl7.error.txt"]
     text = (folder / "failed/a.hl7.error.txt").read_text()
-    assert "1 of 3 messages" in text
+    assert "1 of 3 messages was refused, the others were loaded:\n" in text
     assert "message 2: " in text
     assert "Petra" not in text
     assert (folder / "failed/a.hl7.ack").read_bytes().count(b"MSA|AA") == 2
+
+
+def test_a_file_of_refused_messages_alone_says_so(folder: Path, log: ThreadLog) -> None:
+    (folder / "one.hl7").write_bytes(WRONG)
+    (folder / "two.hl7").write_bytes(WRONG + WRONG.replace(b"MSG-", b"MSG-1"))
+    sweep(folder, log)
+    assert (folder / "failed/one.hl7.error.txt").read_text().startswith("the only message was refused:\nmessage 1: ")
+    assert (folder / "failed/two.hl7.error.txt").read_text().startswith("all 2 messages were refused:\nmessage 1: ")
 
 
 def test_a_message_over_the_cap_is_refused_and_the_others_are_loaded(folder: Path, log: ThreadLog) -> None:

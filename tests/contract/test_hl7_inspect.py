@@ -118,3 +118,50 @@ def test_no_control_character_of_a_message_reaches_the_terminal(tmp_path: Path) 
     name = "Probe\\X1B5B324A\\\\X0D\\x\x1b[2J\u202e".encode()
     result = inspect(file(tmp_path, "x.hl7", order(1).replace(b"Probe", name)))
     assert not any(character in result.stdout for character in "\x1b\r\u202e")
+
+
+def test_each_message_of_a_batch_with_wrong_counts_is_refused_with_it(tmp_path: Path) -> None:
+    path = file(tmp_path, "x.hl7", b"BHS|^~\\&\r" + order(1) + order(2) + b"BTS|3\r")
+    result = inspect(path)
+    assert result.exit_code == 1
+    assert result.stdout.count("becomes   refused with its batch") == 2
+    assert "applied" not in result.stdout
+    told = "want in BTS-1 the number of messages in the batch, which is 2"
+    assert result.stdout.count("AR 100: " + told) == 2
+    assert [entry["problems"].count(told) for entry in json.loads(inspect("--json", path).stdout)] == [1, 1]
+
+
+def test_a_message_beside_a_batch_with_wrong_counts_is_not_refused_with_it(tmp_path: Path) -> None:
+    wrong = b"BHS|^~\\&\r" + order(1) + b"BTS|3\r"
+    result = inspect(file(tmp_path, "x.hl7", wire(wrong) + wire(order(2))))
+    assert [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if "becomes" in line] == [
+        "refused with its batch",
+        "applied",
+    ]
+
+
+def test_a_trailer_without_its_header_spoils_the_messages_before_it(tmp_path: Path) -> None:
+    result = inspect(file(tmp_path, "x.hl7", order(1) + order(2) + b"BTS|2\r"))
+    assert (result.exit_code, result.stdout.count("refused with its batch")) == (1, 2)
+
+
+def test_the_text_lists_each_value_and_who_asked_for_when(tmp_path: Path) -> None:
+    result = b"OBX|1|NM|2160-0^Creatinine^LN||1.1|mg/dL|||||F|||20261030\r"
+    asked = b"|" * 12 + b"17^House^Greg" + b"\r"
+    data = (
+        order(1).replace(b"CTCH^CT chest^L\r", b"CTCH^CT chest^L" + asked)
+        + b"TQ1|1||||||20261102093000+0100\r"
+        + result
+    )
+    said = inspect(file(tmp_path, "x.hl7", data)).stdout
+    assert "value     observation  2160-0 Creatinine  1.1 mg/dL  2026-10-30" in said
+    assert "requested by " in said
+    assert "House" in said
+    assert "scheduled 2026-11-02 09:30 +0100" in said
+
+
+def test_what_is_wrong_again_and_again_is_told_once_with_its_count(tmp_path: Path) -> None:
+    result = inspect(file(tmp_path, "x.hl7", b"\x0bgarbage" * 40))
+    assert result.exit_code == 1
+    assert result.stdout.count("want FS CR behind message 1") == 1
+    assert "which 40 frames there lack" in result.stdout

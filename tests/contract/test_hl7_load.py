@@ -65,25 +65,29 @@ def test_messages_are_in_the_inbox_and_their_source_names_no_file(load: Cds, set
     assert [message.raw for message in found] == [order(1), order(2), order(3)]
     assert [message.answered for message in found] == ["AA", "AA", "AA"]
     assert all(re.fullmatch(r"file:[0-9a-f]{12}", message.peer) for message in found)
-    assert "1.hl7: 2 messages, 2 accepted, 0 refused, 0 were there already" in result.output
-    assert "2.hl7: 1 message, 1 accepted" in result.output
+    assert "1.hl7: 2 messages, 2 new, 0 were there already, 0 refused" in result.output
+    assert "2.hl7: 1 message, 1 new" in result.output
 
 
 def test_what_is_there_already_is_recognised(load: Cds, settings: Settings) -> None:
     load(order(1))
     result = load(order(1) + order(2))
     assert result.exit_code == 0
-    assert "2 accepted, 0 refused, 1 was there already" in result.output
+    assert "1 new, 1 was there already, 0 refused" in result.output
+    again = load(order(1))
+    assert "1 message, 0 new, 1 was there already, 0 refused" in again.output
+    assert "intake" not in again.output, "nothing waits to be applied"
     assert len(kept(settings)) == 2
 
 
 def test_a_refused_message_is_kept_and_told_with_its_place(load: Cds, settings: Settings) -> None:
     result = load(order(1) + WRONG)
     assert result.exit_code == 1
-    assert "1 accepted, 1 refused" in result.output
+    assert "1 new, 0 were there already, 1 refused" in result.output
     assert "message 2 (MSG-9): AE want" in result.output
     assert "Petra" not in result.output
     assert [bool(logged.message.refusal) for logged in kept(settings)] == [False, True]
+    assert "0 new, 1 was there already, 1 refused" in load(order(1) + WRONG).output
 
 
 def test_a_file_with_a_wrong_count_is_refused_whole_and_the_others_are_loaded(load: Cds, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from cds.bootstrap.hl7 import message_log, reader
 from cds.cli import app
 from cds.clock import SystemClock
 from cds.domain.identity import Identifier
-from cds.errors import InvalidInput, NotFound
+from cds.errors import NotFound
 from cds.settings import Settings
 from cds.store import holds
 from tests.contract.message_log_contract import message
@@ -113,6 +113,10 @@ def test_the_log_is_asked_by_state_sender_type_control_id_and_time(settings: Set
     assert ids("--type", "ADT^A04", "--state", "ignored") == [2]
     assert ids("--control-id", "7") == [1]
     assert ids("--since", "2026-11-20T12:00:00") == [3, 2]
+    assert ids("--sender", "LAB|*") == ids("--sender", "*|HOSP", "--limit", "2", "--type", "ADT") == [2, 1]
+    assert ids("--sender", "*|*") == ids("--sender", "*") == [3, 2, 1]
+    assert ids("--refused") == ids("--answer", "ae") == ids("--answer", "AE", "--refused", "--state", "ignored") == [2]
+    assert ids("--refused", "--answer", "AA") == []
     assert cds("hl7", "log", "--sender", "NOBODY").text == "The message log has no such message.\n"
 
 
@@ -144,8 +148,6 @@ def test_the_bytes_are_shown_as_they_came_and_the_audit_log_has_who_saw_them(set
     assert cds("hl7", "log", "1", "--raw", "--by", "Ada").output == ADMISSION
     [line] = json.loads(cds("audit", "--json").text)
     assert (line["actor"], line["action"], line["detail"]) == ("Ada", "message shown", ["message 1"])
-    with pytest.raises(InvalidInput, match="one message"):
-        cds("hl7", "log", "--raw")
 
 
 def test_an_id_that_is_not_in_the_log_is_told_in_words(cds: Cds) -> None:
@@ -167,7 +169,9 @@ def test_all_that_was_quarantined_is_replayed_once_the_site_can_read_it(
     assert said.text.startswith("1: quarantined, now applied")
     assert bootstrap.stores(settings).record.patient(Identifier("P7", "HOSP")) is not None
     assert cds("holds", "list").text.endswith("Nothing waits for a person.\n")
-    assert "replayed, by Ada" in cds("hl7", "log", "1").text
+    told = cds("hl7", "log", "1").text
+    assert "replayed, by Ada" in told
+    assert "reason        replayed" in told.splitlines(), "when is told in one zone, by the audit log"
     assert cds("hl7", "replay", "1").text.startswith("1: applied again")
     assert cds("hl7", "replay", "--state", "quarantined").text == "No message is of this state.\n"
 
@@ -192,8 +196,6 @@ def test_what_cannot_be_replayed_is_told_for_each_and_ends_with_1(settings: Sett
         "3: still received: it waits to be applied in its turn",
         "99: the message log has no message of this id",
     ]
-    with pytest.raises(InvalidInput, match="ids of messages, or --state"):
-        cds("hl7", "replay")
 
 
 def test_a_refused_batch_is_not_taken_for_one_message(settings: Settings, cds: Cds) -> None:
@@ -205,3 +207,46 @@ def test_a_refused_batch_is_not_taken_for_one_message(settings: Settings, cds: C
     said = cds("hl7", "replay", "1")
     assert said.code == 1
     assert "take its messages with cds hl7 load" in said.text
+
+
+def test_a_refused_message_without_an_answer_is_told_so(settings: Settings, cds: Cds) -> None:
+    log = message_log(settings)
+    log.append([message("5", ODD, refusal="want PID-3", answered="")])
+    words = "refused, unanswered as its sender asked: want PID-3"
+    assert words in cds("hl7", "log").text
+    intake.apply_next(log, reader(settings), bootstrap.stores(settings).record, SystemClock())
+    assert json.loads(cds("hl7", "log", "1", "--json").text)["entry"]["reason"] == words
+
+
+def test_a_message_is_shown_as_text_with_a_segment_to_a_line_and_that_is_audited(settings: Settings, cds: Cds) -> None:
+    german = ADMISSION.replace(b"|P|2.5.1\r", b"|P|2.5.1||||||8859/1\r").replace(
+        b"Geheim", "Ger\u00e4t\x1b[2J".encode("latin-1")
+    )
+    message_log(settings).append([message("7", german.rstrip(b"\r")), message("8", b"\xff\xfeno\r\nmessage\n")])
+    said = cds("hl7", "log", "1", "--text", "--by", "Ada").text
+    assert said.splitlines()[1] == "PID|1||P7^^^^MR||Ger\u00e4t\N{REPLACEMENT CHARACTER}[2J^Tom||19600302|M"
+    assert (said.count("\n"), said[-2:]) == (2, "M\n")
+    assert cds("hl7", "log", "2", "--text", "--by", "Eve").text == "\u00ff\u00feno\nmessage\n"
+    told = {(line["actor"], line["action"], *line["detail"]) for line in json.loads(cds("audit", "--json").text)}
+    assert told == {("Ada", "message shown", "message 1"), ("Eve", "message shown", "message 2")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("log", "--raw"), "the id of one message"),
+        (("log", "--text"), "the id of one message"),
+        (("log", "1", "--refused"), "wants no filters"),
+        (("log", "1", "--sender", "LAB"), "wants no filters"),
+        (("log", "1", "--raw", "--json"), "one of them alone"),
+        (("replay",), "ids of messages, or --state"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_mistake_of_the_caller(
+    settings: Settings, arguments: Sequence[str], told: str
+) -> None:
+    feed(settings)
+    result = CliRunner().invoke(app, ["hl7", *arguments])
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())
+    assert bootstrap.stores(settings).audit.search() == []

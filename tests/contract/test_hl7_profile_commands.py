@@ -117,3 +117,20 @@ def test_a_broken_code_file_is_told_by_the_check_and_the_commands(profile: Profi
     assert "codes.csv line 2: want a local code, a system and a code" in found.detail
     with pytest.raises(ConfigurationError, match="line 2"):
         profile("list")
+
+
+def test_a_file_without_a_message_of_the_sender_is_exit_code_1(profile: Profile, tmp_path: Path) -> None:
+    result = profile("test", "RIS|HOSPITAL", _file(tmp_path, _OTHER))
+    assert result.exit_code == 1
+    assert "no message of RIS|HOSPITAL" in result.output
+
+
+def test_a_sender_for_whom_a_profile_with_an_asterisk_holds_is_shown_with_it(profile: Profile, tmp_path: Path) -> None:
+    mine, other = (_OTHER.replace(b"PACS|HOSPITAL", name) for name in (b"PACS|LAB", b"CHEM|LAB"))
+    result = profile("test", "PACS|LAB", _file(tmp_path, mine, other))
+    assert result.exit_code == 0, result.output
+    assert "of PACS|LAB" in result.output
+    assert "skipped: 1 of CHEM|LAB" in result.output
+    for name in ("PACS|*", "PACS"):
+        with pytest.raises(NotFound, match="configured"):
+            profile("test", name, _file(tmp_path, mine))

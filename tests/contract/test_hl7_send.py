@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from adapters.hl7.commit import GroupCommit
 from adapters.hl7.mllp import Framer
 from adapters.hl7.receive import Receiver
+from adapters.hl7.sender import repeated
 from cds.cli import app
 from cds.clock import SystemClock
 from cds.commands.hl7_load import address
@@ -82,11 +83,34 @@ def test_each_message_is_sent_in_order_over_one_connection(send: Send) -> None:
     assert result.output.count(" ms") == 3
 
 
-def test_it_is_sent_as_often_as_asked(send: Send) -> None:
+def test_it_is_sent_as_often_as_asked_each_time_with_control_ids_of_its_own(send: Send) -> None:
     with receiving() as (running, log):
         result = send(order(1) + order(2), running.port, "--repeat", "3")
     assert result.exit_code == 0
-    assert [message.raw for message in log.committed] == [order(1), order(2)] * 3
+    first = [order(1), order(2)]
+    later = [
+        block.replace(b"|MSG-%d|" % n, b"|MSG-%d-%d|" % (n, turn))
+        for turn in (2, 3)
+        for n, block in enumerate(first, 1)
+    ]
+    assert [message.raw for message in log.committed] == first + later
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:4]] == ["MSG-1-2", "MSG-2-2"]
+
+
+def test_a_batch_that_is_sent_again_has_other_control_ids_in_all_its_messages(send: Send) -> None:
+    batch = BHS + order(1) + b"\r\n" + order(2) + b"BTS|2\r"
+    with receiving() as (running, log):
+        result = send(batch, running.port, "--batch", "--repeat", "2")
+    assert result.exit_code == 0, result.output
+    assert [message.control_id for message in log.committed] == ["MSG-1", "MSG-2", "MSG-1-2", "MSG-2-2"]
+    assert repeated(batch, 2) == batch.replace(b"|MSG-1|", b"|MSG-1-2|").replace(b"|MSG-2|", b"|MSG-2-2|")
+
+
+def test_a_control_id_for_another_time_is_not_longer_than_199_characters() -> None:
+    long = order().replace(b"|MSG-1|", b"|" + b"x" * 199 + b"|")
+    assert repeated(long, 12) == long.replace(b"x" * 199, b"x" * 196 + b"-12")
+    for block in (order().replace(b"|MSG-1|", b"||"), b"MSH|^~\\&|A\rPID|1\r", b"no message", b""):
+        assert repeated(block, 2) == block
 
 
 def test_a_refusal_is_shown_with_its_reason_and_fails(send: Send) -> None:

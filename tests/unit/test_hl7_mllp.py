@@ -74,7 +74,7 @@ def test_a_block_of_the_most_bytes_passes_and_one_more_does_not() -> None:
     with pytest.raises(InvalidMessage, match="longer than 10 bytes") as caught:
         Framer(10).feed(frame(b"x" * 11))
     assert caught.value.permanent
-    assert caught.value.condition == "207"
+    assert caught.value.condition == "102"
 
 
 def test_blocks_before_an_oversize_one_are_given_first() -> None:
