@@ -385,7 +385,8 @@ class DecisionContract:
         short = holds.short_id("delivery:d:1")
         if overtaken:
             self.refused(databases, Conflict, "newer", lambda: decisions.resolve(short, said("send-again")))
-            decisions.resolve(short, said("give-up"))
+            if kind is DeliveryKind.RETRACTION or later is DeliveryKind.RETRACTION:
+                decisions.resolve(short, said("give-up"))  # else the newer report settled it when it arrived
         else:
             decisions.resolve(short, said("send-again"))
         assert [due.id for due in DeliveryStore(databases.app).pending()] == ([] if overtaken else ["d~1"])
