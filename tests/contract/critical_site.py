@@ -49,7 +49,7 @@ def settings(**changes: object) -> Settings:
         "critical_routes": ROUTES, "critical_route": "first", "smtp_host": "127.0.0.1", "site_name": "Sample Hospital",
         "model_modes": {MODEL: Mode.ADVISORY}, "base_url": "https://sightline.example",
     }  # fmt: skip
-    return Settings(**{**given, **changes})  # type: ignore[arg-type]  # pydantic checks them
+    return Settings(**{**given, **changes})
 
 
 @dataclass

@@ -34,7 +34,7 @@ def message(control_id: str, body: bytes = b"MSH|...", **changed: object) -> Raw
         control_id=control_id, message_type="ORU", trigger_event="R01", version="2.5.1", processing_id="P",
         character_set="", peer="127.0.0.1", received_at=NOW, answered="AA",
     )  # fmt: skip
-    return replace(known, **changed)  # type: ignore[arg-type]  # the fields of a test
+    return replace(known, **changed)
 
 
 class MessageLogContract:
@@ -155,7 +155,7 @@ class MessageLogContract:
         self, changed: dict[str, str], log: SqlMessageLog
     ) -> None:
         log.append([message("1")])
-        (other,) = log.append([replace(message("1"), **changed)])  # type: ignore[arg-type]  # texts
+        (other,) = log.append([replace(message("1"), **changed)])
         assert (other.duplicate, other.doubt) == (False, "")
 
     def test_without_a_control_id_nothing_is_a_repeat(self, log: SqlMessageLog) -> None:
@@ -229,7 +229,7 @@ class MessageLogContract:
         self, wanted: dict[str, object], ids: list[int], databases: Databases, log: SqlMessageLog
     ) -> None:
         feed(databases, log)
-        found = entries(databases.messages, databases.app, **wanted)  # type: ignore[arg-type]  # filters of a test
+        found = entries(databases.messages, databases.app, **wanted)
         assert [one.id for one in found] == ids
 
     def test_a_state_that_many_have_is_found_over_several_pages(self, databases: Databases, log: SqlMessageLog) -> None:

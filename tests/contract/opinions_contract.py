@@ -54,14 +54,14 @@ def answer(version: str = "1") -> Findings:
 def said(key: str = "bleed", verdict: Verdict = Verdict.CONFIRMED, by: str = "Dr Roe", **more: object) -> Verification:
     """A verdict on the first images of study 1.2."""
     verification = Verification(FindingRef("1.2", 1, "m", "1", key), verdict, by, "radiologist", NOW)
-    return replace(verification, **more)  # type: ignore[arg-type]  # the tests name fields
+    return replace(verification, **more)
 
 
 def signed(text: str = "No bleed.", status: str = "final", minutes: int = 0, **more: object) -> FinalReport:
     """A report of the RIS that arrives after some minutes."""
     at = NOW + timedelta(minutes=minutes)
     report = FinalReport(A1, P1, status, at, "HL7 RIS|HOSP", at, (), text, "RIS|R1")
-    return replace(report, **more)  # type: ignore[arg-type]  # the tests name fields
+    return replace(report, **more)
 
 
 WRONG = [

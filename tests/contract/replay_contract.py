@@ -133,7 +133,7 @@ class ReplayContract:
 
     def test_what_breaks_our_code_again_has_failed_again(self, feed: Replaying, databases: Databases) -> None:
         number = feed.unread("ADT^A04", named("Berg"))
-        broken = MessageContent(READER(feed.sent[number].message).patient, values=(None,))  # type: ignore[arg-type]
+        broken = MessageContent(READER(feed.sent[number].message).patient, values=(None,))
         replays = Replays(databases.app, "eve")
         apply_singly([(feed.sent[number], broken)], replays, SystemClock())
         [done] = replays.done

@@ -76,7 +76,7 @@ class Place:
             "critical_route": "ward",
             "critical_findings": {"ct_lung_density.air": 2},
         }
-        return Settings(**{**given, **changes})  # type: ignore[arg-type]  # pydantic checks them
+        return Settings(**{**given, **changes})
 
     def replay(self, *only: str, since: datetime = SINCE, until: datetime = UNTIL, **changes: object) -> Replayed:
         """What `cds replay` finds."""

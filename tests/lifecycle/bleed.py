@@ -81,5 +81,5 @@ def head_ct(folder: Path, *, blood: bool, seed: str, **identity: object) -> list
         body_part="HEAD",
         series_description="Head",
         seed=seed,
-        **{**named, **identity},  # type: ignore[arg-type]  # the tests name fields
+        **{**named, **identity},
     )
