@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cds.destinations import Hl7TlsSettings, MllpDestination, TlsSettings
+from cds.destinations import ListenerTls, MllpDestination
 from cds.exclusive import Door, doors, holder, why_closed
 from cds.settings import Settings, unknown_variables
 
@@ -180,7 +180,7 @@ def tls(settings: Settings) -> list[Check]:
     return [_tls(name, table) for name, table in tables.items() if table is not None]
 
 
-def _tls(name: str, table: TlsSettings | Hl7TlsSettings) -> Check:
+def _tls(name: str, table: ListenerTls) -> Check:
     fix = "give the PEM files of one certificate and its key without a passphrase, and of the CA of the clients"
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from cds.commands import audit, critical, deliveries, feeds, findings, hl7, holds, identity, replay, studies, switches
+from cds.commands import (
+    audit,
+    critical,
+    deliveries,
+    dicom,
+    feeds,
+    findings,
+    hl7,
+    holds,
+    identity,
+    replay,
+    studies,
+    switches,
+)
 from cds.commands.common import EXIT_FAILED, EXIT_MISCONFIGURED
 from cds.commands.common import settings as _settings
 from cds.errors import ConfigurationError, SightlineError
@@ -23,6 +36,7 @@ models = typer.Typer(no_args_is_help=True, help="Installed models.")
 for name, group in (
     ("critical", critical),
     ("deliveries", deliveries),
+    ("dicom", dicom),
     ("feeds", feeds),
     ("findings", findings),
     ("hl7", hl7),
@@ -62,12 +76,6 @@ def worker() -> None:
 def intake() -> None:
     """Run the intake role: committed HL7 v2 messages are applied in their order."""
     _role("run_intake")
-
-
-@app.command()
-def dicom() -> None:
-    """Run the DICOM role: C-STORE and C-ECHO."""
-    _role("run_dicom")
 
 
 @app.command()

@@ -6,8 +6,9 @@ What may be told is looked at again before each attempt: a switch or a verdict r
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
-from cds import metrics, release
+from cds import metrics, prioritising, release
 from cds.domain.recommendation import Advice
 from cds.domain.report import Audience, Delivery, DeliveryKind, DeliveryState, Report
 from cds.domain.switch import SwitchKind
@@ -24,20 +25,31 @@ def deliver(line: Line, delivery_id: str) -> str:
     delivery = line.deliveries.delivery(delivery_id)
     if delivery.state is not DeliveryState.PENDING:
         return delivery.state.value
-    if line.switches.off(SwitchKind.DESTINATION, delivery.destination):
-        return "paused"
-    if delivery.kind is DeliveryKind.REPORT and not line.works.is_current(line.works.work(delivery.work_id)):
-        return "retry"  # the study is decided again: that version says what may be told
     now = line.clock.now()
-    if delivery.kind is DeliveryKind.REPORT and (reason := _not_to_be_told(line, delivery)):
-        line.deliveries.withheld(delivery_id, reason, now)
-        line.works.again(line.works.work(delivery.work_id), f"{delivery.destination}: {reason}", now)
-        return "withheld"
+    if ended := _before(line, delivery, now):
+        return ended
     if not line.deliveries.begin(delivery_id, now):
         return line.deliveries.delivery(delivery_id).state.value
     outcome = _send(line, delivery)
     metrics.DELIVERIES.inc(destination=delivery.destination, outcome=outcome)
     return outcome
+
+
+def _before(line: Line, delivery: Delivery, now: datetime) -> str:
+    """What keeps a delivery from being sent now: paused, retry or withheld; empty where nothing does."""
+    if line.switches.off(SwitchKind.DESTINATION, delivery.destination):
+        return "paused"
+    is_report = delivery.kind is DeliveryKind.REPORT
+    if is_report and not line.works.is_current(line.works.work(delivery.work_id)):
+        return "retry"  # the study is decided again: that version says what may be told
+    if is_report and (reason := _not_to_be_told(line, delivery)):
+        line.deliveries.withheld(delivery.id, reason, now)
+        line.works.again(line.works.work(delivery.work_id), f"{delivery.destination}: {reason}", now)
+        return "withheld"
+    if delivery.kind is DeliveryKind.PRIORITY and (reason := prioritising.overtaken(line, delivery)):
+        line.deliveries.withheld(delivery.id, reason, now)
+        return "withheld"
+    return ""
 
 
 def _not_to_be_told(line: Line, delivery: Delivery) -> str:

@@ -92,20 +92,31 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TlsSettings(Table):
-    """Mutual TLS for one listener: our certificate and key, and the CA that client certificates must come from."""
-
-    certificate_file: Path
-    key_file: Path
-    client_ca_file: Path
-
-
-class Hl7TlsSettings(Table):
-    """TLS for an MLLP listener; client certificates are demanded where their CA is named."""
+class ListenerTls(Table):
+    """TLS for a listener; client certificates are demanded where their CA is named."""
 
     certificate_file: Path
     key_file: Path
     client_ca_file: Path | None = None
+
+
+class PeerTls(Table):
+    """TLS to a peer: the CA that its certificate must come from, and our own certificate where it wants one."""
+
+    ca_file: Path
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> PeerTls:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("want certificate_file and key_file together, or neither")
+        return self
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that must be there."""
+        return tuple(file for file in (self.ca_file, self.certificate_file, self.key_file) if file)
 
 
 class Hl7Door(Table):
@@ -116,7 +127,7 @@ class Hl7Door(Table):
 
     host: str = "127.0.0.1"
     port: Port
-    tls: Hl7TlsSettings | None = None
+    tls: ListenerTls | None = None
     allowed_peers: tuple[Network, ...] = ()
 
     @property
@@ -154,18 +165,6 @@ class FhirDestination(Destination):
     #: Put resources under our own ids instead of conditionally by identifier: for servers that limit conditional
     #: transactions and let clients choose ids.
     own_ids: bool = False
-
-
-class PacsDestination(Destination):
-    """A PACS that takes structured reports, segmentations and rejection notes by C-STORE."""
-
-    audience: Audience = Audience.RADIOLOGIST
-    host: str
-    port: Port
-    ae_title: AeTitle
-    calling_ae_title: AeTitle = "SIGHTLINE"
-    #: Send segmentations beside the structured report.
-    segmentations: bool = True
 
 
 class CriticalRoute(Table):

@@ -16,6 +16,7 @@ from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import SeriesSummary, Study
 from cds.domain.order import ServiceRequest
+from cds.domain.priority import Priorities, Raiser
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Delivery, Report
 from cds.domain.resource import Encode, NewResource
@@ -222,6 +223,9 @@ class Line:
     switches: Switches
     opinions: Opinions
     criticals: Criticals
+    #: What worklists were told of a study's priority, and how each is told.
+    priorities: Priorities
+    raisers: Mapping[str, Raiser]
     #: How each route says a critical result, by the route's name.
     tell: Mapping[str, Tell]
     audit: AuditLog

@@ -105,7 +105,13 @@ class Gauge:
 HL7_MESSAGES = Counter("sightline_hl7_messages_total", "HL7 v2 messages received, by acknowledgment", ("outcome",))
 HL7_CONNECTIONS = Counter("sightline_hl7_connections_total", "HL7 v2 connections, by outcome", ("outcome",))
 HL7_FILES = Counter("sightline_hl7_files_total", "Files taken from the HL7 v2 folder, by outcome", ("outcome",))
+DICOM_CONNECTIONS = Counter("sightline_dicom_connections_total", "DICOM connections, by outcome", ("outcome",))
 DICOM_INSTANCES = Counter("sightline_dicom_instances_total", "DICOM instances received, by outcome", ("outcome",))
+RETRIEVALS = Counter("sightline_retrievals_total", "Studies fetched from PACS, by outcome", ("source", "outcome"))
+RETRIEVED_INSTANCES = Counter(
+    "sightline_retrieved_instances_total", "Instances fetched from PACS, by outcome", ("source", "outcome")
+)
+RETRIEVAL_SECONDS = Histogram("sightline_retrieval_seconds", "Duration of fetching a series", ("source",))
 STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
 WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
 DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report", ("destination", "outcome"))

@@ -15,16 +15,19 @@ from cds.domain.event import StudyEvent
 from cds.domain.finding import ModelOutcome
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import (
+    ImageRef,
     InstanceHeader,
     OwnInstance,
     RejectionNote,
     SeriesSummary,
+    StackSummary,
     StoredInstance,
     VolumeRef,
 )
 from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordStatements
 from cds.domain.report import Audience, Report
 from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
+from cds.domain.retrieval import Fetched, RemoteInstance, RemoteSeries, RemoteStudy, StudyQuery
 from cds.domain.story import Withdrawn
 from cds.domain.switch import SwitchKind
 from cds.domain.verification import FinalReport, Verification
@@ -76,16 +79,82 @@ class InstanceIndex(Protocol):
         """
         ...
 
+    def add_all(
+        self, instances: Sequence[tuple[StoredInstance, bool]], *, received_at: datetime, source: str
+    ) -> Sequence[str]:
+        """As `add` for each, in their order, with one commit where none is undecided; the bool is `consumed`."""
+        ...
+
+    def known(self, study_instance_uid: str) -> frozenset[str]:
+        """The SOP Instance UIDs that are here under a study, those that a note rejected among them."""
+        ...
+
     def reject(self, note: RejectionNote, *, received_at: datetime) -> int:
         """Commit with fsync that these instances left their study; answers how many were there."""
         ...
 
 
-class ImageSource(Protocol):
-    """Turns the stored instances of a series into a volume on disk."""
+class Archive(Protocol):
+    """A PACS that can be asked and fetched from, whichever way is configured (DICOMweb, C-GET, C-MOVE).
 
-    def volume(self, series: SeriesSummary, scratch: Path) -> VolumeRef:
-        """Decode, order and check the series; raise NotEvaluable with the reason where no volume can be built."""
+    Unavailable means try again, PeerRefused that it will never answer this.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        ...
+
+    def studies(self, query: StudyQuery) -> Sequence[RemoteStudy]:
+        """The studies that match, newest first; () where none does."""
+        ...
+
+    def series(self, study_instance_uid: str) -> Sequence[RemoteSeries]:
+        """The series of a study; () where it has none or does not know it."""
+        ...
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> Sequence[RemoteInstance]:
+        """The instances of a series; () where it has none or cannot say."""
+        ...
+
+    def fetch(self, series: RemoteSeries, missing: Sequence[RemoteInstance]) -> Fetched:
+        """Bring these instances of a series into the index, the whole series where `missing` is empty.
+
+        What arrived stays if the peer breaks off (Unavailable): the next attempt asks for the rest.
+        """
+        ...
+
+
+class Commitments(Protocol):
+    """Storage commitment (PS3.4 annex J): what a PACS promised to keep of what it was sent."""
+
+    def asked(self, transaction_uid: str, delivery_id: str, sop_instance_uids: Sequence[str], now: datetime) -> None:
+        """Keep that it was asked, before it is asked: the answer may come at once, to another process."""
+        ...
+
+    def answered(
+        self, transaction_uid: str, committed: Sequence[str], failed: Sequence[tuple[str, str]], now: datetime
+    ) -> bool:
+        """Keep the answer: UIDs, and (UID, reason) of those that it does not keep. False where nobody asked."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Turns the stored instances of a series into arrays on disk."""
+
+    def stacks(self, series: SeriesSummary) -> Sequence[StackSummary]:
+        """The stacks that a series holds, largest first, from headers alone; raise NotEvaluable where it has none."""
+        ...
+
+    def volume(self, series: SeriesSummary, scratch: Path, stack: str = "") -> VolumeRef:
+        """Decode, order and check a stack of the series, the largest where none is named.
+
+        Raise NotEvaluable with the reason where no volume can be built, or where several are equally large.
+        """
+        ...
+
+    def images(self, series: SeriesSummary, scratch: Path) -> Sequence[ImageRef]:
+        """The projection or ultrasound images of a series, in order of Instance Number; NotEvaluable where none is."""
         ...
 
 

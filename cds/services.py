@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from cds.domain.critical import CriticalResult
 from cds.domain.hold import Hold
@@ -53,5 +54,8 @@ class Services:
     acknowledge_communication: Callable[[Mapping[str, object]], None]
     #: Keeps a radiologist's DiagnosticReport; False where it says nothing new.
     file_final_report: Callable[[Json], bool]
+    #: (body, content type, Study Instance UID or "") → HTTP status and the Store Instances Response as DICOM JSON;
+    #: raises InvalidInput, OutOfResources, Unavailable.
+    store_instances: Callable[[IO[bytes], str, str], tuple[int, Json]]
     #: The bearer token that HTTP callers must show; None on loopback without authentication.
     token: str | None = None

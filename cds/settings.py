@@ -28,50 +28,28 @@ from cds.destinations import (
     CriticalRoute,
     FhirDestination,
     Hl7Door,
-    Hl7TlsSettings,
     HttpUrl,
+    ListenerTls,
     Minutes,
     MllpDestination,
     Network,
-    PacsDestination,
     Port,
     ReleaseMatrix,
     ReleaseRow,
     Sender,
     SenderName,
     Site,
-    Table,
     TimeZone,
-    TlsSettings,
 )
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
+from cds.imaging_peers import PacsDestination, PacsSource, PriorityDestination
+from cds.limits import DicomLimits, Hl7Limits
+
+#: Seconds without an instance after which a series is usually whole: projections come at once, MR takes its pauses.
+_QUIET_S = {"CR": 15.0, "DX": 15.0, "RG": 15.0, "MG": 30.0, "CT": 60.0, "US": 60.0, "MR": 120.0, "PT": 120.0}
 
 ROLES = ("web", "worker", "hl7", "intake", "dicom")
-
-
-class Hl7Limits(Table):
-    """Bounds of the MLLP listener: bytes, seconds, and how many at once."""
-
-    max_frame_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
-    idle_timeout_s: Annotated[float, Field(gt=0)] = 600.0
-    in_frame_timeout_s: Annotated[float, Field(gt=0)] = 30.0
-    total_frame_timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    max_connections: Annotated[int, Field(ge=1)] = 256
-    max_connections_per_peer: Annotated[int, Field(ge=1)] = 128
-    #: Messages that are committed and not applied yet; at more of them senders wait.
-    max_inbox_depth: Annotated[int, Field(ge=1)] = 100_000
-
-
-class DicomLimits(Table):
-    """Bounds of the DICOM listener and decoder."""
-
-    max_associations: Annotated[int, Field(ge=1)] = 16
-    max_pdu_bytes: Annotated[int, Field(ge=4096)] = 131072
-    network_timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    max_instance_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
-    max_series_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024 * 1024
-    require_called_ae_title: bool = True
 
 
 class _Environment(EnvSettingsSource):
@@ -102,7 +80,7 @@ class Settings(BaseSettings):
 
     hl7_host: str = "127.0.0.1"
     hl7_port: Port = 2575
-    hl7_tls: Hl7TlsSettings | None = None
+    hl7_tls: ListenerTls | None = None
     #: Addresses and networks that may connect; empty: every one that reaches the port.
     hl7_allowed_peers: tuple[Network, ...] = ()
     #: More listeners, by name, beside the one above.
@@ -116,7 +94,11 @@ class Settings(BaseSettings):
     dicom_host: str = "127.0.0.1"
     dicom_port: Port = 11112
     dicom_ae_title: AeTitle = "SIGHTLINE"
-    dicom_tls: TlsSettings | None = None
+    dicom_tls: ListenerTls | None = None
+    #: Addresses and networks that may connect; empty: every one that reaches the port.
+    dicom_allowed_peers: tuple[Network, ...] = ()
+    #: Calling AE titles that may open an association; empty: any. They are no secrets: addresses and TLS keep out.
+    dicom_allowed_ae_titles: tuple[AeTitle, ...] = ()
     dicom_limits: DicomLimits = DicomLimits()
 
     site_name: str = "Sightline"
@@ -130,7 +112,16 @@ class Settings(BaseSettings):
     #: Where an order's accession number stands when IPC-1 and OBR-18 are empty.
     accession_fallback: Literal["none", "ORC-3", "ORC-2"] = "ORC-3"
 
-    quiet_period_s: Annotated[float, Field(ge=0)] = 60.0
+    #: How long nothing must come before a series may be complete; unset: by modality, see `quiet_s`.
+    quiet_period_s: Annotated[float, Field(ge=0)] | None = None
+    #: The same for single modalities, e.g. {"US": 120}.
+    quiet_periods_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    #: A revision that is not complete by then runs with what there is, and says so.
+    incomplete_after_s: Annotated[float, Field(gt=0)] = 3600.0
+    #: Between the two times that a PACS is asked how many instances a series has.
+    count_interval_s: Annotated[float, Field(ge=0)] = 10.0
+    #: A stat CT starts with its first complete series; the others make a new revision.
+    stat_per_series: bool = True
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
     worker_slot: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -149,6 +140,10 @@ class Settings(BaseSettings):
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
     fhir_destinations: dict[str, FhirDestination] = Field(default_factory=dict)
     pacs_destinations: dict[str, PacsDestination] = Field(default_factory=dict)
+    #: Worklists that an urgent finding raises a study at.
+    priority_destinations: dict[str, PriorityDestination] = Field(default_factory=dict)
+    #: Where images are fetched from, asked in this order. None: a site that pushes everything.
+    pacs_sources: dict[str, PacsSource] = Field(default_factory=dict)
 
     #: What is known of HL7 v2 senders, by "MSH-3|MSH-4".
     senders: dict[SenderName, Sender] = Field(default_factory=dict)
@@ -201,8 +196,8 @@ class Settings(BaseSettings):
                 (
                     "DICOM",
                     self.dicom_host,
-                    self.dicom_tls,
-                    "CDS_DICOM_TLS (certificate_file, key_file, client_ca_file)",
+                    (self.dicom_tls.client_ca_file if self.dicom_tls else None) or self.dicom_allowed_peers or None,
+                    "CDS_DICOM_TLS (certificate_file, key_file, client_ca_file) or CDS_DICOM_ALLOWED_PEERS",
                 ),
             )
             if not is_loopback(host) and proven is None
@@ -254,7 +249,12 @@ class Settings(BaseSettings):
         ]
         if self.critical_route not in (routes or {""}):
             mistakes.append("CDS_CRITICAL_ROUTE wants the name of the route that is told first")
-        taken = [*self.oru_destinations, *self.fhir_destinations, *self.pacs_destinations]
+        taken = [
+            *self.oru_destinations,
+            *self.fhir_destinations,
+            *self.pacs_destinations,
+            *self.priority_destinations,
+        ]
         twice = sorted({name for name in taken if taken.count(name) > 1})
         mistakes += [f"two destinations are named {name}: deliveries could not tell them apart" for name in twice]
         if (self.alarm_mail_to or any(r.channel == "mail" for r in routes.values())) and not self.smtp_host:
@@ -269,11 +269,24 @@ class Settings(BaseSettings):
         files += [file for sender in self.senders.values() for file in sender.code_files.values()]
         routes = self.critical_routes.values()
         mllp = [*self.oru_destinations.values(), *(r.hl7 for r in routes if r.hl7)]
+        mllp += [d.hl7 for d in self.priority_destinations.values() if d.hl7]
         mllp += [sender.reply_to for sender in self.senders.values() if sender.reply_to]
         fhir = [*self.fhir_destinations.values(), *(r.fhir for r in routes if r.fhir)]
         files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
         files += [d.token_file for d in fhir if d.token_file]
+        nodes = [d.node for d in self.pacs_destinations.values()] + [d.node for d in self.pacs_sources.values()]
+        files += [file for node in nodes if node and node.tls for file in node.tls.files]
+        servers = [d.dicomweb for d in self.pacs_destinations.values()]
+        servers += [d.dicomweb for d in self.pacs_sources.values()]
+        servers += [d.dicomweb for d in self.priority_destinations.values()]
+        files += [file for server in servers if server for file in server.files]
         return files
+
+    def quiet_s(self, modality: str) -> float:
+        """How long nothing must come of a series of this modality before it may be complete, seconds."""
+        if modality in self.quiet_periods_s:
+            return self.quiet_periods_s[modality]
+        return self.quiet_period_s if self.quiet_period_s is not None else _QUIET_S.get(modality, 60.0)
 
     @property
     def public_url(self) -> str:

@@ -1,12 +1,15 @@
 """The only file that knows the durable engine (DBOS) and the timers (APScheduler).
 
 A study is one workflow: its steps are those of `cds.pipeline`, each checkpointed, so that a worker killed in one of
-them goes on there when it is back under the same executor id. Only ids and small values enter the engine's tables, as
-JSON. `APPLICATION_VERSION` is raised by hand, when the order of steps changes: works of another version wait for it.
+them goes on there when it is back under the same executor id. Fetching one from a PACS is another, of the steps of
+`cds.retrieving`; what it transfers it does in a third, of which each PACS has one at a time, the most urgent first.
+Only ids and small values enter the engine's tables, as JSON. `APPLICATION_VERSION` is raised by hand, when the order
+of steps changes: works of another version wait for it.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,29 +19,33 @@ from typing import Any, Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from cds import alerting, delivering, metrics, pipeline
+from cds import delivering, metrics, pipeline, prioritising
+from cds.domain.retrieval import RetrievalState
 from cds.domain.revision import Work
 from cds.errors import SightlineError, Unavailable
 from cds.line import Line
 from cds.logs import get_logger
+from cds.patience import ATTEMPTS, Step, StepFailed, delay_s, patiently
+from cds.retrieving import steps as retrieval_steps
+from cds.retrieving.following import follow
+from cds.retrieving.parts import Retrieving
+from cds.retrieving.priors import priors
 
 log = get_logger(__name__)
 
 APPLICATION_VERSION = "2"
-STUDIES, DELIVERIES = "studies", "deliveries"
+STUDIES, DELIVERIES, RETRIEVALS, TRANSFERS = "studies", "deliveries", "retrievals", "transfers"
 #: A study whose worker died this often is given to a person.
 MAX_RECOVERY_ATTEMPTS = 3
 _POLL_S = 0.2
-#: With the delays below about an hour, for a disk or database that is away; an inference process that dies of a
-#: study is not tried for so long.
-_ATTEMPTS, _INFERENCE_ATTEMPTS = 65, 4
-_LONGEST_RETRY_S = 60.0
+#: An inference process that dies of a study is not tried for an hour.
+_INFERENCE_ATTEMPTS = 4
+#: Retrievals of one PACS that a worker follows at once; most of them only wait for what is announced.
+_RETRIEVALS_AT_ONCE = 32
 #: How long a destination that was switched on again waits at most.
 _PAUSE_S = 5.0
 _KEPT, _FORGOTTEN_AT_ONCE = timedelta(days=30), 1000
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
-
-Step = Callable[..., Any]
 
 #: The steps of a study by name; tests replace one to see what a crash in it does.
 STEPS: Mapping[str, Step] = {
@@ -48,13 +55,18 @@ STEPS: Mapping[str, Step] = {
     "enrich": pipeline.enrich,
     "decide": pipeline.decide,
     "report": pipeline.report,
-    "alert": alerting.alert,
+    "alert": prioritising.alert,
     "deliver": delivering.deliver,
 }
 
-
-class StepFailed(SightlineError):
-    """A step cannot succeed; the text is for the person who is given the study, and names no value of it."""
+#: The steps of a retrieval likewise.
+RETRIEVAL_STEPS: Mapping[str, Step] = {
+    "look": retrieval_steps.look,
+    "fetch": retrieval_steps.fetch,
+    "verify": retrieval_steps.verify,
+    "priors": priors,
+    "end": retrieval_steps.end,
+}
 
 
 class Outbox(Protocol):
@@ -93,7 +105,7 @@ class Sources:
     outbox: Outbox
     pending_deliveries: Callable[[], Sequence[Any]]
     refuse_delivery: Callable[[str, str, datetime], None]
-    close_quiet: Callable[[datetime, timedelta], Sequence[Work]]
+    close_complete: Callable[[datetime], Sequence[Work]]
 
 
 @dataclass(slots=True)
@@ -106,6 +118,9 @@ class Worker:
     slot: int
     steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
     timers: Sequence[Timer] = ()
+    #: None where no PACS is configured to fetch from.
+    retrieving: Retrieving | None = None
+    retrieval_steps: Mapping[str, Step] = field(default_factory=lambda: RETRIEVAL_STEPS)
     _timers: BackgroundScheduler = field(default_factory=lambda: BackgroundScheduler(timezone="UTC"))
     _handed_over: set[str] = field(default_factory=set)
 
@@ -127,6 +142,9 @@ class Worker:
         DBOS.launch()
         DBOS.register_queue(STUDIES, worker_concurrency=2, polling_interval_sec=_POLL_S)
         DBOS.register_queue(DELIVERIES, partition_concurrency=1, polling_interval_sec=_POLL_S)
+        at_once = _RETRIEVALS_AT_ONCE
+        DBOS.register_queue(RETRIEVALS, partition_worker_concurrency=at_once, polling_interval_sec=_POLL_S)
+        DBOS.register_queue(TRANSFERS, partition_concurrency=1, polling_interval_sec=_POLL_S)
         every = self._timers.add_job
         every(self._guarded(self._sweep), "interval", seconds=1, max_instances=1, coalesce=True)
         every(self._guarded(self._hand_over), "interval", seconds=0.4, max_instances=1, coalesce=True)
@@ -166,7 +184,33 @@ class Worker:
                     DBOS.sleep(_PAUSE_S)
                     continue
                 attempt += 1
-                DBOS.sleep(_delay_s(attempt))
+                DBOS.sleep(delay_s(attempt))
+
+        if self.retrieving is not None:
+            self._register_retrieval(self.retrieving)
+
+    def _register_retrieval(self, line: Retrieving) -> None:
+        steps = {name: DBOS.step(name=name)(self._step(name, run, line)) for name, run in self.retrieval_steps.items()}
+
+        @DBOS.workflow(name="retrieval", max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
+        def retrieval(retrieval_id: str) -> str:
+            return self._retrieval(steps, line, retrieval_id)
+
+        @DBOS.workflow(name="transfer", max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
+        def transfer(retrieval_id: str, source: str, series_uid: str) -> dict[str, Any]:
+            said: dict[str, Any] = steps["fetch"](retrieval_id, source, series_uid)
+            return said
+
+    def _retrieval(self, steps: Mapping[str, Step], line: Retrieving, retrieval_id: str) -> str:
+        numbers = itertools.count(1)
+
+        def transfer(source: str, series_uid: str, priority: int) -> Any:
+            """One try is a workflow of its own: nothing waits in the queue of a PACS."""
+            name, arguments = f"{retrieval_id}-{next(numbers)}", (retrieval_id, source, series_uid)
+            handed = _enqueue("transfer", TRANSFERS, name, *arguments, priority=priority, partition=source)
+            return handed.get_result(polling_interval_sec=_POLL_S)
+
+        return follow({**steps, "fetch": transfer}, retrieval_id, line.count_interval_s, DBOS.sleep)
 
     def _study(self, steps: Mapping[str, Step], work_id: str) -> str:
         try:
@@ -191,12 +235,12 @@ class Worker:
         metrics.WORK.inc(outcome="done")
         return "done"
 
-    def _step(self, name: str, run: Step) -> Step:
+    def _step(self, name: str, run: Step, line: Line | Retrieving | None = None) -> Step:
         """The step as the engine sees it: JSON that says its value, or that it has to wait, or why it failed.
 
         The engine's tables so never hold an exception, whose text could name a patient.
         """
-        line = self.line
+        line = line or self.line
 
         def step(*arguments: str) -> dict[str, Any]:
             with metrics.STEP_SECONDS.time(step=name):
@@ -215,27 +259,34 @@ class Worker:
         return step
 
     def _sweep(self) -> None:
-        for work in self.sources.close_quiet(
-            self.line.clock.now(), timedelta(seconds=self.line.settings.quiet_period_s)
-        ):
+        for work in self.sources.close_complete(self.line.clock.now()):
             log.info("study complete", work_id=work.id)
 
     def _hand_over(self) -> None:
         """The outbox: a work is enqueued under its own id, so that handing it over twice is one run."""
         for work in self.sources.outbox.pending():
-            _enqueue("study", STUDIES, work.id, priority=work.priority)
+            _enqueue("study", STUDIES, work.id, work.id, priority=work.priority)
             self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now(), only_from=("pending",))
         due = self.sources.pending_deliveries()
         self._handed_over &= {delivery.id for delivery in due}
         for delivery in due:
             if delivery.id not in self._handed_over:  # its sequence as priority keeps a destination's order
-                _enqueue(
-                    "delivery", DELIVERIES, delivery.id, priority=delivery.sequence, partition=delivery.destination
-                )
+                place, partition = delivery.sequence, delivery.destination
+                _enqueue("delivery", DELIVERIES, delivery.id, delivery.id, priority=place, partition=partition)
                 self._handed_over.add(delivery.id)
+        if self.retrieving is not None:
+            self._hand_over_retrievals(self.retrieving)
+
+    def _hand_over_retrievals(self, line: Retrieving) -> None:
+        for wanted in line.retrievals.pending():
+            place, partition = retrieval_steps.queue_priority(wanted), retrieval_steps.first_source(line, wanted)
+            _enqueue("retrieval", RETRIEVALS, wanted.id, wanted.id, priority=place, partition=partition or "none")
+            line.retrievals.mark(wanted.id, RetrievalState.RUNNING, line.clock.now())
 
     def _bury_the_dead(self) -> None:
-        """Works that the engine gave up wait for a person."""
+        """Works and retrievals that the engine gave up wait for a person."""
+        if self.retrieving is not None:
+            self._bury_retrievals(self.retrieving)
         unfinished = set(self.sources.outbox.unfinished())
         if not unfinished:
             return
@@ -245,6 +296,16 @@ class Worker:
                 reason = died if status.status == _DEAD else "the engine could not finish this study; see the log"
                 self.sources.outbox.fail(status.workflow_id, reason, self.line.clock.now())
                 metrics.WORK.inc(outcome="failed")
+
+    def _bury_retrievals(self, line: Retrieving) -> None:
+        unfinished = set(line.retrievals.unfinished())
+        if not unfinished:
+            return
+        for dead in DBOS.list_workflows(status=[_DEAD, "ERROR"], name="retrieval", load_input=False, load_output=False):
+            if dead.workflow_id in unfinished:
+                died = f"the worker died {MAX_RECOVERY_ATTEMPTS + 1} times while it fetched this study"
+                reason = died if dead.status == _DEAD else "the engine could not finish fetching; see the log"
+                retrieval_steps.bury(line, dead.workflow_id, reason)
 
     def _forget_the_finished(self) -> None:
         """The engine keeps everything for ever; what ended well long ago is told by our own tables."""
@@ -265,7 +326,9 @@ class Worker:
         return run
 
 
-def _enqueue(workflow: str, queue: str, workflow_id: str, *, priority: int, partition: str | None = None) -> None:
+def _enqueue(
+    workflow: str, queue: str, workflow_id: str, *arguments: str, priority: int, partition: str | None = None
+) -> Any:
     options: dict[str, Any] = {
         "workflow_name": workflow,
         "queue_name": queue,
@@ -275,20 +338,8 @@ def _enqueue(workflow: str, queue: str, workflow_id: str, *, priority: int, part
     }
     if partition is not None:
         options["queue_partition_key"] = partition
-    DBOS.enqueue_workflow_with_options(options, workflow_id)  # type: ignore[arg-type]  # a TypedDict built in parts
+    return DBOS.enqueue_workflow_with_options(options, *arguments)  # type: ignore[arg-type]  # a TypedDict in parts
 
 
-def _patiently(step: Step, *arguments: str, attempts: int = _ATTEMPTS) -> Any:
-    """A step's value; waits while it says so, raises StepFailed where it fails or waited too often."""
-    for attempt in range(1, attempts + 1):
-        said = step(*arguments)
-        if "failed" in said:
-            raise StepFailed(said["failed"])
-        if "waits" not in said:
-            return said["value"]
-        DBOS.sleep(_delay_s(attempt))
-    raise StepFailed(f"{said['waits']} (tried {attempts} times)")
-
-
-def _delay_s(attempt: int) -> float:
-    return min(2.0 ** min(attempt, 10) / 2, _LONGEST_RETRY_S)
+def _patiently(step: Step, *arguments: str, attempts: int = ATTEMPTS) -> Any:
+    return patiently(DBOS.sleep, step, *arguments, attempts=attempts)

@@ -27,6 +27,8 @@ KINDS = {
     HoldKind.WORK_FAILED: "a step of a study cannot succeed",
     HoldKind.DELIVERY_REFUSED: "a destination refused a delivery for good",
     HoldKind.DELIVERY_NOT_ENCODED: "a report cannot be written for a destination, or not be taken back there",
+    HoldKind.RETRIEVAL_FAILED: "a study that was announced cannot be fetched from a PACS",
+    HoldKind.COMMITMENT_FAILED: "a PACS does not promise to keep what it was sent",
     HoldKind.CRITICAL_UNACKNOWLEDGED: "a critical result that nobody acknowledged, or that nobody can be told",
     HoldKind.CRITICAL_LATE: "a critical finding on images that are too old to alert as new",
 }

@@ -62,7 +62,10 @@ class CtAcquisition:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Which instances a model reads: SOP classes, body parts (0018,0015) and, for CT, the acquisition."""
+    """Which instances a model reads: SOP classes, body parts (0018,0015) and, for CT, the acquisition.
+
+    `priors` is how many earlier studies of the same patient and body part it compares with, at most.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     modality: Text
@@ -70,6 +73,7 @@ class Inputs:
     body_parts: Annotated[tuple[str, ...], Field(min_length=1)]
     orientation: Text
     ct: CtAcquisition | None = None
+    priors: Annotated[int, Field(ge=0, le=5)] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from cds.domain.imaging import InstanceHeader, SeriesSummary
+from cds.domain.retrieval import RemoteSeries
 from models.manifest import Manifest
 
 #: Values of Image Type (0008,0008) of images that are no original cross-section (PS3.3 C.8.2.1.1.1).
@@ -35,6 +37,37 @@ def why_not(manifest: Manifest, series: SeriesSummary) -> str | None:
     return None
 
 
+def wants(manifest: Manifest, series: RemoteSeries, sop_class_uids: Collection[str]) -> bool:
+    """True where a series that a PACS states may be one that the model reads: it is worth fetching."""
+    return why_not_wanted(manifest, series, sop_class_uids) is None
+
+
+def why_not_wanted(manifest: Manifest, series: RemoteSeries, sop_class_uids: Collection[str]) -> str | None:
+    """The reason why the model needs nothing of a series that a PACS states; None where it may need it.
+
+    A PACS that leaves out modality, body part or SOP classes excludes nothing by that: the images will say.
+    """
+    if series.modality and series.modality != manifest.inputs.modality:
+        return f"it is not {manifest.inputs.modality}"
+    if series.body_part and not names_body_part(manifest, series.body_part):
+        return "its body part is not one that the model reads"
+    if sop_class_uids and not set(sop_class_uids).intersection(manifest.inputs.sop_class_uids):
+        return "its images are of a kind (SOP class) that the model does not read"
+    return None
+
+
+def names_body_part(manifest: Manifest, body_part: str) -> bool:
+    """True for a body part (0018,0015) that the model reads, however it is written; "" is one where it says so."""
+    return _plain(body_part) in {_plain(part) for part in manifest.inputs.body_parts}
+
+
+def describes_body_part(manifest: Manifest, description: str) -> bool:
+    """True where a free description, as a person typed it, has a word for a body part that the model reads."""
+    words = {_plain(word) for word in re.split(r"[^\w]+|_", description) if word}
+    parts = {_plain(part) for part in manifest.inputs.body_parts if part}
+    return any(word == part for word in words for part in parts) or _plain(description) in parts
+
+
 def choose(manifest: Manifest, series: Sequence[SeriesSummary]) -> list[SeriesSummary]:
     """The series worth trying: those with most images first, then by UID so that the order is always the same."""
     readable = [one for one in series if why_not(manifest, one) is None]
@@ -44,8 +77,7 @@ def choose(manifest: Manifest, series: Sequence[SeriesSummary]) -> list[SeriesSu
 def _wrong_kind(manifest: Manifest, modality: str, body_part: str) -> str | None:
     if modality != manifest.inputs.modality:
         return f"it is not {manifest.inputs.modality}"
-    accepted = {_plain(part) for part in manifest.inputs.body_parts}
-    if _plain(body_part) not in accepted:
+    if not names_body_part(manifest, body_part):
         return "its body part is not one that the model reads"
     return None
 

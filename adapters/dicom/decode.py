@@ -1,54 +1,55 @@
-"""Stored values of one frame, and Hounsfield units made of them. Native codecs are behind pydicom's plug-ins."""
+"""Stored values of one frame, and Hounsfield units made of them. What is compressed goes through `codecs`."""
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian
 
-from adapters.dicom.codestream import declared_size, is_whole
+from adapters.dicom.codecs import BROKEN, Pixels, decoded_frame, native_bytes, undecodable
+from adapters.dicom.encodings import UNCOMPRESSED
 from adapters.dicom.frames import Frame
-from adapters.dicom.header import UNREADABLE
 from adapters.dicom.instance import Instance
-from adapters.dicom.scan import PIXEL_DATA
-from adapters.dicom.syntaxes import UNCOMPRESSED, name_of
-from cds.errors import NotEvaluable
 
-Pixels = npt.NDArray[Any]
-
-#: What pydicom and its plug-ins raise for broken pixel data.
-_BROKEN = (*UNREADABLE, RuntimeError, MemoryError, OSError, struct.error)
-_PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
-_BYTE = 8
-_ALLOCATED = (_BYTE, 16, 32)
+_BIT, _BYTE = 1, 8
+_ALLOCATED = (_BIT, _BYTE, 16, 32)
 _INT16 = np.iinfo(np.int16)
 
 
 def stored_values(instance: Instance, index: int) -> Pixels:
-    """Frame `index` (from 0) as integers (rows, columns), sign and unused bits put right.
+    """Frame `index` (from 0) as integers (rows, columns), sign and unused bits put right; of one bit as 0 and 1.
 
-    Raise NotEvaluable (gate "decode") where the pixel data is cut off, broken or in a syntax that nothing here decodes.
+    The sign is the header's, also where a codestream says otherwise (JPEG 2000) or cannot say (JPEG-LS). Raise
+    NotEvaluable (gate "decode") where the pixel data is cut off, broken, of floating point numbers or in a syntax that
+    nothing here decodes.
     """
     header = instance.dataset
+    if instance.pixels is None:
+        raise undecodable("it has no pixels of whole numbers (PS3.3 C.7.6.3)")
     try:
         allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
         high, signed = int(header.get("HighBit", stored - 1)), int(header.PixelRepresentation) == 1
         if allocated not in _ALLOCATED or not 0 < stored <= allocated or not stored - 1 <= high < allocated:
-            raise _undecodable("its pixels are described in a way that contradicts itself")
-        plain = instance.syntax in _PLAIN and allocated > _BYTE
-        raw = _plain(instance, index, allocated // _BYTE) if plain else _decoded(instance, index)
-    except _BROKEN as error:
-        raise _undecodable("it is cut off or broken") from error
+            raise undecodable("its pixels are described in a way that contradicts itself")
+        raw = _plain(instance, index, allocated) if is_plain(instance) else decoded_frame(instance, index)[0]
+    except MemoryError:
+        raise undecodable("it wants more memory than one image may have") from None
+    except BROKEN as error:
+        raise undecodable("it is cut off or broken") from error
     if raw.shape != (int(header.Rows), int(header.Columns)):
-        raise _undecodable("it has another size than its header says")
+        raise undecodable("it has another size than its header says")
+    if allocated == _BIT:
+        return raw
     shifts = allocated - 1 - high if instance.syntax in UNCOMPRESSED else allocated - stored, allocated - stored
     return _aligned(raw, allocated, signed=signed, left=shifts[0], right=shifts[1])
+
+
+def is_plain(instance: Instance) -> bool:
+    """True where its pixels are whole numbers that lie there as they are: no codec and no library is needed."""
+    return instance.syntax in UNCOMPRESSED and instance.pixels is not None
 
 
 def hounsfield(stored: Pixels, frame: Frame, header: Dataset) -> Pixels:
@@ -70,6 +71,8 @@ def _rescaled(stored: Pixels, slope: float, intercept: float) -> Pixels:
     lowest, highest = sorted((float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept))
     fits = lowest >= _INT16.min and highest <= _INT16.max
     if whole and fits and max(abs(slope), abs(intercept)) < 2**15:
+        if slope == 1 and stored.dtype.itemsize == _INT16.bits // _BYTE:
+            return stored.view(np.int16) + np.int16(intercept)  # wraps, also from unsigned, to what fits
         return (stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)).astype(np.int16)
     exact = stored.astype(np.float64) * slope + intercept
     if fits and bool((exact == np.rint(exact)).all()):
@@ -98,46 +101,23 @@ def _pixel(header: Dataset, keyword: str, dtype: np.dtype[Any]) -> int | None:
     return value - (1 << bits) if dtype.kind == "i" and value >> (bits - 1) else value
 
 
-def _plain(instance: Instance, index: int, size: int) -> Pixels:
-    rows, columns = int(instance.dataset.Rows), int(instance.dataset.Columns)
+def _plain(instance: Instance, index: int, allocated: int) -> Pixels:
+    """Whole numbers as they lie in the mapped file (PS3.5 section 8.1.1), checked to be there; not copied."""
+    rows, columns, pixels = int(instance.dataset.Rows), int(instance.dataset.Columns), instance.pixels
     count = rows * columns
-    if instance.pixels is None or len(instance.pixels) < (index + 1) * count * size:
-        raise _undecodable("it is cut off or broken")
-    flat = np.frombuffer(instance.pixels, dtype=f"<u{size}", count=count, offset=index * count * size)
-    return flat.reshape(rows, columns)
-
-
-def _decoded(instance: Instance, index: int) -> Pixels:
-    try:
-        decoder = get_decoder(UID(instance.syntax))
-    except NotImplementedError:
-        raise _undecodable(f"there is no decoder for {name_of(instance.syntax)}") from None
-    if not decoder.is_available:
-        raise _undecodable(f"no decoder for {name_of(instance.syntax)} is installed")
-    pixels = bytes(instance.pixels or b"")
-    compressed = instance.syntax not in UNCOMPRESSED
-    if compressed:
-        _check_codestream(instance.dataset, pixels, index)
-    whole = Dataset()
-    whole.update(instance.dataset)
-    whole.file_meta = instance.dataset.file_meta
-    whole.set_original_encoding(*instance.dataset.original_encoding)
-    whole.add_new(PIXEL_DATA, "OB" if compressed or whole.BitsAllocated == _BYTE else "OW", pixels)
-    whole[PIXEL_DATA].is_undefined_length = compressed
-    decoded: Pixels = decoder.as_array(whole, index=index, raw=True)[0]
-    return decoded
-
-
-def _check_codestream(header: Dataset, pixels: bytes, index: int) -> None:
-    frames = int(header.get("NumberOfFrames") or 1)
-    offsets = (
-        (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths) if "ExtendedOffsetTable" in header else None
-    )
-    frame = get_frame(pixels, index, number_of_frames=frames, extended_offsets=offsets)
-    if not is_whole(frame):
-        raise _undecodable("it is cut off or broken")
-    if declared_size(frame) not in (None, (int(header.Rows), int(header.Columns))):
-        raise _undecodable("it has another size than its header says")
+    first, last = index * count * allocated, (index + 1) * count * allocated
+    if pixels is None or min(rows, columns) < 1 or len(pixels) * _BYTE < last:
+        raise undecodable("it is cut off or broken")
+    if int(instance.dataset.get("SamplesPerPixel", 1)) != 1:
+        raise undecodable("it is in colour")
+    if allocated == _BIT:
+        bits = np.frombuffer(native_bytes(instance, first // _BYTE, -(-last // _BYTE)), dtype=np.uint8)
+        return np.unpackbits(bits, bitorder="little")[first % _BYTE :][:count].reshape(rows, columns)
+    if allocated == _BYTE:
+        return np.frombuffer(native_bytes(instance, first // _BYTE, last // _BYTE), np.uint8).reshape(rows, columns)
+    order = ">" if instance.syntax == ExplicitVRBigEndian else "<"
+    dtype = np.dtype(f"{order}u{allocated // _BYTE}")
+    return np.frombuffer(pixels, dtype=dtype, count=count, offset=first // _BYTE).reshape(rows, columns)
 
 
 def _aligned(raw: Pixels, allocated: int, *, signed: bool, left: int, right: int) -> Pixels:
@@ -148,7 +128,3 @@ def _aligned(raw: Pixels, allocated: int, *, signed: bool, left: int, right: int
         return values.astype(dtype)
     values = values.view(dtype)
     return values if left == right == 0 else np.right_shift(np.left_shift(values, left), right)
-
-
-def _undecodable(why: str) -> NotEvaluable:
-    return NotEvaluable(f"an image of the series cannot be decoded: {why}", gate="decode")

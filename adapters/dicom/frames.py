@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
 
-from adapters.dicom.header import UNREADABLE
 from adapters.dicom.instance import Instance
+from adapters.dicom.traits import TRAIT_KEYWORDS, TRAIT_TAGS, traits_of
+from adapters.dicom.values import floats, integer, items, one, text, words
 from cds.errors import NotEvaluable
 
 Vector = tuple[float, float, float]
@@ -25,7 +25,7 @@ FRAME_TAGS = frozenset(
         0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052, 0x00281053, 0x00281054,
         0x00283000, 0x52009229, 0x52009230, 0x7FE00001, 0x7FE00002,
     }
-)  # fmt: skip
+) | TRAIT_TAGS  # fmt: skip
 
 #: Attribute of VolumeRef → DICOM keyword. Values are text as sent, several joined with a backslash, "" where absent.
 _ATTRIBUTES = {
@@ -65,6 +65,8 @@ class Frame:
     slope: float | None
     intercept: float | None
     attributes: dict[str, str]
+    #: What may tell it from another slice at the same place, see `traits`: b-value, echo, phase ...
+    traits: dict[str, str] = field(default_factory=dict)
 
 
 def frames_of(instance: Instance) -> tuple[Frame, ...] | str:
@@ -72,8 +74,10 @@ def frames_of(instance: Instance) -> tuple[Frame, ...] | str:
     dataset = instance.dataset
     if instance.pixels is None:
         return "without an image"
-    if _number(dataset, "SamplesPerPixel", 1) != 1:
+    if integer(dataset, "SamplesPerPixel", 1) != 1:
         return "in colour"
+    if "MOSAIC" in words(dataset, "ImageType"):
+        return "a mosaic: its slices lie beside each other in one image"
     views = _views(dataset)
     if not views:
         return "of several frames without functional groups"
@@ -87,26 +91,26 @@ def frames_of(instance: Instance) -> tuple[Frame, ...] | str:
 def claimed_bytes(dataset: Dataset) -> int:
     """What the pixels will need once decoded, as the header says, before anything is decoded."""
     sizes = [
-        max(_number(dataset, keyword, default), default)
+        max(integer(dataset, keyword, default), default)
         for keyword, default in (("Rows", 0), ("Columns", 0), ("NumberOfFrames", 1), ("SamplesPerPixel", 1))
     ]
-    return math.prod(sizes) * max(_number(dataset, "BitsAllocated", 16), 8) // 8
+    return math.prod(sizes) * max(integer(dataset, "BitsAllocated", 16), 8) // 8
 
 
 def _views(dataset: Dataset) -> Sequence[Dataset]:
     """One flat data set per frame: functional groups (PS3.3 C.7.6.16) override each other, shared then per frame."""
-    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    per_frame = items(dataset, "PerFrameFunctionalGroupsSequence")
     if not per_frame:
-        return [dataset] if _number(dataset, "NumberOfFrames", 1) == 1 else []
-    if len(per_frame) != _number(dataset, "NumberOfFrames", 1):
+        return [dataset] if integer(dataset, "NumberOfFrames", 1) == 1 else []
+    if len(per_frame) != integer(dataset, "NumberOfFrames", 1):
         raise NotEvaluable("the functional groups do not describe every frame of the image", gate="geometry")
-    shared = _items(dataset, "SharedFunctionalGroupsSequence")[:1]
+    shared = items(dataset, "SharedFunctionalGroupsSequence")[:1]
     return [_flat(dataset, [*shared, group]) for group in per_frame]
 
 
 def _flat(dataset: Dataset, groups: list[Dataset]) -> Dataset:
     flat = Dataset()
-    for keyword in (*_ATTRIBUTES.values(), "Rows", "Columns", "SOPInstanceUID", "FrameOfReferenceUID"):
+    for keyword in (*_ATTRIBUTES.values(), *TRAIT_KEYWORDS, "Rows", "Columns", "SOPInstanceUID", "FrameOfReferenceUID"):
         if keyword in dataset:
             flat[keyword] = dataset[keyword]
     for group in groups:
@@ -119,25 +123,26 @@ def _flat(dataset: Dataset, groups: list[Dataset]) -> Dataset:
 
 
 def _frame(instance: Instance, view: Dataset, index: int) -> Frame | None:
-    position, orientation = _floats(view, "ImagePositionPatient", 3), _floats(view, "ImageOrientationPatient", 6)
-    spacing = _floats(view, "PixelSpacing", 2)
+    position, orientation = floats(view, "ImagePositionPatient", 3), floats(view, "ImageOrientationPatient", 6)
+    spacing = floats(view, "PixelSpacing", 2)
     if position is None or orientation is None or spacing is None:
         return None
     meta = instance.dataset.file_meta
     return Frame(
         path=instance.path,
         index=index,
-        sop_instance_uid=_text(instance.dataset, "SOPInstanceUID") or str(meta.MediaStorageSOPInstanceUID),
-        rows=_number(view, "Rows", 0),
-        columns=_number(view, "Columns", 0),
+        sop_instance_uid=text(instance.dataset, "SOPInstanceUID") or str(meta.MediaStorageSOPInstanceUID),
+        rows=integer(view, "Rows", 0),
+        columns=integer(view, "Columns", 0),
         position=(position[0], position[1], position[2]),
         orientation=orientation,
         pixel_spacing=(spacing[0], spacing[1]),
-        frame_of_reference=_text(view, "FrameOfReferenceUID"),
-        slope=_one(view, "RescaleSlope"),
-        intercept=_one(view, "RescaleIntercept"),
-        attributes={name: _text(view, keyword) for name, keyword in _ATTRIBUTES.items()}
+        frame_of_reference=text(view, "FrameOfReferenceUID"),
+        slope=one(view, "RescaleSlope"),
+        intercept=one(view, "RescaleIntercept"),
+        attributes={name: text(view, keyword) for name, keyword in _ATTRIBUTES.items()}
         | {"contrast": _contrast(instance.dataset)},
+        traits=traits_of(view),
     )
 
 
@@ -147,57 +152,16 @@ def _contrast(dataset: Dataset) -> str:
     The Contrast/Bolus module is required if contrast was used (PS3.3 table A.3-1), and its agent is type 2; but many
     scanners omit the module or send the agent empty either way, so neither says anything. Only a text does.
     """
-    if _items(dataset, "ContrastBolusAgentSequence"):
+    if items(dataset, "ContrastBolusAgentSequence"):
         return "yes"
-    agent = _text(dataset, "ContrastBolusAgent").upper()
+    agent = text(dataset, "ContrastBolusAgent").upper()
     if not agent:
         return "unknown"
     return "no" if agent in _NO_AGENT else "yes"
 
 
 def _is_localizer(view: Dataset) -> bool:
-    return "LOCALIZER" in _text(view, "ImageType").upper()
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    try:
-        return list(dataset.get(keyword) or [])
-    except UNREADABLE:
-        return []
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    try:
-        return dataset.get(keyword)
-    except UNREADABLE:
-        return None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = _value(dataset, keyword)
-    if value is None or isinstance(value, bytes):
-        return ""
-    several = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-    return "\\".join(str(item).strip() for item in several)
-
-
-def _number(dataset: Dataset, keyword: str, default: int) -> int:
-    value = _one(dataset, keyword)
-    return default if value is None else int(value)
-
-
-def _one(dataset: Dataset, keyword: str) -> float | None:
-    values = _floats(dataset, keyword, 1)
-    return values[0] if values else None
-
-
-def _floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    value = _value(dataset, keyword)
-    try:
-        values = tuple(float(item) for item in ([value] if count == 1 else value))
-    except UNREADABLE:
-        return None
-    return values if len(values) == count and all(math.isfinite(v) for v in values) else None
+    return "LOCALIZER" in text(view, "ImageType").upper()
 
 
 def require_size(dataset: Dataset, max_bytes: int) -> int:

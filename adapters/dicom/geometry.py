@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Direction cosines that differ less belong to one stack; scanners write them with five or six decimals.
 _SAME_COSINE = 1e-3
+_SAME_SPACING = 1e-4
 _SAME_POSITION_MM = 0.01
 #: A gap above this multiple of the median spacing means that a slice is missing.
 _GAP = 1.5
@@ -46,7 +47,7 @@ def dominant(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], tuple[str, ...
     """The largest group of frames on one grid, and a warning for what is left out; NotEvaluable where two tie."""
     groups: list[list[Frame]] = []
     for frame in frames:
-        home = next((group for group in groups if _same_grid(group[0], frame)), None)
+        home = next((group for group in groups if same_grid(group[0], frame)), None)
         if home is None:
             groups.append([frame])
         else:
@@ -64,8 +65,9 @@ def stack(frames: Sequence[Frame]) -> Stack:
     normal = _normal(frames[0])
     positions = np.array([frame.position for frame in frames], dtype=np.float64)
     along = positions @ normal
-    order = np.argsort(along, kind="stable")
-    places = _places(frames, along, order)
+    places = _grouped(frames, along)
+    if any(_apart(one, place[0]) for place in places for one in place[1:]):
+        raise NotEvaluable("several images lie beside each other in one plane", gate="geometry")
     if len(places) < _FEWEST:
         raise NotEvaluable("a volume needs at least two slices", gate="too-few-slices")
     points = np.array([place[0].position for place in places], dtype=np.float64)
@@ -82,12 +84,27 @@ def stack(frames: Sequence[Frame]) -> Stack:
     )
 
 
-def _same_grid(one: Frame, other: Frame) -> bool:
+def same_grid(one: Frame, other: Frame) -> bool:
+    """Same size, direction, spacing and frame of reference, as far as decimals tell."""
     return (
         (one.rows, one.columns, one.frame_of_reference) == (other.rows, other.columns, other.frame_of_reference)
-        and np.allclose(one.orientation, other.orientation, rtol=0, atol=_SAME_COSINE)
-        and np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=1e-4, atol=0)
+        and _close(one.orientation, other.orientation, absolute=_SAME_COSINE)
+        and _close(one.pixel_spacing, other.pixel_spacing, relative=_SAME_SPACING)
     )
+
+
+def places_of(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], ...]:
+    """Frames of one grid by their place along its normal, unchecked otherwise; all at one place without a normal."""
+    try:
+        normal = _normal(frames[0])
+    except NotEvaluable:
+        return (tuple(frames),)
+    along = np.array([frame.position for frame in frames], dtype=np.float64) @ normal
+    return _grouped(frames, along)
+
+
+def _close(one: Sequence[float], other: Sequence[float], *, relative: float = 0.0, absolute: float = 0.0) -> bool:
+    return all(math.isclose(a, b, rel_tol=relative, abs_tol=absolute) for a, b in zip(one, other, strict=True))
 
 
 def _normal(frame: Frame) -> FloatArray:
@@ -101,17 +118,15 @@ def _normal(frame: Frame) -> FloatArray:
     return np.asarray(normal / np.linalg.norm(normal), dtype=np.float64)
 
 
-def _places(frames: Sequence[Frame], along: FloatArray, order: npt.NDArray[np.intp]) -> tuple[tuple[Frame, ...], ...]:
+def _grouped(frames: Sequence[Frame], along: FloatArray) -> tuple[tuple[Frame, ...], ...]:
     places: list[list[Frame]] = []
     last = -math.inf
-    for i in order:
+    for i in np.argsort(along, kind="stable"):
         if along[i] - last < _SAME_POSITION_MM:
             places[-1].append(frames[i])
         else:
             places.append([frames[i]])
             last = float(along[i])
-    if any(_apart(one, place[0]) for place in places for one in place[1:]):
-        raise NotEvaluable("several images lie beside each other in one plane", gate="geometry")
     return tuple(tuple(place) for place in places)
 
 

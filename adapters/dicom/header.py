@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -23,13 +26,16 @@ HEADER_TAGS = frozenset(
     {
         0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080051, 0x00080060,
         0x00080070, 0x00080080, 0x00081030, 0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,
-        0x00180015, 0x0020000D, 0x0020000E, 0x00200011, 0x00200013,
+        0x00180015, 0x00185101, 0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013, 0x00200032, 0x00200037,
+        0x00200060, 0x00200062, 0x00280008, 0x00540220, 0x52009229, 0x52009230,
     }
 )  # fmt: skip
 
 _UID_CHARACTERS = re.compile(r"[0-9.]{1,64}")
 _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
 _LONGEST_TEXT = 1024
+_OWN = frozenset({0x00080018, 0x00200013, 0x00200032})
+_MOST_FRAMES = 2**31 - 1
 _SEX = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "": Sex.UNKNOWN}
 #: What pydicom raises when a value does not fit its VR or character set.
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, EOFError, OverflowError, LookupError,
@@ -54,14 +60,12 @@ def read_header(dataset: Dataset) -> InstanceHeader:
     quiet()
     reader = _Reader(dataset)
     uids = [reader.uid(k) for k in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")]
-    meta = getattr(dataset, "file_meta", None) or Dataset()
-    syntax = _Reader(meta).text("TransferSyntaxUID")
     return InstanceHeader(
         sop_instance_uid=uids[0],
         sop_class_uid=uids[1],
         series_instance_uid=uids[2],
         study_instance_uid=uids[3],
-        transfer_syntax_uid=syntax,
+        transfer_syntax_uid=_Reader(getattr(dataset, "file_meta", None) or Dataset()).text("TransferSyntaxUID"),
         modality=reader.text("Modality"),
         patient_id=reader.text("PatientID"),
         issuer_of_patient_id=reader.text("IssuerOfPatientID"),
@@ -80,8 +84,48 @@ def read_header(dataset: Dataset) -> InstanceHeader:
         image_type=reader.read("ImageType", _values, ()),
         manufacturer=reader.text("Manufacturer"),
         institution=reader.text("InstitutionName"),
+        frames=reader.read("NumberOfFrames", _count, 1),
+        image_position=reader.plane("ImagePositionPatient", "PlanePositionSequence", 3),
+        image_orientation=reader.plane("ImageOrientationPatient", "PlaneOrientationSequence", 6),
+        acquisition_number=reader.number("AcquisitionNumber"),
+        view_position=reader.text("ViewPosition") or reader.read("ViewCodeSequence", _meaning, ""),
+        laterality=reader.text("ImageLaterality") or reader.text("Laterality"),
         flags=tuple(dict.fromkeys(reader.flags)),
     )
+
+
+class HeaderReader:
+    """`read_header` for instances of a series that follow one another: what they share is converted once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, InstanceHeader] | None = None
+
+    def __call__(self, dataset: Dataset) -> InstanceHeader:
+        """As `read_header`; thread-safe."""
+        shared = _shared(dataset)
+        last = self._last
+        if shared and last is not None and last[0] == shared:
+            reader = _Reader(dataset)
+            return replace(
+                last[1],
+                sop_instance_uid=reader.uid("SOPInstanceUID"),
+                instance_number=reader.number("InstanceNumber"),
+                image_position=reader.plane("ImagePositionPatient", "PlanePositionSequence", 3),
+                flags=tuple(dict.fromkeys(reader.flags)),
+            )
+        header = read_header(dataset)
+        if shared and not header.flags:
+            self._last = (shared, header)
+        return header
+
+
+def _shared(dataset: Dataset) -> tuple[object, ...]:
+    """The encoded elements that the instances of a series have in common; () where they cannot be compared."""
+    elements = [dataset.get_item(tag) for tag in dataset.keys() if tag not in _OWN]  # noqa: SIM118  iterating a Dataset converts its elements
+    if not all(isinstance(one, RawDataElement) for one in elements):
+        return ()
+    syntax = dataset.file_meta.get_item(0x00020010)
+    return (syntax.value, *((one.tag, one.VR, one.value) for one in elements))
 
 
 class _Reader:
@@ -113,6 +157,15 @@ class _Reader:
     def number(self, keyword: str) -> int | None:
         return self.read(keyword, _integer, None)
 
+    def plane(self, keyword: str, macro: str, count: int) -> tuple[float, ...]:
+        """Numbers of the image plane of the first frame; of a multi-frame image they stand in a functional group."""
+        found: tuple[float, ...] = ()
+        if keyword in self.dataset:
+            return self.read(keyword, lambda value: _numbers(value, count), found)
+        for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+            found = found or self.read(groups, lambda value: _of_first(value, macro, keyword, count), found)
+        return found
+
     def sex(self) -> Sex:
         return self.read("PatientSex", lambda value: _SEX[_text(value).upper()], Sex.UNKNOWN)
 
@@ -126,6 +179,8 @@ def _single(value: object) -> str:
 def _text(value: Any) -> str:
     """Control characters do not belong into a short text: they would travel into logs, HL7 and pages."""
     text = "\\".join(_values(value)) if not isinstance(value, str) else value
+    if text.isprintable() and len(text) <= _LONGEST_TEXT:
+        return text.strip()
     clean = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text[:_LONGEST_TEXT])
     return clean.strip()
 
@@ -150,6 +205,40 @@ def _day(value: Any) -> date | None:
 def _integer(value: Any) -> int | None:
     text = _text(str(value))
     return int(text) if text else None
+
+
+def _count(value: Any) -> int:
+    """VR IS; a number of frames below one or above the VR's range is none."""
+    number = _integer(value)
+    if number is None or not 0 < number <= _MOST_FRAMES:
+        raise ValueError("want a number of frames")
+    return number
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...]:
+    """As many finite numbers as wanted, or none where the element is empty."""
+    numbers = tuple(float(item) for item in value)
+    if numbers and (len(numbers) != count or not all(math.isfinite(number) for number in numbers)):
+        raise ValueError(f"want {count} numbers")
+    return numbers
+
+
+def _of_first(groups: Any, macro: str, keyword: str, count: int) -> tuple[float, ...]:
+    """Functional groups (PS3.3 C.7.6.16): first item, macro, its one item."""
+    for group in _first(groups):
+        for item in _first(group.get(macro)):
+            return _numbers(item.get(keyword) or (), count)
+    return ()
+
+
+def _first(items: Any) -> Iterator[Dataset]:
+    if items:
+        yield items[0]
+
+
+def _meaning(value: Any) -> str:
+    """Code Meaning (0008,0104) of the first item."""
+    return _text(value[0].get("CodeMeaning") or "")
 
 
 def _issuer(value: Any) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from adapters.dicom.quiet import quiet
-from adapters.dicom.scan import PIXEL_DATA, parse, scan
+from adapters.dicom.scan import PIXEL_DATA, Span, parse, scan
 from cds.errors import InvalidInstance, Unavailable
 
 _PREFIX_END = 132
@@ -28,7 +28,8 @@ _LARGEST_META = 64 * 1024
 class Instance:
     """`dataset` has the wanted elements and the file meta information; `pixels` is the value of Pixel Data.
 
-    The digests are those of `scan`, empty where nobody asked for them.
+    The digests are those of `scan`, empty where nobody asked for them. `pixel_vr` is the VR of Pixel Data, which in
+    big endian says whether bytes are swapped; "" in implicit VR.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Instance:
     pixels: memoryview | None
     sha256: str = ""
     pixels_sha256: str = ""
+    pixel_vr: str = ""
 
 
 def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest: bool = False) -> Instance:
@@ -46,7 +48,7 @@ def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest
     """
     quiet()
     data = _mapped(path, max_bytes)
-    meta, start = _file_meta(data)
+    meta, start = file_meta(data)
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if not syntax:
         raise InvalidInstance("want a file that names its transfer syntax")
@@ -56,9 +58,16 @@ def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.file_meta.MediaStorageSOPInstanceUID = meta.get("MediaStorageSOPInstanceUID", "")
+    dataset.file_meta.MediaStorageSOPClassUID = meta.get("MediaStorageSOPClassUID", "")
     pixels = found.spans.get(PIXEL_DATA)
     value = body[pixels.value : pixels.end] if pixels else None
-    return Instance(path, syntax, dataset, value, found.sha256, found.pixels_sha256)
+    return Instance(path, syntax, dataset, value, found.sha256, found.pixels_sha256, _vr(body, pixels, syntax))
+
+
+def _vr(body: memoryview, pixels: Span | None, syntax: str) -> str:
+    if pixels is None or syntax == ImplicitVRLittleEndian:
+        return ""
+    return bytes(body[pixels.start + 4 : pixels.start + 6]).decode("ascii", "replace")
 
 
 def _mapped(path: Path, max_bytes: int) -> memoryview:
@@ -72,8 +81,11 @@ def _mapped(path: Path, max_bytes: int) -> memoryview:
         raise Unavailable("want the images on a disk that can be read") from error
 
 
-def _file_meta(data: memoryview) -> tuple[Dataset, int]:
-    """Group 0002 is explicit VR little endian, whatever follows; its group length is not believed."""
+def file_meta(data: memoryview) -> tuple[Dataset, int]:
+    """The file meta information and where the data set begins; raise InvalidInstance where there is none.
+
+    Group 0002 is explicit VR little endian, whatever follows; its group length is not believed.
+    """
     if bytes(data[128:_PREFIX_END]) != b"DICM":
         raise InvalidInstance("want a file with the DICM prefix (PS3.10 section 7.1)")
     at = _PREFIX_END
@@ -99,7 +111,7 @@ def _meta_element_end(data: memoryview, at: int) -> int:
 def _parsed_meta(data: memoryview) -> Dataset:
     try:
         meta = read_dataset(BytesIO(data), is_implicit_VR=False, is_little_endian=True)
-        for keyword in ("TransferSyntaxUID", "MediaStorageSOPInstanceUID"):
+        for keyword in ("TransferSyntaxUID", "MediaStorageSOPInstanceUID", "MediaStorageSOPClassUID"):
             meta.get(keyword)  # decoded here, where a bad value has its answer
     except (ValueError, EOFError, OSError, KeyError, TypeError, NotImplementedError, struct.error) as error:
         raise InvalidInstance("want readable file meta information") from error

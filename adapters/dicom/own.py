@@ -52,17 +52,21 @@ class Edition:
     """One version of a report as one kind of destination gets it; its UIDs are the same on every attempt.
 
     Destinations of one kind get the same instances. `zone` is where content times without an offset are read.
+    `key_images` is how they are sent, see PacsDestination.
     """
 
     report: Report
     zone: ZoneInfo
     audience: Audience = Audience.RADIOLOGIST
     segmentations: bool = True
+    key_images: str = "none"
 
     def uid(self, kind: str, key: str = "") -> str:
         """A 2.25 UID (PS3.5 annex B.2) for something of this report's study and episode."""
         plain = self.audience is Audience.RADIOLOGIST and self.segmentations
         name = kind if plain else f"{kind} {self.audience.value} {self.segmentations}"
+        if self.key_images != "none":
+            name = f"{name} {self.key_images}"
         return f"2.25.{uuid.UUID(resource_id(self.report.study, name, key, self.report.episode)).int}"
 
     def report_uid(self, version: int) -> str:
@@ -77,6 +81,10 @@ class Edition:
     def mask_series(self, version: int) -> str:
         """The series of the segmentations of a version: a viewer shows one version at a time."""
         return self.uid("SEG", f"series {version}")
+
+    def key_series(self, version: int) -> str:
+        """The series of the key images of a version."""
+        return self.uid("key image", f"series {version}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from adapters.dicom.decode import stored_values
 from adapters.dicom.frames import require_size
 from adapters.dicom.header import HEADER_TAGS, UNREADABLE, read_header
 from adapters.dicom.instance import Instance, read_instance
+from adapters.dicom.pool import DecodePool
 from adapters.dicom.scan import MEASURED_TAGS
 from cds.domain.imaging import StoredInstance
 from cds.errors import InvalidInstance, NotEvaluable
+from cds.limits import DicomLimits
 
 _CODING = frozenset({0x00080005, 0x7FE00001, 0x7FE00002})
 
@@ -37,6 +40,30 @@ def same_pixels(one: Path, other: Path, *, max_bytes: int) -> bool:
         )
     except (InvalidInstance, NotEvaluable, *UNREADABLE):
         return False
+
+
+class SamePixels:
+    """`same_pixels` of two files below the data folder, decoded in a process of its own that starts when first asked.
+
+    What crashes a decoder is not the same as anything. Close it at the end.
+    """
+
+    def __init__(self, data_dir: Path, limits: DicomLimits) -> None:
+        self._data_dir = data_dir
+        self._max_bytes = limits.max_instance_bytes
+        self._pool = DecodePool(limits, processes=1)
+
+    def __call__(self, one: str, other: str) -> bool:
+        """Raise Unavailable where a file cannot be read or no process can be had."""
+        compared = partial(same_pixels, max_bytes=self._max_bytes)
+        try:
+            return self._pool.call(compared, self._data_dir / one, self._data_dir / other)
+        except NotEvaluable:
+            return False
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        self._pool.close()
 
 
 def read_stored(data_dir: Path, path: str, *, max_bytes: int) -> StoredInstance:

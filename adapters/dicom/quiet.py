@@ -8,6 +8,7 @@ import warnings
 import pydicom.config
 
 _TALKATIVE = ("pydicom", "pynetdicom")
+_NEVER = logging.CRITICAL + 1
 _MODULES = r"(pydicom|pynetdicom|pylibjpeg|openjpeg|rle|libjpeg|jpeg_ls)(\.|$)"
 
 
@@ -16,8 +17,9 @@ def quiet() -> None:
 
     May be called again and again, from any thread; everything in this package that reads or sends calls it first.
     """
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for logger in map(logging.getLogger, _TALKATIVE):
+        if logger.level != _NEVER:  # setting it again empties a cache of every logger
+            logger.setLevel(_NEVER)
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
     warnings.filterwarnings("ignore", module=_MODULES)

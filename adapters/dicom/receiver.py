@@ -1,68 +1,58 @@
-"""The DICOM listener: C-ECHO and C-STORE (PS3.4 annexes A and B). Status 0x0000 means: on disk and in the index."""
+"""The DICOM listener: C-ECHO and C-STORE (PS3.4 annexes A and B), and what a PACS tells by DIMSE: that images are there
+(annex R), and that it keeps what it was sent (annex J). Status 0x0000 means: on disk and in the index.
+"""
 
 from __future__ import annotations
 
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import NamedTuple
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_CREATE, N_EVENT_REPORT
 from pynetdicom.events import Event
 from pynetdicom.presentation import AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time from its table
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time from its table
+    InstanceAvailabilityNotification,
+    StorageCommitmentPushModel,
+    Verification,
+)
 
-from adapters.dicom.files import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, InstanceFiles
-from adapters.dicom.header import HEADER_TAGS, UNREADABLE, check_uid, read_header
+from adapters.dicom.arrival import Arrivals
+from adapters.dicom.availability import read_availability
+from adapters.dicom.commitment_answer import read_answer, require_push_model
+from adapters.dicom.files import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from adapters.dicom.quiet import quiet
-from adapters.dicom.rejection_note import NOTE_CLASS, NOTE_TAGS, rejection_notes
-from adapters.dicom.scan import PIXEL_DATA, parse, scan
-from adapters.dicom.syntaxes import ACCEPTED_SYNTAXES, UNCOMPRESSED
+from adapters.dicom.syntaxes import ACCEPTED_SYNTAXES
 from adapters.dicom.transport import Overflow, SharedContexts, bounded, on_closed
 from cds import metrics
-from cds.domain.imaging import InstanceHeader, RejectionNote, StoredInstance
-from cds.errors import InvalidInstance, OutOfResources, SightlineError
-from cds.logs import get_logger, study_ref
-from cds.ports import Clock, InstanceIndex
-from cds.settings import DicomLimits
+from cds.errors import OutOfResources, SightlineError
+from cds.limits import DicomLimits
+from cds.logs import get_logger
+from cds.ports import Clock, Commitments, StudyEvents
 
 log = get_logger(__name__)
 
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
+#: PS3.7 annex C.4.14 and C.4.15: for the services of normalized operations.
+RESOURCE_LIMITATION = 0x0213
+UNRECOGNIZED_OPERATION = 0x0211
 #: VR LO: (0000,0902) Error Comment holds 64 characters (PS3.7 annex C).
 _LONGEST_COMMENT = 64
 _POLL_S = 0.1
 
-#: Samples per Pixel, Number of Frames, Rows, Columns, Bits Allocated.
-_SIZE_TAGS = (0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100)
-#: What the index has already, or does not want: the file is not needed.
-_NOT_NEEDED = ("duplicate", "own")
-
-
-class MismatchedInstance(InvalidInstance):
-    """The request names another instance than its data set (PS3.4 table B.2-1: data set does not match SOP class)."""
-
-    dimse_status = 0xA900
-
-
-class Received(NamedTuple):
-    """An instance as it came: its header, the data set as received, its digests, and what it rejects."""
-
-    header: InstanceHeader
-    encoded: bytes
-    sha256: str
-    pixels_sha256: str
-    notes: tuple[RejectionNote, ...]
-
 
 class Receiver:
-    """A storage SCP on one port. It accepts every storage SOP class in every syntax that `syntaxes` calls harmless."""
+    """An SCP on one port. It accepts every storage SOP class in every syntax that `syntaxes` calls harmless.
+
+    `allowed_peers` are the networks and `allowed_ae_titles` the calling AE titles that may connect; without any, all.
+    Instance Availability is accepted with `events`, answers to storage commitment with `commitments`.
+    """
 
     def __init__(
         self,
@@ -71,20 +61,25 @@ class Receiver:
         port: int,
         ae_title: str,
         limits: DicomLimits,
-        files: InstanceFiles,
-        index: InstanceIndex,
+        arrivals: Arrivals,
         clock: Clock,
-        consumes: Callable[[InstanceHeader], bool],
         ssl_context: ssl.SSLContext | None = None,
+        allowed_peers: Sequence[str] = (),
+        allowed_ae_titles: Sequence[str] = (),
+        events: StudyEvents | None = None,
+        commitments: Commitments | None = None,
     ) -> None:
         quiet()
-        self._files = files
-        self._index = index
+        self._arrivals = arrivals
         self._clock = clock
-        self._consumes = consumes
-        self._limits = limits
-        server, handler = bounded(limits)
-        entity = _entity(ae_title, limits)
+        self._events = events
+        self._commitments = commitments
+        server, handler = bounded(limits, allowed_peers)
+        entity = _entity(ae_title, limits, allowed_ae_titles)
+        if events is not None:
+            entity.add_supported_context(InstanceAvailabilityNotification)
+        if commitments is not None:  # PS3.4 section J.3.3: the PACS comes as the SCP that it is
+            entity.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
         self._server = server(
             entity,
             (host, port),
@@ -93,6 +88,9 @@ class Receiver:
             ssl_context,
             evt_handlers=[
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_CREATE, self._on_create),
+                (evt.EVT_N_EVENT_REPORT, self._on_event_report),
+                (evt.EVT_N_ACTION, _on_action),
                 (evt.EVT_REJECTED, _on_rejected),
                 (evt.EVT_CONN_CLOSE, on_closed),
             ],
@@ -107,7 +105,7 @@ class Receiver:
 
     def start(self) -> None:
         """Serve in the background; what a crash left half written is removed first."""
-        removed = self._files.discard_partial()
+        removed = self._arrivals.discard_partial()
         self._thread.start()
         log.info("DICOM listener ready", port=self.port, count=removed)
 
@@ -124,101 +122,100 @@ class Receiver:
             association.abort()
 
     def _on_store(self, event: Event) -> Dataset:
-        quiet()
-        try:
-            self._store(event)
-        except SightlineError as error:
-            metrics.DICOM_INSTANCES.inc(outcome="refused")
-            log.warning("instance refused", dimse_status=error.dimse_status, peer=_peer(event), exc_info=error)
-            return _status(error.dimse_status, str(error))
-        except Exception as error:  # the outer loop of the SCP: the peer gets an answer, the log the error
-            metrics.DICOM_INSTANCES.inc(outcome="failed")
-            log.error("instance failed", dimse_status=PROCESSING_FAILURE, peer=_peer(event), exc_info=error)
-            return _status(PROCESSING_FAILURE, "an internal error, please send again")
-        metrics.DICOM_INSTANCES.inc(outcome="stored")
-        return _status(SUCCESS)
+        status, outcome = _answer(event, self._store)
+        if outcome:  # what is stored is counted where it is committed
+            metrics.DICOM_INSTANCES.inc(outcome=outcome)
+        return status
 
     def _store(self, event: Event) -> None:
-        started = time.monotonic()
-        received = _understand(event, self._limits)
-        if received.notes:
-            self._reject(received.notes, event)
+        request: C_STORE = event.request  # type: ignore[assignment]  # C-STORE alone comes here
+        pending = self._arrivals.prepare(
+            _received(request.DataSet),
+            str(event.context.transfer_syntax),
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        )
+        self._arrivals.commit([pending], source="dicom", peer=_peer(event))
+
+    def _on_create(self, event: Event) -> tuple[Dataset, Dataset | None]:
+        status, _ = _answer(event, self._announce)
+        return _normalized(status), _named(event)
+
+    def _announce(self, event: Event) -> None:
+        request: N_CREATE = event.request  # type: ignore[assignment]  # N-CREATE alone comes here
+        encoded, syntax = _received(request.AttributeList), str(event.context.transfer_syntax)
+        found = read_availability(encoded, syntax, source=f"DICOM {_title(event)}")
+        if found is None or self._events is None:
+            log.info("no images are available yet", peer=_peer(event))
             return
-        header = received.header
-        file = self._files.write(
-            sop_class_uid=header.sop_class_uid,
-            sop_instance_uid=header.sop_instance_uid,
-            transfer_syntax_uid=header.transfer_syntax_uid,
-            dataset=received.encoded,
+        new = self._events.announce(found, self._clock.now())
+        outcome = "announced" if new else "duplicate"
+        log.info("images announced", outcome=outcome, series=len(found.series), peer=_peer(event))
+
+    def _on_event_report(self, event: Event) -> tuple[Dataset, None]:
+        status, _ = _answer(event, self._committed)
+        return _normalized(status), None
+
+    def _committed(self, event: Event) -> None:
+        request: N_EVENT_REPORT = event.request  # type: ignore[assignment]  # N-EVENT-REPORT alone comes here
+        require_push_model(str(request.AffectedSOPInstanceUID))
+        found = read_answer(
+            _received(request.EventInformation), str(event.context.transfer_syntax), event_type=request.EventTypeID or 0
         )
-        instance = StoredInstance(header, file.path, received.sha256, file.size, received.pixels_sha256)
-        outcome = self._commit(instance, consumed=self._consumes(header))
-        if outcome in _NOT_NEEDED:
-            self._files.remove(file.path)
-        tell = log.warning if outcome == "conflict" or header.flags else log.info
-        tell(
-            "instance stored",
-            outcome=outcome,
-            study_ref=study_ref(header.study_instance_uid),
-            size=file.size,
-            count=len(header.flags),
-            peer=_peer(event),
-            duration_ms=round((time.monotonic() - started) * 1000, 1),
+        if self._commitments is None:
+            return
+        found.require_asked(
+            self._commitments.answered(found.transaction_uid, found.committed, found.failed, self._clock.now())
         )
-
-    def _reject(self, notes: tuple[RejectionNote, ...], event: Event) -> None:
-        """The index keeps what a note says; the note itself would name the wrong patient on, and is not kept."""
-        for note in notes:
-            count = self._index.reject(note, received_at=self._clock.now())
-            uid = study_ref(note.study_instance_uid)
-            log.info("rejection note applied", outcome=note.code, study_ref=uid, count=count, peer=_peer(event))
-
-    def _commit(self, instance: StoredInstance, *, consumed: bool) -> str:
-        """Only where surely nothing was committed may the file go: a lost answer could leave a row that needs it."""
-        try:
-            return self._index.add(instance, received_at=self._clock.now(), consumed=consumed, source="dicom")
-        except OutOfResources:
-            self._files.remove(instance.path)
-            raise
+        outcome = "failed" if found.failed else "committed"
+        count = len(found.committed) + len(found.failed)
+        log.info("storage commitment answered", outcome=outcome, count=count, peer=_peer(event))
 
 
-def _understand(event: Event, limits: DicomLimits) -> Received:
-    """What a request says, read once and bounded."""
-    buffer = event.request.DataSet  # type: ignore[union-attr]  # C-STORE alone comes here
-    encoded = buffer.getvalue() if isinstance(buffer, BytesIO) else b""
-    if isinstance(buffer, Overflow) or len(encoded) > limits.max_instance_bytes:
-        raise OutOfResources("want an instance below this receiver's size limit")
-    request: C_STORE = event.request  # type: ignore[assignment]  # C-STORE alone comes here
-    instance, sop_class = str(request.AffectedSOPInstanceUID), str(request.AffectedSOPClassUID)
-    check_uid(instance)
-    check_uid(sop_class)
-    syntax = str(event.context.transfer_syntax)
-    note_tags = NOTE_TAGS if sop_class == NOTE_CLASS else ()
-    found = scan(encoded, syntax, {*HEADER_TAGS, *_SIZE_TAGS, *note_tags, PIXEL_DATA})
-    dataset = parse(encoded, syntax, found)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = UID(syntax)
-    header = read_header(dataset)
-    if (header.sop_instance_uid, header.sop_class_uid) != (instance, sop_class):
-        raise MismatchedInstance("want a data set with the request's SOP UIDs")
-    pixels = found.spans.get(PIXEL_DATA)
-    if pixels is not None and syntax in UNCOMPRESSED and pixels.end - pixels.value < _stated_size(dataset):
-        raise InvalidInstance("want as much pixel data as rows, columns and bits state")
-    notes = rejection_notes(dataset) if sop_class == NOTE_CLASS else ()
-    return Received(header, encoded, found.sha256, found.pixels_sha256, notes)
-
-
-def _stated_size(dataset: Dataset) -> int:
-    """Bytes of uncompressed pixel data by its own header (PS3.3 C.7.6.3.1); 0 where the header does not say."""
+def _answer(event: Event, work: Callable[[Event], None]) -> tuple[Dataset, str]:
+    """The status of what was done, and the outcome where it failed."""
+    quiet()
     try:
-        rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
-        samples, frames = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("NumberOfFrames") or 1)
-    except (*UNREADABLE, TypeError):
-        return 0
-    return rows * columns * samples * frames * bits // 8
+        work(event)
+    except SightlineError as error:
+        log.warning("instance refused", dimse_status=error.dimse_status, peer=_peer(event), exc_info=error)
+        return _status(error.dimse_status, str(error)), "refused"
+    except Exception as error:  # the outer loop of the SCP: the peer gets an answer, the log the error
+        log.error("instance failed", dimse_status=PROCESSING_FAILURE, peer=_peer(event), exc_info=error)
+        return _status(PROCESSING_FAILURE, "an internal error, please send again"), "failed"
+    return _status(SUCCESS), ""
 
 
-def _entity(ae_title: str, limits: DicomLimits) -> AE:
+def _received(buffer: BytesIO | None) -> bytes:
+    """The data set of a request; raise OutOfResources where it was above the limit and is not here."""
+    if isinstance(buffer, Overflow):
+        raise OutOfResources("want an instance below this receiver's size limit")
+    return buffer.getvalue() if buffer is not None else b""
+
+
+def _normalized(status: Dataset) -> Dataset:
+    """DIMSE-N has its own word for a lack of room (PS3.7 annex C)."""
+    if status.Status == OutOfResources.dimse_status:
+        status.Status = RESOURCE_LIMITATION
+    return status
+
+
+def _named(event: Event) -> Dataset | None:
+    """Who creates without a UID is told one (PS3.7 section 10.1.5.1.4)."""
+    if getattr(event.request, "AffectedSOPInstanceUID", None) is not None:
+        return None
+    named = Dataset()
+    named.AffectedSOPInstanceUID = generate_uid(prefix=None)
+    return named
+
+
+def _on_action(event: Event) -> tuple[Dataset, None]:
+    """Nobody may ask us to keep images: Sightline is no archive."""
+    log.warning("instance refused", dimse_status=UNRECOGNIZED_OPERATION, peer=_peer(event))
+    return _status(UNRECOGNIZED_OPERATION, "want no storage commitment from Sightline"), None
+
+
+def _entity(ae_title: str, limits: DicomLimits, allowed_ae_titles: Sequence[str]) -> AE:
     entity = AE(ae_title)
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -226,6 +223,7 @@ def _entity(ae_title: str, limits: DicomLimits) -> AE:
     entity.maximum_associations = limits.max_associations
     entity.acse_timeout = entity.network_timeout = entity.dimse_timeout = limits.network_timeout_s
     entity.require_called_aet = limits.require_called_ae_title
+    entity.require_calling_aet = list(allowed_ae_titles)
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), list(ACCEPTED_SYNTAXES))
     entity.add_supported_context(Verification)
@@ -233,11 +231,17 @@ def _entity(ae_title: str, limits: DicomLimits) -> AE:
 
 
 def _on_rejected(event: Event) -> None:
+    metrics.DICOM_CONNECTIONS.inc(outcome="rejected")
     log.warning("association rejected", peer=_peer(event))
 
 
+def _title(event: Event) -> str:
+    """The calling AE title: a peer's text, so that nothing but its printable characters travels on."""
+    return "".join(c for c in str(event.assoc.requestor.ae_title) if c.isascii() and c.isprintable()).strip()
+
+
 def _peer(event: Event) -> str:
-    return f"{event.assoc.requestor.ae_title}@{event.assoc.requestor.address}"
+    return f"{_title(event)}@{event.assoc.requestor.address}"
 
 
 def _status(code: int, comment: str = "") -> Dataset:

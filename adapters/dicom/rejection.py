@@ -12,7 +12,12 @@ from datetime import datetime
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from adapters.dicom.own import CHARACTER_SET, MANUFACTURER, Edition, finish, reference
 from adapters.dicom.quiet import quiet
@@ -24,14 +29,21 @@ TITLES = {
     "113037": "Rejected for Patient Safety Reasons",
     "113038": "Incorrect Modality Worklist Entry",
 }
-_CLASSES = {"sr": ComprehensiveSRStorage, "seg": SegmentationStorage}
+_CLASSES = {
+    "sr": ComprehensiveSRStorage,
+    "seg": SegmentationStorage,
+    "sc": SecondaryCaptureImageStorage,
+    "pr": GrayscaleSoftcopyPresentationStateStorage,
+}
 _WITHDRAWN_NUMBER, _NOTE_NUMBER = 9903, 9904
 
 
 def sent_before(edition: Edition, own: Sequence[OwnInstance]) -> list[Dataset]:
-    """The reports and segmentations of all versions of the edition's episode, as far as they ever left."""
+    """The reports, segmentations and key images of all versions of the edition's episode, as far as they ever left."""
     versions = range(1, edition.report.version + 1)
-    series = {edition.report_series, *(edition.mask_series(version) for version in versions)}
+    series = {edition.report_series}
+    for version in versions:
+        series |= {edition.mask_series(version), edition.key_series(version)}
     study = edition.report.study.study_instance_uid
     return [
         reference(_CLASSES[one.kind], one.sop_instance_uid, one.series_instance_uid, study)

@@ -82,13 +82,16 @@ def scan(data: bytes | memoryview, syntax: str, wanted: Collection[int], *, dige
     `sha256` is empty without `digest`; with it, it covers tags and values in order, group lengths and padding left out:
     the same in both little endian transfer syntaxes, different for other content and for other pixel compression.
     `pixels_sha256` covers in the same way the pixel data and what is measured with it (`MEASURED_TAGS`), of compressed
-    pixels the fragments without their offset table and boundaries; it is empty where there is no pixel data.
+    pixels the fragments without their offset table and boundaries; it is empty where there is no pixel data. What
+    is measured is in the first by the second.
     """
     if syntax == DeflatedExplicitVRLittleEndian:
         raise InvalidInstance("want a data set that is not deflated: it can grow a thousandfold")
     digests = [hashlib.sha256(), hashlib.sha256()] if digest else []
     walk = _Walk(memoryview(data), frozenset(wanted), digests, _order(syntax))
     walk.data_set(0, len(data), implicit=syntax == ImplicitVRLittleEndian, depth=0)
+    if walk.digests:
+        walk.digests[0].update(walk.digests[1].digest())
     whole, pixels = [one.hexdigest() for one in walk.digests] or ["", ""]
     return Scan(walk.spans, whole, pixels if walk.has_pixels else "")
 
@@ -247,14 +250,17 @@ class _Walk:
         except KeyError:
             return b"UN"
 
-    def _feed(self, tag: int, value: memoryview | None) -> None:
+    def _feed(self, tag: int, value: memoryview | bytes | None) -> None:
+        """What is measured goes into one digest, and that into the other at the end: pixels are read once."""
         if not self.digests or not tag & 0xFFFF or tag == _TRAILING_PADDING:
             return
+        whole, pixels = self.digests
         head = struct.pack("<II", tag, _UNDEFINED if value is None else len(value))
-        for digest in self.digests if self.measured else self.digests[:1]:
-            digest.update(head)
-            if value is not None:
-                digest.update(value)
+        whole.update(head)
+        if self.measured:
+            pixels.update(head)
+        if value is not None:
+            (pixels if self.measured else whole).update(value)
 
     def _count(self) -> None:
         self.elements += 1

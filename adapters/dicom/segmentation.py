@@ -15,11 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from adapters.dicom.frames import FRAME_TAGS, Frame, frames_of
-from adapters.dicom.geometry import dominant, stack
+from adapters.dicom.geometry import stack
 from adapters.dicom.header import UNREADABLE
 from adapters.dicom.instance import Instance, read_instance
 from adapters.dicom.own import CHARACTER_SET, MANUFACTURER, Edition, finish, lo, nobody
 from adapters.dicom.quiet import quiet
+from adapters.dicom.stacks import choose
 from adapters.dicom.structured_report import OUR_CODES, concept, mask_uid
 from cds import __version__
 from cds.codes import SNOMED
@@ -32,10 +33,12 @@ SERIES_NUMBER = 9902
 _GATE = "segmentation"
 #: Stands for every UID that depends on the edition.
 _LATER = "2.25.0"
-_TAGS = FRAME_TAGS | {
+#: What is read of an image that something of ours refers to.
+IMAGE_TAGS = FRAME_TAGS | {
     tag_for_keyword(keyword) or 0
     for keyword in (
         "StudyInstanceUID", "SeriesInstanceUID", "SpacingBetweenSlices", "NumberOfFrames", "PositionReferenceIndicator",
+        "InstanceNumber", "WindowCenter", "WindowWidth", "PixelAspectRatio", "ImagerPixelSpacing",
     )
 }  # fmt: skip
 
@@ -50,6 +53,8 @@ class Slices:
     images: tuple[Dataset, ...]
     frames: tuple[int, ...]
     shape: tuple[int, int, int]
+    #: The files of `images`.
+    paths: tuple[Path, ...] = ()
 
 
 def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
@@ -61,7 +66,7 @@ def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
     frames: list[Frame] = []
     for path in paths:
         try:
-            instance = read_instance(path, _TAGS, max_bytes=max_bytes)
+            instance = read_instance(path, IMAGE_TAGS, max_bytes=max_bytes)
         except InvalidInstance as error:
             raise NotEvaluable("an image of the series cannot be read", gate=_GATE) from error
         found = frames_of(instance)
@@ -70,8 +75,7 @@ def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
             frames += found
     if not frames:
         raise NotEvaluable("the images are not here any more", gate=_GATE)
-    chosen, _left_out = dominant(frames)
-    places = [place[0] for place in stack(chosen).places]
+    places = [place[0] for place in stack(choose(frames).frames).places]
     files = list(dict.fromkeys(frame.path for frame in places))
     if len(files) > 1 and len(files) != len(places):
         raise NotEvaluable("the series mixes images of one and of several frames", gate=_GATE)
@@ -79,6 +83,7 @@ def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
         tuple(nobody(instances[path].dataset) for path in files),
         tuple(frame.index for frame in places),
         (len(places), places[0].rows, places[0].columns),
+        tuple(files),
     )
 
 
@@ -90,7 +95,7 @@ def build(outcome: Findings, number: int, slices: Slices) -> Dataset:
     """
     quiet()
     mask = outcome.masks[number]
-    voxels = _numbered(_voxels(mask, slices), sorted(mask.labels))
+    voxels = _numbered(voxels_of(mask, slices), sorted(mask.labels))
     try:
         return hd.seg.Segmentation(
             source_images=list(slices.images),
@@ -130,7 +135,8 @@ def of_edition(built: Dataset, edition: Edition, outcome: Findings, number: int,
     return finish(built, header, edition.report.issued, edition)
 
 
-def _voxels(mask: MaskRef, slices: Slices) -> NDArray[np.uint8]:
+def voxels_of(mask: MaskRef, slices: Slices) -> NDArray[np.uint8]:
+    """The labels of a mask on its slices; raise NotEvaluable where it is gone or is not theirs."""
     packed = Path(mask.path + ".gz")
     try:
         with gzip.open(packed) if packed.exists() else open(mask.path, "rb") as file:

@@ -24,6 +24,7 @@ from adapters.dicom.own import CHARACTER_SET, MANUFACTURER, Edition, Source, fin
 from adapters.dicom.quiet import quiet
 from cds.codes import DCM, LOINC, SNOMED
 from cds.domain.coding import Coding, Quantity
+from cds.domain.conclusion import incomplete
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.matching import MatchState
 from cds.domain.report import Report
@@ -77,6 +78,8 @@ class Document:
     groups: tuple[hd.ContainerContentItem, ...] = ()
     previous: tuple[Dataset, ...] = ()
     modality: str = ""
+    #: Pictures, and presentation states of images.
+    key_images: tuple[Dataset, ...] = ()
 
 
 def structured_report(
@@ -84,16 +87,19 @@ def structured_report(
     source: Source,
     *,
     masks: Sequence[Dataset] = (),
+    key_images: Sequence[Dataset] = (),
     notes: Sequence[str] = (),
     predecessor: int | None = None,
 ) -> Dataset:
     """The document of one version. `source` has some images of every series that a finding names.
 
-    `masks` are the segmentations that go with it, `notes` say what does not; `predecessor` is the version of the same
+    `masks` and `key_images` are what goes with it, `notes` say what does not; `predecessor` is the version of the same
     episode that the destination has.
     """
     report = edition.report
     images = (*source.images, *_key_images(report, source.images))
+    known = {image.SOPInstanceUID for image in images}
+    marked = [one for one in map(_marked, key_images) if one is not None and one.SOPInstanceUID not in known]
     groups = [
         _group(edition, outcome, finding, images, masks)
         for outcome in report.outcomes
@@ -108,11 +114,12 @@ def structured_report(
         series_number=SERIES_NUMBER,
         number=report.version,
         description=DESCRIPTION,
-        evidence=(*images, *masks),
+        evidence=(*images, *marked, *masks, *key_images),
         texts=(*_heading(report, predecessor), *_outcomes(report), *(("Comment", note) for note in notes)),
         groups=tuple(groups),
         previous=previous,
         modality=str(images[0].get("Modality", "")) if images else "",
+        key_images=tuple(key_images),
     )
     return write(document, source.header, report.issued, edition)
 
@@ -163,10 +170,49 @@ def _root(document: Document) -> Dataset:
         measured = hd.ContainerContentItem(name=codes.DCM.ImagingMeasurements, relationship_type=_CONTAINS)
         measured.ContentSequence = hd.ContentSequence(document.groups)
         root.ContentSequence.append(measured)
+    if document.key_images:
+        shown = hd.ContainerContentItem(name=codes.DCM.KeyImages, relationship_type=_CONTAINS)
+        shown.ContentSequence = hd.ContentSequence([_key_image(one) for one in document.key_images])
+        root.ContentSequence.append(shown)
     told = hd.ContainerContentItem(name=_QUALITATIVE, relationship_type=_CONTAINS)
     told.ContentSequence = hd.ContentSequence([_text(name, value) for name, value in document.texts])
     root.ContentSequence.append(told)
     return root
+
+
+def _key_image(shown: Dataset) -> hd.ImageContentItem:
+    """The picture, or the image together with the presentation state that marks it (PS3.3 C.18.4)."""
+    of = _marked(shown)
+    if of is None:
+        name = codes.DCM.BestIllustrationOfFinding
+        return hd.ImageContentItem(name, shown.SOPClassUID, shown.SOPInstanceUID, relationship_type=_CONTAINS)
+    item = hd.ImageContentItem(
+        codes.DCM.BestIllustrationOfFinding,
+        of.SOPClassUID,
+        of.SOPInstanceUID,
+        referenced_frame_numbers=of.get("ReferencedFrameNumber"),
+        relationship_type=_CONTAINS,
+    )
+    state = Dataset()
+    state.ReferencedSOPClassUID, state.ReferencedSOPInstanceUID = shown.SOPClassUID, shown.SOPInstanceUID
+    item.ReferencedSOPSequence[0].ReferencedSOPSequence = [state]
+    return item
+
+
+def _marked(shown: Dataset) -> Dataset | None:
+    """The original image that a presentation state is for; None for a picture."""
+    if "ReferencedSeriesSequence" not in shown:
+        return None
+    series = shown.ReferencedSeriesSequence[0]
+    image = series.ReferencedImageSequence[0]
+    of = reference(
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID, series.SeriesInstanceUID, shown.StudyInstanceUID
+    )
+    [marks] = shown.GraphicAnnotationSequence
+    frame = marks.ReferencedImageSequence[0].get("ReferencedFrameNumber")
+    if frame is not None:
+        of.ReferencedFrameNumber = frame
+    return of
 
 
 def _text(name: str, value: str) -> hd.TextContentItem:
@@ -190,7 +236,7 @@ def _group(
         ),
         "finding_type": concept(finding.code),
         "finding_sites": [hd.FindingSite(concept(finding.body_site))] if finding.body_site else None,
-        "measurements": [_measurement(finding, finding.value, image)] if finding.value else None,
+        "measurements": _measurements(finding, image) or None,
         "qualitative_evaluations": _qualitative(finding),
     }
     if segment is not None:
@@ -201,6 +247,17 @@ def _group(
     group = cast(hd.ContainerContentItem, made)
     group.ContentSequence.extend(_text("Comment", text) for text in _words(edition, outcome, finding))
     return group
+
+
+def _measurements(finding: Finding, image: Dataset | None) -> list[hd.Measurement]:
+    """The value, and how certain the model is of what it found; of a negative, words alone say what that means."""
+    found = [_measurement(finding, finding.value, image)] if finding.value else []
+    if finding.confidence is not None and finding.presence is not Presence.NOT_DETECTED:
+        if not math.isfinite(finding.confidence):
+            raise InvalidInput("want finite numbers in a report")
+        percent = hd.CodedConcept("%", "UCUM", "percent")
+        found.append(hd.Measurement(codes.DCM.CertaintyOfFinding, round(finding.confidence * 100, 1), percent))
+    return found
 
 
 def _measurement(finding: Finding, value: Quantity, image: Dataset | None) -> hd.Measurement:
@@ -298,6 +355,7 @@ def _heading(report: Report, predecessor: int | None) -> Iterator[tuple[str, str
         yield "Notice", "Test data: not for patient care."
     if predecessor is not None:
         yield "Comment", f"Version {report.version}; it replaces version {predecessor} and its segmentations."
+    yield from (("Notice", text) for text in incomplete(report))
     if report.match.state is not MatchState.MATCHED:
         yield "Comment", f"Not attached to an order: {'; '.join(report.match.reasons)}."
     if report.patient and report.study.patient and report.study.patient not in report.patient.known_as:

@@ -1,9 +1,13 @@
-"""Transfer syntaxes (PS3.5 annex A): which ones are taken, and what they are called."""
+"""Transfer syntaxes (PS3.5 annex A): which ones are taken."""
 
 from __future__ import annotations
 
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import ALL_TRANSFER_SYNTAXES
+
+from adapters.dicom.encodings import UNCOMPRESSED
+
+__all__ = ["ACCEPTED_SYNTAXES", "UNCOMPRESSED"]
 
 #: Deflate of a data set (1.2.1.99) or of frames (1.2.8.1) grows a thousandfold before anybody can look at it; JPIP
 #: (1.2.4.94, .95, .204, .205) holds a URL instead of pixels; SMPTE streams (1.2.7) hold none.
@@ -20,10 +24,3 @@ ACCEPTED_SYNTAXES: tuple[str, ...] = tuple(
         ),
     )
 )
-
-UNCOMPRESSED: frozenset[str] = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
-
-
-def name_of(syntax: str) -> str:
-    """The standard's name of a transfer syntax, for texts."""
-    return UID(syntax).name

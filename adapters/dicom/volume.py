@@ -2,177 +2,156 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import uuid
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
-import numpy as np
+from adapters.dicom import geometry, projection, stacks
+from adapters.dicom.array_file import ArrayFile
+from adapters.dicom.frames import Frame
+from adapters.dicom.geometry import Stack
+from adapters.dicom.pool import DecodePool
+from adapters.dicom.slices import Read, Target, forget, read_headers, write_place
+from cds.domain.imaging import ImageRef, SeriesSummary, StackSummary, VolumeRef
+from cds.errors import NotEvaluable
+from cds.limits import DicomLimits
 
-from adapters.dicom.decode import Pixels, hounsfield, stored_values
-from adapters.dicom.frames import FRAME_TAGS, Frame, frames_of, require_size
-from adapters.dicom.geometry import Stack, dominant, stack
-from adapters.dicom.instance import Instance, read_instance
-from cds.domain.imaging import SeriesSummary, VolumeRef
-from cds.errors import InvalidInstance, NotEvaluable, OutOfResources, Unavailable
-from cds.settings import DicomLimits
+_Task = tuple[tuple[Frame, ...], Target, int]
 
 _WORST_BYTES_PER_VOXEL = 4
+_FILES_PER_TASK = 10
 #: Rescale Type (PS3.3 C.11.1.1.2) that still means HU: absent and "US" (unspecified) do for original CT images.
 _HOUNSFIELD = frozenset({"", "HU", "US"})
-_CHUNK = 1 << 22
+
+
+class _Read(NamedTuple):
+    """What the headers of a series say: its frames, why others are none, and whether a codec is needed."""
+
+    frames: tuple[Frame, ...]
+    left_out: tuple[str, ...]
+    plain: bool
 
 
 class LocalImages:
-    """The port ImageSource over the files that the receiver stored below `data_dir`."""
+    """The port ImageSource over the files that the receiver stored below `data_dir`.
 
-    def __init__(self, data_dir: Path, limits: DicomLimits) -> None:
+    Compressed pixels are decoded by `pool`, in this process where there is none.
+    """
+
+    def __init__(self, data_dir: Path, limits: DicomLimits, pool: DecodePool | None = None) -> None:
         self._data_dir = data_dir
         self._limits = limits
+        self._pool = pool
 
-    def volume(self, series: SeriesSummary, scratch: Path) -> VolumeRef:
-        """Decode, order and check the series; write `<hash of the series UID>.npy` (slices, rows, columns) to scratch.
+    def stacks(self, series: SeriesSummary) -> Sequence[StackSummary]:
+        """See `cds.ports.ImageSource`."""
+        return stacks.summaries(self._read(series).frames)
+
+    def volume(self, series: SeriesSummary, scratch: Path, stack: str = "") -> VolumeRef:
+        """Decode, order and check a stack; write `<hash of the series UID and stack>.npy` (slices, rows, columns).
 
         Raise NotEvaluable with the gate and the reason where the series is no volume, Unavailable where a file cannot
         be read, OutOfResources where scratch is full.
         """
-        frames, skipped = self._frames(series)
-        chosen, left_out = dominant(frames)
-        attributes, mixed = _attributes(chosen)
-        _check_values(chosen, attributes, mixed, series.modality)
-        grid = stack(chosen)
+        read = self._read(series)
+        chosen = stacks.choose(read.frames, stack)
+        attributes, mixed = _attributes(chosen.frames)
+        _check_values(chosen.frames, attributes, mixed, series.modality)
+        grid = geometry.stack(chosen.frames)
         self._check_size(grid)
-        name = hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:32]
-        path = scratch / f"{name}.npy"
-        with _disk_errors():
-            dtype = self._write(path, grid)
+        path = scratch / _name(series.series_instance_uid, chosen.key)
         return VolumeRef(
             path=str(path),
-            dtype=dtype,
-            shape=(len(grid.places), grid.places[0][0].rows, grid.places[0][0].columns),
+            dtype=self._write(path, grid, plain=read.plain),
+            shape=_shape(grid),
             spacing_mm=grid.spacing_mm,
             affine=grid.affine,
             series_instance_uid=series.series_instance_uid,
             modality=series.modality,
             orientation=grid.orientation,
             attributes=attributes,
-            warnings=(*skipped, *left_out, *grid.warnings, *(f"{name} differs between slices" for name in mixed)),
+            warnings=(
+                *read.left_out, *chosen.warnings, *grid.warnings, *(f"{name} differs between slices" for name in mixed)
+            ),
             sop_instance_uids=tuple(place[0].sop_instance_uid for place in grid.places),
-        )
+            stack=chosen.key,
+        )  # fmt: skip
 
-    def _frames(self, series: SeriesSummary) -> tuple[list[Frame], tuple[str, ...]]:
+    def images(self, series: SeriesSummary, scratch: Path) -> Sequence[ImageRef]:
+        """See `cds.ports.ImageSource`."""
+        return projection.images(series, self._data_dir, scratch, self._limits, self._pool)
+
+    def _read(self, series: SeriesSummary) -> _Read:
         frames: list[Frame] = []
         skipped: Counter[str] = Counter()
-        for path in series.paths:
-            instance = self._instance(self._data_dir / path)
-            found = frames_of(instance)
-            if isinstance(found, str):
-                skipped[found] += 1
+        plain = True
+        for header in self._headers([self._data_dir / path for path in series.paths]):
+            if isinstance(header.frames, str):
+                skipped[header.frames] += 1
                 continue
-            require_size(instance.dataset, self._limits.max_instance_bytes)
-            frames += found
+            plain = plain and header.plain
+            frames += header.frames
         reasons = tuple(f"{count} images left out: {reason}" for reason, count in sorted(skipped.items()))
         if not frames:
             raise NotEvaluable("; ".join(("the series has no image that could be a slice", *reasons)), gate="no-images")
-        return frames, reasons
+        return _Read(tuple(frames), reasons, plain)
 
-    def _instance(self, path: Path) -> Instance:
-        try:
-            return read_instance(path, FRAME_TAGS, max_bytes=self._limits.max_instance_bytes)
-        except InvalidInstance as error:
-            raise NotEvaluable(f"an image of the series cannot be read: {error}", gate="decode") from error
+    def _headers(self, paths: Sequence[Path]) -> Iterator[Read]:
+        """In the order of the files: it decides which of two copies of an image counts."""
+        limit = self._limits.max_instance_bytes
+        if self._pool is None:
+            return (header for path in paths for header in read_headers((path,), limit))
+        some = [tuple(paths[at : at + _FILES_PER_TASK]) for at in range(0, len(paths), _FILES_PER_TASK)]
+        read = dict(self._pool.each(read_headers, [(part, limit) for part in some]))
+        return (header for number in range(len(some)) for header in read[number])
 
     def _check_size(self, grid: Stack) -> None:
-        first = grid.places[0][0]
-        if first.rows * first.columns * len(grid.places) * _WORST_BYTES_PER_VOXEL > self._limits.max_series_bytes:
+        if math.prod(_shape(grid)) * _WORST_BYTES_PER_VOXEL > self._limits.max_series_bytes:
             raise NotEvaluable("the series is larger than the limit of this installation", gate="size")
 
-    def _write(self, path: Path, grid: Stack) -> str:
-        first = grid.places[0][0]
-        writer = _Writer(path.parent, (len(grid.places), first.rows, first.columns))
+    def _write(self, path: Path, grid: Stack, *, plain: bool) -> str:
+        """Decode all places; int16 until one needs float32, and then those that are left and that one as float32."""
+        file = ArrayFile(path.parent, _shape(grid), "int16")
         try:
-            for pixels in self._slices(grid):
-                writer.append(pixels)
-            writer.commit(path)
+            done = self._filled(file, grid, range(len(grid.places)), plain=plain)
+            if len(done) < len(grid.places):
+                file = file.widened(done)
+                self._filled(file, grid, sorted(set(range(len(grid.places))) - done), plain=plain)
+            file.commit(path)
         finally:
-            writer.discard()
-        return writer.dtype.name
+            file.discard()
+            forget()
+        return file.dtype.name
 
-    def _slices(self, grid: Stack) -> Iterator[Pixels]:
-        """HU of each place. Two images that claim the same place must say the same."""
-        current: Instance | None = None
-        for place in grid.places:
-            values: Pixels | None = None
-            for frame in place:
-                if current is None or current.path != frame.path:
-                    current = self._instance(frame.path)
-                decoded = hounsfield(stored_values(current, frame.index), frame, current.dataset)
-                if values is not None and not np.array_equal(values, decoded):
-                    raise NotEvaluable("two different images claim the same position", gate="geometry")
-                values = decoded
-            if values is not None:
-                yield values
+    def _filled(self, file: ArrayFile, grid: Stack, places: Sequence[int], *, plain: bool) -> set[int]:
+        """The places that were written: all, or those until one did not fit the type of the file."""
+        limit = self._limits.max_instance_bytes
+        done: set[int] = set()
+        unfit: set[int] = set()
+        still = takewhile(lambda _place: not unfit, places)
+        tasks = ((grid.places[place], file.target(place), limit) for place in still)
+        for number, fits in self._each(tasks, plain=plain):
+            (done if fits else unfit).add(places[number])
+        return done
+
+    def _each(self, tasks: Iterator[_Task], *, plain: bool) -> Iterator[tuple[int, bool]]:
+        if plain or self._pool is None:
+            return ((number, write_place(*task)) for number, task in enumerate(tasks))
+        return self._pool.each(write_place, tasks)
 
 
-@dataclass(slots=True)
-class _Writer:
-    """A .npy that grows slice by slice, int16 until a slice needs float32; plain writes, so a full disk is an error."""
+def _name(series_instance_uid: str, stack: str) -> str:
+    said = f"{series_instance_uid}/{stack}" if stack else series_instance_uid
+    return f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.npy"
 
-    folder: Path
-    shape: tuple[int, int, int]
-    dtype: np.dtype[np.int16] | np.dtype[np.float32] = field(default_factory=lambda: np.dtype(np.int16))
-    _file: BinaryIO | None = None
-    _partial: Path | None = None
 
-    def append(self, pixels: Pixels) -> None:
-        if pixels.dtype == np.float32 and self.dtype != np.float32:
-            self._widen()
-        file = self._file or self._open()
-        file.write(np.ascontiguousarray(pixels, dtype=self.dtype).data)
-
-    def commit(self, path: Path) -> None:
-        """A power loss must not leave a short file under the final name."""
-        if self._file is None or self._partial is None:
-            return
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.rename(path)
-        self._file = self._partial = None
-
-    def discard(self) -> None:
-        if self._file is not None and self._partial is not None:
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
-            self._file = self._partial = None
-
-    def _open(self) -> BinaryIO:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._partial = self.folder / f"{uuid.uuid4().hex}.part"
-        self._file = file = self._partial.open("xb")
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        return file
-
-    def _widen(self) -> None:
-        old, partial = self._file, self._partial
-        self.dtype = np.dtype(np.float32)
-        new = self._open()
-        if old is None or partial is None:
-            return
-        old.close()
-        with partial.open("rb") as written:
-            np.lib.format.read_magic(written)
-            np.lib.format.read_array_header_1_0(written)
-            while chunk := written.read(_CHUNK):
-                new.write(np.frombuffer(chunk, dtype=np.int16).astype(np.float32).tobytes())
-        partial.unlink()
+def _shape(grid: Stack) -> tuple[int, int, int]:
+    first = grid.places[0][0]
+    return len(grid.places), first.rows, first.columns
 
 
 def _attributes(frames: Sequence[Frame]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -196,13 +175,3 @@ def _check_values(frames: Sequence[Frame], attributes: dict[str, str], mixed: tu
         raise NotEvaluable("without rescale slope and intercept the values are no Hounsfield units", gate="rescale")
     if "rescale_type" in mixed or attributes["rescale_type"].upper() not in _HOUNSFIELD:
         raise NotEvaluable("the values are said to be something else than Hounsfield units", gate="rescale")
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise OutOfResources("want more free space for volumes") from error
-        raise Unavailable("want a scratch folder that can be written") from error

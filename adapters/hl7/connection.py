@@ -15,8 +15,8 @@ from adapters.hl7.mllp import Framer, frame
 from adapters.hl7.mode import ORIGINAL, mode_of
 from adapters.hl7.receive import Answer, Awaited, Reply
 from cds.errors import InvalidMessage, SightlineError
+from cds.limits import Hl7Limits
 from cds.logs import get_logger
-from cds.settings import Hl7Limits
 
 #: What is called for each block, with the peer's name and who takes the answer; once, and not before it returned.
 Receive = Callable[[bytes, str, Answer], None]

@@ -17,7 +17,7 @@ from adapters.hl7.coded import SYSTEMS, codings
 from adapters.hl7.context import Context
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.message import Message, Segment, Value
-from adapters.hl7.order import read_accession
+from adapters.hl7.order import read_accession, states_study
 from adapters.hl7.own import is_own, is_own_result
 from cds.domain.coding import Coding
 from cds.domain.finding import Presence
@@ -118,8 +118,10 @@ def _report(parts: Sequence[_Part], patient: Identifier, raw: RawMessage) -> Fin
 
 
 def _part(group: Group, context: Context) -> _Part | None:
-    results = group.all("OBX")
+    results = [segment for segment in group.all("OBX") if not states_study(segment)]
     if not group.obr.name or not _is_radiology(group.obr, results):
+        return None
+    if not results and group.all("OBX"):  # it announces images: nobody has reported on them
         return None
     status = _status(group.obr.text(25).upper(), [segment.text(11).upper() for segment in results])
     if status is None:

@@ -16,6 +16,8 @@ REPLACED, REPLACEMENT = frozenset({"RP", "RQ", "RU"}), "RO"
 PARENT, CHILD = "PA", "CH"
 #: HL7 table 0119: an order that begins with this message; ORC-9 is when it was requested.
 BEGINS = frozenset({"NW", "SN", "RO", "PA", "CH"})
+#: HL7 table 0119: ORC-5 says what the order's state became.
+STATUS_CHANGED = "SC"
 _HOLDS = frozenset({"HD", "OH", "HR"})
 _RELEASES = frozenset({"RL", "OE", "OR"})
 #: HL7 table 0038, for a control code that says nothing itself. ER says nothing of the order.

@@ -16,10 +16,23 @@ from adapters.hl7.rules import UnreadableMessage, enforce
 
 def prove(block: bytes) -> bytes:
     """Give the block back if it keeps our rules and hl7apy reads every segment of it; else raise UnreadableMessage."""
-    text = enforce(block).decode()
+    return _read(enforce(block), valid=True)
+
+
+def read_back(block: bytes) -> bytes:
+    """Give the block back if hl7apy reads every segment of it; else raise UnreadableMessage.
+
+    For orders: hl7apy wants all members of the choice in ORM_O01, and of IPC what only the RIS knows.
+    """
+    return _read(block, valid=False)
+
+
+def _read(block: bytes, *, valid: bool) -> bytes:
+    text = block.decode()
     try:
-        message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)
-        message.validate()
+        message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=valid)
+        if valid:
+            message.validate()
     except HL7apyException as error:
         raise UnreadableMessage(f"the message we built is not valid: {type(error).__name__}") from None
     if _segments(message) != text.count("\r"):

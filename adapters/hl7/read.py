@@ -20,7 +20,7 @@ from adapters.hl7.patient import case_number, read_deletes, read_patient
 from adapters.hl7.profile import Profile
 from adapters.hl7.profile_setup import compile_profiles
 from adapters.hl7.record_values import read_values
-from adapters.hl7.schedule import read_study_events
+from adapters.hl7.schedule import completed_exams, read_study_events
 from cds.destinations import Sender, sender_name
 from cds.domain.identity import IdentityChange, IdentityEvent
 from cds.domain.message import MessageContent, OrderChange, RawMessage
@@ -181,7 +181,10 @@ def _of_patient(message: Message, context: Context, raw: RawMessage, *, test: bo
         final_reports=read_final_reports(message, filed_under, context, raw),
         account=case_number(pid[0].value(18), context),
         visit=case_number(message.first("PV1").value(19), context),
-        events=read_study_events(message, context, f"HL7 {raw.sender}"),
+        events=(
+            *read_study_events(message, context, f"HL7 {raw.sender}"),
+            *completed_exams(orders, f"HL7 {raw.sender}"),
+        ),
         deletes=_deletes(message, pid[0], context),
         warnings=tuple(context.notes),
     )

@@ -32,6 +32,7 @@ from adapters.hl7.statement import Observation
 from adapters.hl7.timestamp import written
 from cds.clock import SystemClock
 from cds.destinations import MllpDestination
+from cds.domain import conclusion
 from cds.domain.ids import report_number
 from cds.domain.imaging import OwnInstance
 from cds.domain.matching import MatchState
@@ -198,6 +199,7 @@ def _remarks(report: Report) -> Iterator[str]:
     yield DISCLAIMER
     if report.replaces is not None:
         yield f"This is version {report.version}; it replaces version {report.replaces}."
+    yield from conclusion.incomplete(report)
     if report.match.state is MatchState.MATCHED and report.order and report.order.accession:
         yield f"The accession number was issued by {report.order.accession.as_sent().assigner}."
     if report.final_report is not None:

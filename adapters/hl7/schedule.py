@@ -1,11 +1,12 @@
-"""What happens to exams elsewhere: appointments (SIU, HL7 v2.5.1 chapter 10) and images that are there (ORU^R01).
+"""What happens to exams elsewhere: appointments (SIU, HL7 v2.5.1 chapter 10) and images that are there.
 
-Of images a PACS or archive says so with an OBX of DCM 110180, Study Instance UID.
+Of images a PACS or archive says so with an OBX of DCM 110180, Study Instance UID (ORU^R01), and a RIS with an order
+whose status became complete (ORC-1 SC, ORC-5 CM).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import zip_longest
 
@@ -14,9 +15,11 @@ from adapters.hl7.events import SCHEDULE_EVENTS
 from adapters.hl7.groups import Group, read_groups
 from adapters.hl7.message import Message, Segment
 from adapters.hl7.order import read_accession, states_study, study_uid
+from adapters.hl7.order_terms import STATUS_CHANGED
 from adapters.hl7.own import is_own, is_own_result
 from cds.domain.event import StudyEvent, StudyEventKind
 from cds.domain.identity import Identifier
+from cds.domain.order import OrderChange, OrderStatus
 
 #: HL7 table 0085 (OBX-11): taken back, or not there yet.
 _NOT_THERE = frozenset({"W", "D", "X", "I", "N", "O", "S"})
@@ -35,6 +38,23 @@ def read_study_events(message: Message, context: Context, source: str) -> tuple[
         return ()
     announced = (_images(group, context, source) for group in read_groups(message))
     return tuple(dict.fromkeys(one for one in announced if one))
+
+
+def completed_exams(orders: Iterable[OrderChange], source: str) -> tuple[StudyEvent, ...]:
+    """The exams whose status a RIS changed to complete: their images are at the PACS, or about to be."""
+    return tuple(
+        StudyEvent(
+            kind=StudyEventKind.IMAGES_AVAILABLE,
+            source=source,
+            occurred_at=change.order.changed_at,
+            study_instance_uid=change.order.study_instance_uid,
+            accession=change.order.accession,
+            placer_order_number=change.order.placer_order_number,
+            filler_order_number=change.order.filler_order_number,
+        )
+        for change in orders
+        if change.control == STATUS_CHANGED and change.order.status is OrderStatus.COMPLETED
+    )
 
 
 def _appointments(message: Message, kind: StudyEventKind, context: Context, source: str) -> Iterator[StudyEvent]:

@@ -45,8 +45,8 @@ class Envelope:
         return ZoneInfo(self.time_zone)
 
 
-def header(envelope: Envelope, at: datetime) -> Encoded:
-    """MSH of an ORU^R01 made at a moment."""
+def header(envelope: Envelope, at: datetime, message: Encoded | None = None) -> Encoded:
+    """MSH of a message made at a moment, of an ORU^R01 where no other is named."""
     return segment(
         "MSH",
         {
@@ -55,7 +55,7 @@ def header(envelope: Envelope, at: datetime) -> Encoded:
             5: field(envelope.receiving_application),
             6: field(envelope.receiving_facility),
             7: field(written(at, envelope.zone)),
-            9: components("ORU", "R01", "ORU_R01"),
+            9: message or components("ORU", "R01", "ORU_R01"),
             10: field(envelope.message_control_id),
             11: field(envelope.processing_id),
             12: field("2.5.1"),

@@ -15,8 +15,8 @@ from adapters.hl7.deferred import Deferred
 from adapters.hl7.listener import Listener
 from adapters.hl7.receive import Answer, Awaited, Receiver, Reply
 from cds import metrics
+from cds.limits import Hl7Limits
 from cds.logs import get_logger
-from cds.settings import Hl7Limits
 
 _log = get_logger(__name__)
 #: A receiver that is a coroutine function: the answer to a block of a peer.

@@ -123,6 +123,7 @@ def services(settings: Settings) -> Services:
     from adapters.fhir.outcome import operation_outcome
     from cds import hooks
     from cds.bootstrap.critical import acknowledge, acknowledge_communication
+    from cds.bootstrap.dicom_stow import stow
     from cds.bootstrap.findings import filer
     from cds.bootstrap.readiness import probes
     from cds.bootstrap.watch import banner
@@ -146,6 +147,7 @@ def services(settings: Settings) -> Services:
         acknowledge_critical=acknowledge(acting.criticals, clock),
         acknowledge_communication=acknowledge_communication(acting.criticals, clock),
         file_final_report=filer(settings, acting.database, clock),
+        store_instances=stow(settings, acting),
         token=settings.http_token_file.read_text().strip() if settings.http_token_file else None,
     )
 

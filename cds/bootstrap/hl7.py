@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from cds import intake, metrics
+from cds import intake, metrics, tls
 from cds.bootstrap import Stores
 from cds.clock import SystemClock
-from cds.destinations import Hl7TlsSettings, sender_name
+from cds.destinations import sender_name
 from cds.domain.message import MessageState, RawMessage
 from cds.errors import InvalidMessage, SightlineError
 from cds.logs import get_logger
@@ -90,7 +89,7 @@ async def listen(
             door.port,
             settings.hl7_limits,
             receiver,
-            _tls(door.tls),
+            tls.listener(door.tls),
             allowed_peers=door.allowed_peers,
             crowded=lambda: inbox.is_full,
             deferred=deferred,
@@ -166,16 +165,3 @@ def _results(settings: Settings, clock: SystemClock) -> Answer:
         return f"acknowledgment:{name}", ack.result(message, state, reason, error, clock.now())
 
     return result
-
-
-def _tls(table: Hl7TlsSettings | None) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer; where a CA is named, the client's certificate is its authentication."""
-    if table is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(table.certificate_file, table.key_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if table.client_ca_file is not None:
-        context.load_verify_locations(table.client_ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

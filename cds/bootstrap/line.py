@@ -2,59 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cds import alerting, pathways
-from cds.bootstrap import Stores
+from cds.bootstrap import Stores, dicom
 from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
 from cds.bootstrap.hl7 import acknowledgments
+from cds.bootstrap.priority import raisers
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
 from cds.domain.ids import resource_id
 from cds.domain.report import Report
+from cds.domain.resource import NewResource
 from cds.errors import NotFound
 from cds.line import Line
-from cds.ports import Clock, FindingModel, ReportSink
+from cds.ports import Channel, Clock, FindingModel, ReportSink
 from cds.settings import Settings
 from cds.store.artifacts import ScratchFolders
+from cds.store.commitments import CommitmentStore
 from cds.store.engine import workflow_engine
+from cds.store.priorities import PriorityStore
 from cds.store.resources import SqlResourceStore
 from cds.store.sources import files, own_instances
 
 if TYPE_CHECKING:
+    from adapters.dicom.pool import DecodePool
     from adapters.hl7.report import Document
     from cds.workflow import Worker
     from models.runtime import Runtime
 
 
-def worker(settings: Settings, held: Stores, runtime: Runtime) -> Worker:
-    """The worker over its stores, models and sinks."""
+_ANSWERED_WITHIN = timedelta(hours=24)
+
+
+def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool) -> Worker:
+    """The worker over its stores, models and sinks; `pool` decodes."""
     from cds.workflow import Sources, Timer, Worker
     from models.registry import load
     from models.runtime import InstalledModel
 
+    clock, database = SystemClock(settings.time_zone), held.database
     models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in load().values()}
-    built = line(settings, held, models, SystemClock(settings.time_zone))
+    built = line(settings, held, models, clock, pool)
+    complete = dicom.completeness(settings, database)
     return Worker(
         built,
-        Sources(held.works, held.deliveries.pending, held.deliveries.refused, held.studies.close_quiet),
+        Sources(held.works, held.deliveries.pending, held.deliveries.refused, complete.close_complete),
         workflow_engine(settings.data_dir, settings.database_url),
         settings.worker_slot,
         timers=(
+            Timer("announce", 1.0, dicom.retrievals(settings, database).announce),
             Timer("escalate", 1.0, lambda now: alerting.escalate(built, now)),
-            Timer("watch", 10.0, watch(settings, held.database)),
+            Timer("watch", 10.0, watch(settings, database)),
+            Timer("commitments", 60.0, _unanswered(CommitmentStore(database))),
         ),
+        retrieving=dicom.retrieving(settings, held, clock, f"worker-{settings.worker_slot}"),
     )
 
 
-def line(settings: Settings, held: Stores, models: Mapping[str, FindingModel], clock: Clock) -> Line:
-    """Everything that the steps need."""
-    from adapters.dicom.volume import LocalImages
-    from adapters.fhir.report import resources, withdrawn
+def _unanswered(commitments: CommitmentStore) -> Callable[[datetime], None]:
+    """A promise to store that nobody gave within a day waits for a person."""
 
+    def look(now: datetime) -> None:
+        for one in commitments.overdue(now, _ANSWERED_WITHIN):
+            commitments.unanswered(one.transaction_uid, now)
+
+    return look
+
+
+def line(
+    settings: Settings,
+    held: Stores,
+    models: Mapping[str, FindingModel],
+    clock: Clock,
+    pool: DecodePool | None = None,
+) -> Line:
+    """Everything that the steps need; without a `pool` images are decoded here."""
+    from adapters.dicom.volume import LocalImages
+    from adapters.fhir.report import withdrawn
+
+    worklists = raisers(settings)
     return Line(
         settings=settings,
         clock=clock,
@@ -64,10 +95,12 @@ def line(settings: Settings, held: Stores, models: Mapping[str, FindingModel], c
         reports=held.reports,
         deliveries=held.deliveries,
         models=models,
-        images=LocalImages(settings.data_dir, settings.dicom_limits),
+        images=LocalImages(settings.data_dir, settings.dicom_limits, pool),
         artifacts=ScratchFolders(settings.data_dir),
-        sinks=sinks(settings, held, clock),
-        channels={**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)},
+        sinks=sinks(settings, held, clock, pool),
+        channels=_channels(settings) | worklists,
+        priorities=PriorityStore(held.database),
+        raisers=worklists,
         switches=held.switches,
         opinions=held.opinions,
         criticals=held.criticals,
@@ -76,17 +109,17 @@ def line(settings: Settings, held: Stores, models: Mapping[str, FindingModel], c
         alarm=alarm(settings, held.database, clock),
         pathways=tuple(pathways.load()),
         evaluate=pathways.evaluate,
-        resources=lambda report: resources(
-            report,
-            identifier_systems=settings.identifier_systems,
-            site_name=settings.site_name,
-            previous=_stored_version(held, report),
-        ),
+        resources=partial(_resources, settings, held),
         withdraw=lambda body, patient_id: withdrawn(body, patient_id=patient_id),
     )
 
 
-def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSink]:
+def _channels(settings: Settings) -> dict[str, Channel]:
+    """Whatever is told apart from reports: critical results, alarms, acknowledgments of HL7 v2 messages."""
+    return {**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)}
+
+
+def sinks(settings: Settings, held: Stores, clock: Clock, pool: DecodePool | None = None) -> dict[str, ReportSink]:
     """The destinations of reports, by name. A wire that no destination speaks is not loaded."""
     found: dict[str, ReportSink] = {}
     if settings.oru_destinations:
@@ -102,7 +135,7 @@ def sinks(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSin
         for name, server in settings.fhir_destinations.items():
             own = server.own_ids
             found[name] = FhirSink(name, server, identifier_systems=systems, site_name=who, own_ids=own, clock=clock)
-    return found | _pacs(settings, held, clock)
+    return found | _pacs(settings, held, clock, pool)
 
 
 def _document(settings: Settings) -> Document | None:
@@ -114,9 +147,10 @@ def _document(settings: Settings) -> Document | None:
     return partial(render, site_name=settings.site_name, time_zone=settings.time_zone)
 
 
-def _pacs(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSink]:
+def _pacs(settings: Settings, held: Stores, clock: Clock, pool: DecodePool | None) -> dict[str, ReportSink]:
     if not settings.pacs_destinations:
         return {}
+    from adapters.dicom.one_frame import frame_values
     from adapters.dicom.pacs import PacsSink
 
     def sources(study_uid: str, series_uid: str) -> list[Path]:
@@ -131,9 +165,18 @@ def _pacs(settings: Settings, held: Stores, clock: Clock) -> dict[str, ReportSin
             clock=clock,
             time_zone=settings.time_zone,
             limits=settings.dicom_limits,
+            read_frame=partial(pool.call, frame_values) if pool else frame_values,
+            commitments=CommitmentStore(held.database),
         )
         for name, pacs in settings.pacs_destinations.items()
     }
+
+
+def _resources(settings: Settings, held: Stores, report: Report) -> Sequence[NewResource]:
+    from adapters.fhir.report import resources
+
+    systems, site, previous = settings.identifier_systems, settings.site_name, _stored_version(held, report)
+    return resources(report, identifier_systems=systems, site_name=site, previous=previous)
 
 
 def _stored_version(held: Stores, report: Report) -> int:

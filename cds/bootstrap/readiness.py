@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from cds import critical
 from cds.bootstrap import Stores, hl7_profile, stores
+from cds.bootstrap.dicom_check import destination_check, source_check
 from cds.bootstrap.hl7 import message_log
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
@@ -27,6 +29,8 @@ def checks(settings: Settings) -> list[Check]:
             lambda: misspelt(settings),
             lambda: hl7_profile.check(settings),
             lambda: _untold(settings),
+            *(partial(source_check, settings, name) for name in settings.pacs_sources),
+            *(partial(destination_check, settings, name) for name in settings.pacs_destinations),
         ),
     )
 

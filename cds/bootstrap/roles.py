@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cds import intake, logs, metrics
+from cds import intake, logs, metrics, tls
 from cds.bootstrap import Stores, hl7_profile, services, stores, upgrade
 from cds.bootstrap.line import worker
 from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
-from cds.destinations import TlsSettings
 from cds.errors import ConfigurationError
 from cds.exclusive import doors, take_role, why_closed
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.settings import Settings
+from cds.store.commitments import CommitmentStore
 from cds.store.heartbeats import Heartbeat
+from cds.store.study_events import StudyEventStore
 
 
 def serve(settings: Settings) -> int:
@@ -48,16 +48,19 @@ def run_worker(settings: Settings) -> None:
     """A worker role: the durable engine, the timers and the inference runtime."""
     role = f"worker-{settings.worker_slot}"
     stopped = _begin(role, settings)
+    from adapters.dicom.pool import DecodePool
     from models.runtime import Runtime
 
-    runtime = Runtime(settings.device)
+    runtime, pool = Runtime(settings.device), DecodePool(settings.dicom_limits)
     runtime.start()
+    pool.start()
     held = stores(settings, durable=True)  # a report must not be lost after the engine noted that it is done
-    running = worker(settings, held, runtime)
+    running = worker(settings, held, runtime, pool)
     running.start()
     with _alive(settings, held, role):
         stopped.wait()
     running.drain(settings.drain_s / 2)
+    pool.close()
     runtime.close()
 
 
@@ -85,26 +88,25 @@ def run_intake(settings: Settings) -> None:
 
 
 def run_dicom(settings: Settings) -> None:
-    """The DICOM role: the C-STORE and C-ECHO SCP."""
+    """The DICOM role: the SCP of C-STORE, C-ECHO, Instance Availability and the answers to storage commitment."""
     stopped = _begin("dicom", settings)
-    from adapters.dicom.files import InstanceFiles
     from adapters.dicom.receiver import Receiver
-    from models.registry import load
-    from models.selection import consumes
+    from cds.bootstrap.dicom import arrivals
 
     _refuse_a_taken_port(settings, "CDS_DICOM_PORT")
     held = stores(settings, durable=True)
-    manifests = [m for m in load().values() if settings.model_mode(m.id).value != "off"]
     receiver = Receiver(
         host=settings.dicom_host,
         port=settings.dicom_port,
         ae_title=settings.dicom_ae_title,
         limits=settings.dicom_limits,
-        files=InstanceFiles(settings.data_dir, settings.minimum_free_bytes),
-        index=held.studies,
+        arrivals=arrivals(settings, held, "dicom"),
         clock=SystemClock(settings.time_zone),
-        consumes=lambda header: any(consumes(m, header) for m in manifests),
-        ssl_context=_tls(settings.dicom_tls),
+        ssl_context=tls.listener(settings.dicom_tls),
+        allowed_peers=settings.dicom_allowed_peers,
+        allowed_ae_titles=settings.dicom_allowed_ae_titles,
+        events=StudyEventStore(held.database),
+        commitments=CommitmentStore(held.database),
     )
     receiver.start()
     with _alive(settings, held, "dicom"):
@@ -144,14 +146,3 @@ def _begin(role: str, settings: Settings) -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopped
-
-
-def _tls(table: TlsSettings | None) -> ssl.SSLContext | None:
-    """Mutual TLS 1.2 or newer: the client's certificate is its authentication."""
-    if table is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(table.client_ca_file))
-    context.load_cert_chain(table.certificate_file, table.key_file)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -11,7 +11,7 @@ from types import TracebackType
 from adapters.hl7 import ack
 from adapters.hl7.header import read_header
 from adapters.hl7.server import MllpServer
-from cds.settings import Hl7Limits
+from cds.limits import Hl7Limits
 
 
 class Engine:

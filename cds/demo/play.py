@@ -38,6 +38,7 @@ from cds.demo.story import IDENTIFIER_SYSTEM, Cast
 from cds.domain.story import Story
 from cds.errors import SightlineError
 from cds.exclusive import holder
+from cds.imaging_peers import DicomNode
 from cds.lifeline import LIFELINE_FD
 from cds.render import why as telling
 from cds.settings import Settings, load
@@ -243,15 +244,14 @@ def _send_images(stage: Stage, images: Images) -> None:
     from adapters.dicom.sender import send
 
     settings = stage.settings
+    port, title = settings.dicom_port, settings.dicom_ae_title
+    receiver = DicomNode(host="127.0.0.1", port=port, ae_title=title, calling_ae_title="DEMO-CT")
     stage.console.rule("[bold]2  The images by DICOM C-STORE")
     stage.console.print(images.title)
     with stage.console.status("sending …") as status:
         results = send(
             images.paths,
-            "127.0.0.1",
-            settings.dicom_port,
-            calling_ae="DEMO-CT",
-            called_ae=settings.dicom_ae_title,
+            receiver,
             timeout_s=60,
             progress=lambda done, total: status.update(f"{done} of {total} instances sent"),
         )
@@ -267,7 +267,7 @@ def _wait_for_report(stage: Stage, images: Images) -> Story:
     stage.console.rule("[bold]3  The study's way through the pipeline")
     zone, told = ZoneInfo(stage.settings.time_zone), 0
     deadline = time.monotonic() + _REPORT_S
-    with stage.console.status(f"waiting until the study is quiet for {stage.settings.quiet_period_s:g} s …") as status:
+    with stage.console.status(f"waiting until the study is quiet for {stage.settings.quiet_s('CT'):g} s …") as status:
         while time.monotonic() < deadline:
             story = bootstrap.why(stage.settings, images.cast.accession_number)
             for line in list(telling.timeline(story.events, zone))[told:]:

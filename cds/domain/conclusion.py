@@ -66,6 +66,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.version > 1:
         yield f"Version {report.version}, replaces version {report.replaces or report.version - 1}."
     yield from unattached(report)
+    yield from incomplete(report)
     for outcome in report.outcomes:
         yield from _of_model(outcome, report)
     for said in guidance(report):
@@ -81,6 +82,12 @@ def unattached(report: Report) -> Iterator[str]:
     if report.match.state is not MatchState.MATCHED:
         to = "an order" if report.match.state is MatchState.DETACHED else "a patient"
         yield f"Not attached to {to}: {'; '.join(report.match.reasons)}."
+
+
+def incomplete(report: Report) -> Iterator[str]:
+    """That the images are not known to be all, and why; nothing where they are."""
+    if report.study.incomplete:
+        yield f"Made from incomplete images: {report.study.incomplete.rstrip('.')}."
 
 
 def withheld(report: Report) -> Iterator[str]:

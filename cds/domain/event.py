@@ -35,3 +35,5 @@ class StudyEvent:
     placer_order_number: Identifier | None = None
     filler_order_number: Identifier | None = None
     scheduled_at: datetime | None = None
+    #: (Series Instance UID, instances) as an Instance Availability Notification states them.
+    series: tuple[tuple[str, int], ...] = ()

@@ -22,6 +22,8 @@ class HoldKind(StrEnum):
     WORK_FAILED = "work-failed"
     DELIVERY_REFUSED = "delivery-refused"
     DELIVERY_NOT_ENCODED = "delivery-not-encoded"
+    RETRIEVAL_FAILED = "retrieval-failed"
+    COMMITMENT_FAILED = "commitment-failed"
     CRITICAL_UNACKNOWLEDGED = "critical-unacknowledged"
     CRITICAL_LATE = "critical-late"
 
@@ -59,6 +61,8 @@ ACTIONS: dict[HoldKind, tuple[Action, ...]] = {
     HoldKind.WORK_FAILED: (Action.RUN_AGAIN, Action.GIVE_UP),
     HoldKind.DELIVERY_REFUSED: (Action.SEND_AGAIN, Action.GIVE_UP),
     HoldKind.DELIVERY_NOT_ENCODED: (Action.RUN_AGAIN, Action.GIVE_UP),
+    HoldKind.RETRIEVAL_FAILED: (Action.RUN_AGAIN, Action.GIVE_UP),
+    HoldKind.COMMITMENT_FAILED: (Action.SEND_AGAIN, Action.GIVE_UP),
     HoldKind.CRITICAL_UNACKNOWLEDGED: (Action.ACKNOWLEDGE,),
     HoldKind.CRITICAL_LATE: (Action.ACKNOWLEDGE,),
 }

@@ -13,6 +13,8 @@ class InstanceHeader:
     """The attributes of one SOP Instance that identify it and say whether a model may want it.
 
     Lengths in mm, `image_type` as in (0008,0008). Identifiers are raw here: the authority is added by site rules.
+    `image_position` (3 numbers, mm) and `image_orientation` (6 cosines) are in patient coordinates (LPS, PS3.3
+    C.7.6.2.1.1), of the first frame and empty where there are none; `frames` is Number of Frames.
     """
 
     sop_instance_uid: str
@@ -39,6 +41,13 @@ class InstanceHeader:
     manufacturer: str = ""
     institution: str = ""
     flags: tuple[str, ...] = ()
+    frames: int = 1
+    image_position: tuple[float, ...] = ()
+    image_orientation: tuple[float, ...] = ()
+    acquisition_number: int | None = None
+    #: View Position (0018,5101), else the meaning of View Code Sequence; Image Laterality, else Laterality.
+    view_position: str = ""
+    laterality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,9 @@ class StoredInstance:
 
 @dataclass(frozen=True, slots=True)
 class OwnInstance:
-    """An instance that Sightline made: a structured report (sr), a segmentation (seg) or a rejection note (ko)."""
+    """An instance that Sightline made: a structured report (sr), segmentation (seg), rejection note (ko), secondary
+    capture (sc) or presentation state (pr).
+    """
 
     sop_instance_uid: str
     series_instance_uid: str
@@ -110,9 +121,56 @@ class Study:
     started_at: datetime | None = None
     #: Why its own instances contradict each other about whose they are; empty where they agree.
     contradiction: str = ""
+    #: Why its images are not known to be all, in words for the reader; empty where they are.
+    incomplete: str = ""
     #: What a person decided about its match: "attach" to the order, "leave" unmatched; empty where nobody did.
     decided: str = ""
     decided_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StackSummary:
+    """One regular stack of a series, from headers alone; a series may hold several (b-values, echoes, phases).
+
+    `key` names it within its series and is the same whenever the same files are read; `label` says in words what tells
+    it from the others ("b-value 1000, echo 2"), "" where there is one. `refusal` is why it is no volume, and `gate`.
+    """
+
+    key: str
+    label: str
+    slices: int
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float, float] | None
+    orientation: str
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+    gate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A projection or ultrasound image on disk: .npy of `shape` (frames, rows, columns) or, in colour, with 3 last.
+
+    Values are as displayed from dark to bright (MONOCHROME1 inverted), modality LUT or rescale applied, no VOI window;
+    colour is RGB. `pixel_spacing_mm` is (rows, columns), None where it is unknown, and `spacing_source` names where it
+    comes from: "imager" (at the detector, PS3.3 C.8.4.9) is not the patient's. `view` is "PA", "AP", "LL", "CC",
+    "MLO" or what the header says, "" where unknown; `laterality` L, R, B, U or "".
+    """
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    photometric: str
+    pixel_spacing_mm: tuple[float, float] | None
+    spacing_source: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    view: str = ""
+    laterality: str = ""
+    frame_time_ms: float | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +193,8 @@ class VolumeRef:
     attributes: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sop_instance_uids: tuple[str, ...] = ()
+    #: The stack of the series that it is, see StackSummary; "" where the series holds one.
+    stack: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class DeliveryKind(StrEnum):
     """What is sent: a report, the retraction of one, a critical result, an alert to the people who run the site.
 
     ACKNOWLEDGMENT: the application acknowledgment of an HL7 v2 message, to its sender (enhanced mode).
+    PRIORITY: a study is raised in a worklist, or the raise ends.
     """
 
     REPORT = "report"
@@ -112,6 +113,7 @@ class DeliveryKind(StrEnum):
     CRITICAL = "critical"
     ALERT = "alert"
     ACKNOWLEDGMENT = "acknowledgment"
+    PRIORITY = "priority"
 
 
 class DeliveryState(StrEnum):

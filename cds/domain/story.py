@@ -11,6 +11,7 @@ from cds.domain.hold import Hold
 from cds.domain.identity import AppliedIdentity
 from cds.domain.order import ServiceRequest
 from cds.domain.report import Report, TimelineEvent
+from cds.domain.retrieval import Retrieval, StatedSeries
 from cds.domain.verification import FinalReport, Verification
 
 
@@ -83,6 +84,18 @@ class StudyTold:
     verifications: tuple[Verification, ...] = ()
     final_reports: tuple[FinalReport, ...] = ()
     follow_ups: tuple[FollowUpTold, ...] = ()
+    #: True while images may still join the image revision.
+    revision_open: bool = False
+    #: Why the images of the last closed revision are not known to be all; empty where they are.
+    incomplete: str = ""
+    #: True where the study is here only to be compared with.
+    prior: bool = False
+    #: How it was fetched, and what PACS and events stated of its series.
+    retrieval: Retrieval | None = None
+    stated: tuple[StatedSeries, ...] = ()
+    #: Earlier studies that it is compared with, and later ones that are compared with it, by Study Instance UID.
+    priors: tuple[str, ...] = ()
+    prior_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cds import codes
+from cds.domain import conclusion
 from cds.domain.coding import Coding
 from cds.domain.ids import report_number, resource_id
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, Recommendation
@@ -67,7 +68,7 @@ def advice(site: Site, report: Report, said: Advice, patient_id: str) -> Json:
     card: Json = {
         "uuid": _card_id(report, said.pathway),
         "summary": summary(said.summary),
-        "detail": md.document(said.detail, *_trust(report, said)),
+        "detail": md.document(*_incomplete(report), said.detail, *_trust(report, said)),
         "indicator": said.indicator.value,
         "source": {
             "label": f"{site.name}: {said.title} ({said.source.label})",
@@ -98,6 +99,10 @@ def _trust(report: Report, said: Advice) -> list[str]:
     return [md.section("Verification", md.bullets(list(dict.fromkeys(map(md.escape, lines)))))] if lines else []
 
 
+def _incomplete(report: Report) -> list[str]:
+    return [f"**{md.escape(text)}**" for text in conclusion.incomplete(report)]
+
+
 def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -> Json:
     """One card for all that failed on one study: what, why, and how to change that (SAFETY section 6)."""
     date = f"images of {md.day(report.study.study_date)}"
@@ -105,6 +110,7 @@ def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -
     missing = [md.escape(text) for item in untold for text in item.missing]
     how = [md.escape(text) for item in untold for text in item.how_to_get]
     detail = md.document(
+        *_incomplete(report),
         f"Sightline looked at the {date} and could not evaluate the following. That is not a negative result.",
         md.bullets(lines),
         md.section("Missing", md.bullets(missing)),

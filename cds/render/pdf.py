@@ -55,7 +55,7 @@ def render(report: Report, *, site_name: str, time_zone: str) -> bytes:
     page.bold(conclusion.DISCLAIMER)
     page.text_lines("Research software, not a cleared medical device. Advice for a clinician.")
     page.rows(("Patient and study", ""), list(_about(report, ZoneInfo(time_zone))), (30, 70))
-    for text in conclusion.unattached(report):
+    for text in (*conclusion.unattached(report), *conclusion.incomplete(report)):
         page.bold(text)
     _findings(page, report)
     _guidance(page, report)

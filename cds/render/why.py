@@ -16,6 +16,7 @@ from cds.domain.identity import AppliedIdentity
 from cds.domain.order import ServiceRequest
 from cds.domain.recommendation import Advice, PathwayOutcome
 from cds.domain.report import DeliveryKind, Report, TimelineEvent
+from cds.domain.retrieval import Retrieval, StatedSeries
 from cds.domain.story import FollowUpTold, PatientTold, Story, StudyTold
 
 
@@ -110,6 +111,7 @@ def _order(order: ServiceRequest, zone: ZoneInfo) -> str:
 def _study(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:
     numbers = f"image revision {told.image_revision}, match revision {told.match_revision}"
     yield f"Study {told.study_instance_uid}: {told.instances} instances, {numbers}, analysis run {told.analysis_run}"
+    yield from (f"  {line}" for line in _images(told))
     if told.report is None:
         yield "  no report yet"
     else:
@@ -125,6 +127,37 @@ def _study(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:
         tried = f"{delivery.state} after {delivery.attempts} attempts, {_at(delivery.updated_at, zone)}"
         yield f"  {what} to {delivery.destination}: {tried}{answer}"
     yield from (f"  {_hold(hold, zone)}" for hold in told.holds)
+
+
+def _images(told: StudyTold) -> Iterator[str]:
+    """Whether they are all here, where they were fetched, and what they are compared with."""
+    if told.revision_open:
+        yield "images may still come"
+    if told.incomplete:
+        yield f"made from incomplete images: {told.incomplete}"
+    if told.prior:
+        yield "here only to be compared with: nothing runs on it"
+    if told.retrieval:
+        yield _retrieval(told.retrieval)
+    yield from (_stated(one) for one in told.stated)
+    yield from (f"compared with study {uid}" for uid in told.priors)
+    yield from (f"a prior of study {uid}" for uid in told.prior_of)
+
+
+def _retrieval(retrieval: Retrieval) -> str:
+    source = f" from {retrieval.source}" if retrieval.source else ""
+    announced = f", announced by {retrieval.announced}" if retrieval.announced else ""
+    reason = f": {retrieval.reason}" if retrieval.reason else ""
+    return f"retrieval{source}, run {retrieval.run}{announced}: {retrieval.state.value}{reason}"
+
+
+def _stated(said: StatedSeries) -> str:
+    series = said.series
+    number = f"series {series.number}" if series.number is not None else "a series without number"
+    count = "no count" if series.instances is None else f"{series.instances} images{', twice' if said.agreed else ''}"
+    why = f" ({said.reason})" if said.reason else ""
+    modality = f" ({series.modality})" if series.modality else ""
+    return f"{said.source} states of {number}{modality}: {count}, {'wanted' if said.wanted else 'not wanted'}{why}"
 
 
 def _people(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:

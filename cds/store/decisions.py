@@ -16,7 +16,7 @@ from cds.domain.lifecycle import Effect, Event
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.order import OrderStatus
 from cds.errors import Conflict, InvalidInput, NotFound
-from cds.store import audit, criticals, holds, patients, timeline
+from cds.store import audit, criticals, holds, patients, timeline, wanted
 from cds.store.engine import Database, lock
 from cds.store.identity import members
 from cds.store.instances import resolve_conflict
@@ -227,8 +227,12 @@ def without_the_old(
 def _run_again(session: Session, row: HoldRow, said: Said) -> None:
     """A failed work runs in the next analysis run, since the engine knows its id; a study that is not complete waits.
 
-    What was not encoded is decided again, with the same findings.
+    What was not encoded is decided again, with the same findings; what was not fetched is wanted again.
     """
+    if row.kind == HoldKind.RETRIEVAL_FAILED:
+        if not wanted.again_by_person(session, row.key, said.now):
+            raise NotFound("the retrieval is not there any more")
+        return
     if row.kind == HoldKind.DELIVERY_NOT_ENCODED:
         rematch(session, _uid(row), "a person asked to encode its deliveries again", said.now)
         return

@@ -18,11 +18,13 @@ from cds.domain import lifecycle
 from cds.domain.hold import HoldKind
 from cds.domain.imaging import InstanceHeader, StoredInstance
 from cds.domain.lifecycle import Effect, Event
+from cds.domain.retrieval import Purpose, RetrievalState
 from cds.errors import NotFound
 from cds.store import attribution, holds, rejections, timeline
 from cds.store.attribution import Site, Stated
 from cds.store.engine import lock
-from cds.store.revisions import locked, open_revision
+from cds.store.retrieval_tables import RetrievalRow
+from cds.store.revisions import locked, open_revision, own_study
 from cds.store.safety_tables import ConflictingInstanceRow
 from cds.store.tables import InstanceRow, OwnInstanceRow, StudyRow, TimelineRow
 from cds.store.values import dump, parse
@@ -32,6 +34,8 @@ OWN_MANUFACTURER = "Sightline"
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _OWN = "own series came back, ignored"
+#: What begins so was fetched by us; everything else was sent to us.
+FETCHED = "pacs:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ def arrive(session: Session, site: Site, arrival: Arrival, same: Mapping[str, bo
         _join(session, site, arrival, None)
         return Added("new")
     if known.sha256 == arrival.instance.sha256:
+        came_by_itself(session, session.get(StudyRow, known.study_uid), arrival)
         return Added("duplicate")
     alike = known.pixels_sha256 == arrival.instance.pixels_sha256 or same.get(known.sha256)
     if alike is None:
@@ -82,6 +87,25 @@ def arrive(session: Session, site: Site, arrival: Arrival, same: Mapping[str, bo
     if lifecycle.row(event).does(Effect.ASK):
         return _conflict(session, site, known, arrival)
     return Added("header", take(session, site, known, arrival))
+
+
+def came_by_itself(session: Session, row: StudyRow | None, arrival: Arrival) -> None:
+    """Images that somebody sends, and that no retrieval of a prior asked for, are a study of their own."""
+    if row is None or row.purpose != Purpose.PRIOR.value or arrival.source.startswith(FETCHED):
+        return
+    if not _fetched_as_prior(session, row.uid):
+        own_study(session, row, "a prior was sent to us for itself", arrival.at)
+
+
+def _fetched_as_prior(session: Session, uid: str) -> bool:
+    """True while a study is fetched to be compared with: by C-MOVE its images come like any that are sent to us."""
+    live = (RetrievalState.PENDING.value, RetrievalState.RUNNING.value)
+    asked = select(RetrievalRow.key).where(
+        RetrievalRow.study_uid == uid,
+        RetrievalRow.purpose == Purpose.PRIOR.value,
+        col(RetrievalRow.state).in_(live),
+    )
+    return session.exec(asked.limit(1)).first() is not None
 
 
 def resolve_conflict(session: Session, key: str, *, use_new: bool, by: str, now: datetime) -> str:
@@ -167,7 +191,7 @@ def _join(session: Session, site: Site, arrival: Arrival, known: InstanceRow | N
     row = found or _new(session, site, header, at, arrival.source)
     rejected = rejections.rejected_before(session, header)
     if not rejected:
-        _count(session, row, arrival)
+        count(session, row, arrival)
     elif found is None:
         rejections.came_rejected(row, rejected)
     stored = known or InstanceRow(
@@ -192,7 +216,9 @@ def _join(session: Session, site: Site, arrival: Arrival, known: InstanceRow | N
         session.add(row)
 
 
-def _count(session: Session, row: StudyRow, arrival: Arrival) -> None:
+def count(session: Session, row: StudyRow, arrival: Arrival) -> None:
+    """One more instance of a study: the revision that it belongs to is open from now on, if a model reads it."""
+    came_by_itself(session, row, arrival)
     event = Event.LATE_INSTANCE if arrival.consumed else Event.UNREAD_INSTANCE
     if lifecycle.row(event).does(Effect.RUN_AGAIN):
         open_revision(session, row, "late instance", arrival.at)
@@ -210,6 +236,8 @@ def _new(session: Session, site: Site, header: InstanceHeader, at: datetime, sou
         match_revision=1,
         analysis_run=1,
         revision_open=True,
+        revision_opened_at=at,
+        purpose=Purpose.PRIOR.value if _fetched_as_prior(session, header.study_instance_uid) else "",
         first_instance_at=at,
         last_instance_at=at,
     )
@@ -219,11 +247,23 @@ def _new(session: Session, site: Site, header: InstanceHeader, at: datetime, sou
 
 
 def _fill(row: InstanceRow, arrival: Arrival) -> None:
+    for name, value in columns(arrival).items():
+        setattr(row, name, value)
+
+
+def columns(arrival: Arrival) -> dict[str, object]:
+    """What the row of an instance takes from the instance itself."""
     instance, header = arrival.instance, arrival.instance.header
-    row.study_uid, row.series_uid = header.study_instance_uid, header.series_instance_uid
-    row.sha256, row.pixels_sha256 = instance.sha256, instance.pixels_sha256
-    row.path, row.size, row.consumed = instance.path, instance.size, arrival.consumed
-    row.header = dump(InstanceHeader, header)
+    return {
+        "study_uid": header.study_instance_uid,
+        "series_uid": header.series_instance_uid,
+        "sha256": instance.sha256,
+        "pixels_sha256": instance.pixels_sha256,
+        "path": instance.path,
+        "size": instance.size,
+        "consumed": arrival.consumed,
+        "header": dump(InstanceHeader, header),
+    }
 
 
 def _conflict(session: Session, site: Site, known: InstanceRow, arrival: Arrival) -> Added:
@@ -240,8 +280,7 @@ def _conflict(session: Session, site: Site, known: InstanceRow, arrival: Arrival
 
 def _is_own(session: Session, header: InstanceHeader) -> bool:
     """Made by this Sightline, or by one whose tables are lost: known by UID, or by what it says of itself."""
-    ours = header.sop_class_uid.startswith(_STRUCTURED_REPORTS) or header.sop_class_uid == _SEGMENTATION
-    if ours and header.manufacturer == OWN_MANUFACTURER:
+    if says_own(header):
         return True
     made = select(OwnInstanceRow.sop_instance_uid).where(
         sa.or_(
@@ -250,6 +289,12 @@ def _is_own(session: Session, header: InstanceHeader) -> bool:
         )
     )
     return session.exec(made.limit(1)).first() is not None
+
+
+def says_own(header: InstanceHeader) -> bool:
+    """True for an instance that names Sightline as its maker, of a class that Sightline makes."""
+    ours = header.sop_class_uid.startswith(_STRUCTURED_REPORTS) or header.sop_class_uid == _SEGMENTATION
+    return ours and header.manufacturer == OWN_MANUFACTURER
 
 
 def _tell_own(session: Session, header: InstanceHeader, at: datetime) -> None:

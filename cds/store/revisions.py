@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlmodel import Session, select
 
 from cds.domain.order import ServiceRequest, queue_priority
+from cds.domain.retrieval import Purpose
 from cds.domain.revision import Revision, Work
 from cds.errors import NotFound
 from cds.store import timeline
@@ -19,6 +20,7 @@ from cds.store.values import parse
 
 #: What a person can have decided about a match.
 _DECISIONS = ("attach", "leave", "")
+_HURRIED = "what was told had to be taken back before all images had come"
 
 
 def locked(session: Session, uid: str) -> StudyRow:
@@ -46,30 +48,47 @@ def match_again(session: Session, row: StudyRow, reason: str, now: datetime, *, 
 
 
 def open_revision(session: Session, row: StudyRow, reason: str, now: datetime) -> None:
-    """Image revision +1, which ends when nothing came for the quiet period; nothing happens while one is open."""
+    """Image revision +1, which ends when its images are complete; nothing happens while one is open."""
     row.last_instance_at = now
     if not row.revision_open:
         row.image_revision += 1
-        row.revision_open = True
+        row.revision_open, row.revision_opened_at = True, now
         detail = (f"image revision {row.image_revision} opened",)
         timeline.write(session, now, "receive", reason, study_uid=row.uid, detail=detail)
     session.add(row)
 
 
-def run(session: Session, row: StudyRow, reason: str, now: datetime) -> None:
-    """Work on the study as it is now, without waiting for the quiet period if a report of it stands.
-
-    What was not reported yet harms nobody, and its images may still be coming: it waits for the quiet period.
-    """
-    if row.revision_open and not reported(session, row.uid):
+def own_study(session: Session, row: StudyRow, reason: str, now: datetime) -> None:
+    """A study that was here only to be compared with is wanted for itself: it runs, and is reported, as any other."""
+    if row.purpose != Purpose.PRIOR.value:
         return
+    row.purpose = ""
+    open_revision(session, row, reason, now)
+
+
+def run(session: Session, row: StudyRow, reason: str, now: datetime) -> None:
+    """Work on the study as it is now, without waiting for all its images if a report of it stands.
+
+    What was not reported yet harms nobody, and its images may still be coming: it waits for them.
+    """
+    if row.revision_open:
+        if not reported(session, row.uid):
+            return
+        row.incomplete = _HURRIED
     row.revision_open = False
     session.add(row)
     open_work(session, row, now, reason)
 
 
-def open_work(session: Session, row: StudyRow, now: datetime, reason: str) -> Work:
-    """Put the study's current revision into the outbox, as urgent as its order; the same revision twice is one work."""
+def open_work(
+    session: Session, row: StudyRow, now: datetime, *reasons: str, outcome: str = "study complete"
+) -> Work | None:
+    """Put the study's current revision into the outbox, as urgent as its order; the same revision twice is one work.
+
+    None for a study that is here only to be compared with: nothing runs and nothing is reported.
+    """
+    if row.purpose == Purpose.PRIOR.value:
+        return None
     revision = Revision(row.image_revision, row.match_revision, row.analysis_run)
     work = Work(row.source, row.uid, revision)
     if session.get(WorkRow, work.id) is None:
@@ -83,12 +102,12 @@ def open_work(session: Session, row: StudyRow, now: datetime, reason: str) -> Wo
                 analysis_run=revision.analysis,
                 priority=_priority(session, row),
                 state="pending",
-                reason=reason,
+                reason="; ".join(reasons),
                 created_at=now,
                 updated_at=now,
             )
         )
-        timeline.write(session, now, "event", "study complete", study_uid=row.uid, work_id=work.id, detail=(reason,))
+        timeline.write(session, now, "event", outcome, study_uid=row.uid, work_id=work.id, detail=reasons)
     return work
 
 
@@ -124,7 +143,10 @@ def stop(session: Session, uid: str, reason: str, now: datetime) -> None:
 
 
 def _priority(session: Session, row: StudyRow) -> int:
-    """Of the orders with the study's accession number, whoever's: a doubtful match must not slow an urgent study."""
+    """The queue priority of the orders with the study's accession number, whoever's.
+
+    A doubtful match must not slow an urgent study.
+    """
     if not row.accession_number:
         return queue_priority(())
     bodies = session.exec(select(OrderRow.body).where(OrderRow.accession_number == row.accession_number)).all()

@@ -47,7 +47,7 @@ def _overtaken(session: Session, old: DeliveryRow) -> str:
     """Why sending it now would put the past over the present; empty where it would not.
 
     A report is overtaken by any newer report of its study, wherever that went, and a critical result by its end. What
-    takes something back is overtaken only by a later report for the same patient.
+    takes something back is overtaken only by a later report for the same patient, a priority by a later one.
     """
     kind = DeliveryKind(old.kind)
     if kind is DeliveryKind.CRITICAL:
@@ -55,7 +55,8 @@ def _overtaken(session: Session, old: DeliveryRow) -> str:
     if kind is DeliveryKind.REPORT:
         newer = _newest_work(session, old.study_uid) != old.work_id or _followed(session, old)
         return _NEWER if newer else _taken_back(session, old)
-    return _NEWER if kind is DeliveryKind.RETRACTION and _followed(session, old) else ""
+    last_word = kind in (DeliveryKind.RETRACTION, DeliveryKind.PRIORITY)
+    return _NEWER if last_word and _followed(session, old) else ""
 
 
 def _is_withdrawal(old: DeliveryRow) -> bool:
@@ -94,6 +95,8 @@ def _followed(session: Session, old: DeliveryRow) -> bool:
     )
     if old.kind == DeliveryKind.RETRACTION:
         later = later.where(DeliveryRow.kind == DeliveryKind.REPORT.value, DeliveryRow.patient_id == old.patient_id)
+    elif old.kind == DeliveryKind.PRIORITY:
+        later = later.where(DeliveryRow.kind == DeliveryKind.PRIORITY.value)
     else:
         later = later.where(col(DeliveryRow.kind).in_(reports))
     return session.exec(later).first() is not None

@@ -15,6 +15,7 @@ from cds.errors import NotFound
 from cds.store import rejections
 from cds.store.attribution import Site, identifier
 from cds.store.engine import Database
+from cds.store.instance_batch import arrive_all
 from cds.store.instances import Added, Arrival, arrive, resolve_conflict
 from cds.store.revisions import decide_match, locked, open_work, rematch, stop
 from cds.store.tables import InstanceRow, StudyRow
@@ -66,6 +67,27 @@ class StudyStore:
         if added.superseded:
             self._discard(added.superseded)
         return added.outcome
+
+    def add_all(
+        self, instances: Sequence[tuple[StoredInstance, bool]], *, received_at: datetime, source: str
+    ) -> list[str]:
+        """See the port. An instance whose pixels have to be compared is added after the commit of the others."""
+        arrivals = [Arrival(instance, received_at, consumed, source) for instance, consumed in instances]
+        with self._database.writing() as session:
+            added = arrive_all(session, self._site, arrivals)
+        for one in added:
+            if one.superseded and not one.asked:
+                self._discard(one.superseded)
+        return [
+            self.add(instance, received_at=received_at, consumed=consumed, source=source) if one.asked else one.outcome
+            for one, (instance, consumed) in zip(added, instances, strict=True)
+        ]
+
+    def known(self, study_instance_uid: str) -> frozenset[str]:
+        """See the port."""
+        with self._database.reading() as session:
+            here = select(InstanceRow.sop_instance_uid).where(InstanceRow.study_uid == study_instance_uid)
+            return frozenset(session.exec(here))
 
     def reject(self, note: RejectionNote, *, received_at: datetime) -> int:
         """See the port."""
@@ -125,6 +147,7 @@ class StudyStore:
                 return None
             row.revision_open = False
             session.add(row)
+            row.incomplete = ""
             reason = f"quiet for {quiet_period.total_seconds():g} s with {row.instances} instances"
             return open_work(session, row, now, reason)
 
@@ -145,6 +168,7 @@ def _study(row: StudyRow) -> Study:
         match_revision=row.match_revision,
         contradiction=row.stopped or ("" if row.decided else row.contradiction),
         started_at=row.started_at,
+        incomplete=row.incomplete,
         decided=row.decided,
         decided_order_id=row.decided_order_id,
     )

@@ -22,6 +22,7 @@ from cds.store import patients, timeline
 from cds.store.engine import Database, lock
 from cds.store.identity import canonical, members
 from cds.store.orders import images_of, key, order_of, rematch_all, studies_with
+from cds.store.retrieval_tables import AnnouncementRow
 from cds.store.tables import OrderRow, StudyEventRow, StudyRow
 from cds.store.values import dump, parse
 
@@ -110,6 +111,8 @@ def _file(
                 received_at=now,
             )
         )
+        if event.kind is StudyEventKind.IMAGES_AVAILABLE and not test:
+            session.add(AnnouncementRow(event_key=digest, at=now))
         session.flush()
     return None if known else touched
 

@@ -196,6 +196,12 @@ class StudyRow(AppBase, table=True):
     #: Why nobody may see it until a person decided (a visit that was cancelled, a wrong patient); empty otherwise.
     stopped: str = Field(default="", index=True)
     revision_open: bool = Field(index=True)
+    #: When the open revision was opened: the hard deadline counts from here.
+    revision_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: Why the images of the last closed revision are not known to be all; empty where they are.
+    incomplete: str = ""
+    #: "prior" while the study is here only to be compared with: nothing runs and nothing is reported.
+    purpose: str = ""
     instances: int = 0
     consumed_instances: int = 0
     first_instance_at: datetime = Field(sa_type=UtcDateTime)

@@ -16,11 +16,13 @@ from cds.domain.hold import Hold
 from cds.domain.identity import Identifier, Patient
 from cds.domain.order import ServiceRequest
 from cds.domain.report import Report
+from cds.domain.retrieval import Purpose, Retrieval, StatedSeries
 from cds.domain.story import DeliveryTold, FollowUpTold, PatientTold, StudyTold
 from cds.domain.verification import FinalReport, FindingRef, Verdict, Verification
 from cds.store import critical_rows as kept
-from cds.store import holds
+from cds.store import holds, stated, wanted
 from cds.store.identity import canonical
+from cds.store.retrieval_tables import PriorRow
 from cds.store.safety_tables import (
     CriticalResultRow,
     FinalReportRow,
@@ -94,7 +96,34 @@ def study(session: Session, row: StudyRow, asked: str) -> StudyTold:
         verifications=_verifications(session, row.uid),
         final_reports=_final_reports(session, row, report, asked),
         follow_ups=_follow_ups(session, row.uid),
+        revision_open=row.revision_open,
+        incomplete=row.incomplete,
+        prior=row.purpose == Purpose.PRIOR.value,
+        retrieval=_retrieval(session, row.uid, asked),
+        stated=tuple(_stated(one) for one in stated.of_study(session, row.uid)),
+        priors=_linked(session, PriorRow.prior_uid, PriorRow.study_uid, row.uid),
+        prior_of=_linked(session, PriorRow.study_uid, PriorRow.prior_uid, row.uid),
     )
+
+
+def _retrieval(session: Session, uid: str, asked: str) -> Retrieval | None:
+    """Without its accession number, unless it was asked for."""
+    found = wanted.of_study(session, uid)
+    if found is None:
+        return None
+    retrieval = wanted.told(found)
+    known = retrieval.accession is not None and retrieval.accession.value == asked
+    return retrieval if known else replace(retrieval, accession=None)
+
+
+def _stated(said: StatedSeries) -> StatedSeries:
+    """Without what somebody typed."""
+    return replace(said, series=replace(said.series, description="", body_part=""))
+
+
+def _linked(session: Session, wanted_column: str, column: str, uid: str) -> tuple[str, ...]:
+    asked = select(wanted_column).where(col(column) == uid).order_by(col(PriorRow.at), col(wanted_column))
+    return tuple(session.exec(asked))
 
 
 def _known_since(session: Session, row: PatientRow) -> datetime | None:

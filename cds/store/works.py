@@ -149,10 +149,14 @@ class WorkStore:
             holds.end(session, kind, work.study_instance_uid, now, "it is gone by itself")
 
     def is_current(self, work: Work) -> bool:
-        """False where the study has later revisions than the work: what it told may not hold any more."""
+        """False where the study has later revisions than the work: what it told may not hold any more.
+
+        A revision that ran knowing that images were still to come, and says so, counts until the next one is closed.
+        """
         with self._database.reading() as session:
             row = session.get_one(StudyRow, work.study_instance_uid)
-            return Revision(row.image_revision, row.match_revision, row.analysis_run) <= work.revision
+            coming = row.revision_open and bool(row.incomplete)
+            return Revision(row.image_revision - coming, row.match_revision, row.analysis_run) <= work.revision
 
     def again(self, work: Work, reason: str, now: datetime) -> None:
         """Match revision +1: the work's study is decided again, with the same findings."""

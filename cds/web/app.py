@@ -7,7 +7,7 @@ from collections.abc import Collection
 from flask import Flask
 
 from cds.services import Services
-from cds.web import auth, cors, critical, errors, fhir, final_reports, headers, health, holds, hooks
+from cds.web import auth, cors, critical, dicomweb, errors, fhir, final_reports, headers, health, holds, hooks
 
 #: Bodies are form searches and CDS Hooks requests with their prefetch.
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
@@ -26,6 +26,6 @@ def create_app(services: Services, *, cors_origins: Collection[str] = ()) -> Fla
     cors.install(app, frozenset(cors_origins))
     auth.install(app, services.token)
     headers.install(app)
-    for routes in (health, fhir, final_reports, hooks, holds, critical):
+    for routes in (health, fhir, final_reports, hooks, holds, critical, dicomweb):
         app.register_blueprint(routes.blueprint(services))
     return app

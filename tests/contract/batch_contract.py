@@ -281,7 +281,8 @@ def rows(databases: Databases) -> Rows:
             for name, table in AppBase.metadata.tables.items()
         }
     names: dict[str, str] = {}
-    for table, column in (("study", "public_id"), ("hold", "id"), ("study_event", "key")):
+    chance = (("study", "public_id"), ("hold", "id"), ("study_event", "key"), ("announcement", "event_key"))
+    for table, column in chance:
         for row in found[table]:
             row[column] = ""  # random, or made of a random id
     for row in found["timeline"]:

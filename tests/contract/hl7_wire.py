@@ -25,7 +25,7 @@ from cds.clock import SystemClock
 from cds.destinations import Sender
 from cds.domain.message import LoggedMessage, RawMessage
 from cds.errors import SightlineError
-from cds.settings import Hl7Limits
+from cds.limits import Hl7Limits
 
 ORDER = (
     b"MSH|^~\\&|RIS|CLINIC|SIGHTLINE|CLINIC|20261101083000||ORM^O01|MSG-%d|P|2.4\r"

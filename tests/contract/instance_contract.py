@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -18,10 +20,10 @@ from cds.domain.matching import MatchState, match
 from cds.errors import NotFound
 from cds.store.holds import open_holds
 from cds.store.studies import StudyStore, decide_match, resolve_conflict, stop
-from cds.store.tables import HoldRow, InstanceRow, OwnInstanceRow, ReportRow, StudyRow, TimelineRow
+from cds.store.tables import HoldRow, InstanceRow, OwnInstanceRow, ReportRow, StudyRow, TimelineRow, WorkRow
 from cds.store.works import WorkStore
 from tests.contract.store_contract import NOW, instance
-from tests.databases import Databases
+from tests.databases import Databases, fresh
 
 LATER = NOW + timedelta(hours=1)
 QUIET = timedelta(seconds=60)
@@ -68,6 +70,20 @@ class House:
     def add(self, one: StoredInstance, *, consumed: bool = True, at: datetime = NOW) -> str:
         """One arrives."""
         return self.studies.add(one, received_at=at, consumed=consumed, source="dicom")
+
+    def add_all(self, *came: StoredInstance, consumed: bool = True, at: datetime = NOW) -> list[str]:
+        """Several arrive at once."""
+        return self.studies.add_all([(one, consumed) for one in came], received_at=at, source="dicom")
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that the tables say, but random ids, as text that is the same in every run."""
+        kept = {}
+        with self.databases.app.reading() as session:
+            for table in (StudyRow, InstanceRow, TimelineRow, HoldRow, WorkRow):
+                names = [name for name in table.model_fields if name not in ("public_id", "id")]
+                rows = [tuple(str(getattr(row, name)) for name in names) for row in session.exec(select(table))]
+                kept[table.__name__] = rows if table is TimelineRow else sorted(rows)
+        return kept
 
     def reject(self, code: str, *uids: str, study: str = "1.2") -> int:
         """A note arrives."""
@@ -133,6 +149,12 @@ class InstanceContract:
     def house(self, databases: Databases) -> House:
         """The store under test."""
         return House(databases)
+
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[Callable[[], House]]:
+        """Makes another one beside it, on files of its own."""
+        with ExitStack() as stack:
+            yield lambda: House(stack.enter_context(fresh(tmp_path / "another")))
 
     # --- the same instance under another header
 
@@ -434,6 +456,78 @@ class InstanceContract:
         house.arrived("1.3.1", study="1.3")
         assert house.reject("113037", "1.3.1", study="1.2") == 0
         assert house.runs("1.3") == [(1, 1)]
+
+    # --- many at once
+
+    def test_many_at_once_join_their_study_in_one_revision(self, house: House) -> None:
+        assert house.add_all(*(instance(f"1.2.{n}") for n in range(9))) == ["new"] * 9
+        row = house.row()
+        assert (row.instances, row.consumed_instances, row.image_revision, row.revision_opened_at) == (9, 9, 1, NOW)
+        assert house.studies.known("1.2") == {f"1.2.{n}" for n in range(9)}
+        assert house.add_all(*(instance(f"1.2.{n}") for n in range(9))) == ["duplicate"] * 9
+        assert house.add_all() == []
+
+    def test_of_many_at_once_the_undecided_are_compared_and_the_superseded_removed(self, house: House) -> None:
+        one, two = house.arrived("1.2.1", "1.2.2")
+        squeezed = replace(header(one), pixels_sha256="squeezed")
+        other = replace(header(two), pixels_sha256="others")
+        house.disk.alike.add(frozenset((one.path, squeezed.path)))
+        described = header(squeezed, series_description="Thorax")
+        house.disk.alike.add(frozenset((squeezed.path, described.path)))
+        said = house.add_all(squeezed, instance("1.2.3"), other, described, instance("1.2.3"), at=LATER)
+        assert said == ["header", "new", "conflict", "header", "duplicate"]
+        assert house.disk.removed == [one.path, squeezed.path]
+        house.close()
+        assert house.paths(2) == {described.path, two.path, "instances/1.2.3"}
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_many_at_once_leave_what_they_leave_one_by_one(
+        self, seed: int, house: House, another: Callable[[], House]
+    ) -> None:
+        draw = random.Random(seed)
+        pool = [self.drawn(draw) for _ in range(14)]
+        came = [draw.choice(pool) for _ in range(40)]
+        cuts = sorted(draw.sample(range(1, 40), 3))
+        prepared, told = {}, {}
+        for name, each in (("one by one", True), ("at once", False)):
+            mine = house if each else another()
+            self.prepare(mine, seed)
+            said: list[str] = []
+            for begin, end in zip([0, *cuts], [*cuts, 40], strict=True):
+                some = came[begin:end]
+                if each:
+                    said += [mine.add(one, consumed=one.size > 50, at=LATER) for one in some]
+                else:
+                    batch = [(one, one.size > 50) for one in some]
+                    said += mine.studies.add_all(batch, received_at=LATER, source="dicom")
+            prepared[name], told[name] = said, mine.tables()
+        assert prepared["at once"] == prepared["one by one"]
+        assert told["at once"] == told["one by one"]
+
+    def prepare(self, house: House, seed: int) -> None:
+        """What was there before: a reported study, a rejection, something of our own."""
+        if seed % 2:
+            house.arrived("1.2.1", "1.2.2")
+        if seed % 3 == 0:
+            house.reject("113037", "1.2.4", "1.2.1")
+        with house.databases.app.writing() as session:
+            session.add(
+                OwnInstanceRow(
+                    sop_instance_uid="1.2.5", series_uid="7", study_uid="1.2", work_id="w", kind="sr", at=NOW
+                )
+            )
+
+    def drawn(self, draw: random.Random) -> StoredInstance:
+        """One of a few instances of two studies, under one of a few headers."""
+        study = draw.choice(["1.2", "1.2", "1.2", "1.3"])
+        one = instance(f"1.2.{draw.randrange(1, 9)}", study=study)
+        change = draw.choice(
+            [{}, {}, {}, {"series_description": "Thorax"}, {"patient_id": "P2"}, {"patient_sex": Sex.MALE}]
+        )
+        made = header(one, **change) if change else one
+        digest = f"{study} {made.header.patient_id} {made.header.series_description} {made.header.patient_sex}"
+        path = f"instances/{one.header.sop_instance_uid}/{digest}"
+        return replace(made, sha256=digest, path=path, size=draw.choice([10, 100]))
 
     # --- what a person decides
 

@@ -11,7 +11,7 @@ import pytest
 
 from cds import checks
 from cds.checks import Check
-from cds.destinations import Hl7Door, Hl7TlsSettings, MllpDestination
+from cds.destinations import Hl7Door, ListenerTls, MllpDestination
 from cds.exclusive import Door, hold
 from cds.settings import Settings
 
@@ -123,7 +123,7 @@ def test_a_destination_is_reached_or_named(listener: socket.socket) -> None:
 def test_tls_files_that_are_no_certificates_are_found(tmp_path: Path) -> None:
     file = tmp_path / "no.pem"
     file.write_text("no certificate")
-    table = Hl7TlsSettings(certificate_file=file, key_file=file)
+    table = ListenerTls(certificate_file=file, key_file=file)
     listener = Hl7Door(port=free_port(), tls=table)
     found = checks.tls(Settings(data_dir=tmp_path, hl7_tls=table, hl7_listeners={"wards": listener}))
     assert [(check.name, check.ok) for check in found] == [("CDS_HL7_TLS", False), ("CDS_HL7_LISTENERS wards", False)]

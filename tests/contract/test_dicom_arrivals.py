@@ -21,6 +21,7 @@ from adapters.dicom.sender import send
 from cds.bootstrap.instances import compare, discard
 from cds.domain.identity import Identifier
 from cds.errors import InvalidInstance
+from cds.imaging_peers import DicomNode
 from cds.settings import Settings
 from cds.store.holds import open_holds
 from cds.store.studies import StudyStore
@@ -49,7 +50,11 @@ class House:
     def send(self, *paths: Path) -> None:
         """All are stored."""
         with receiving(self.folder.parent, self.studies) as receiver:
-            results = send(paths, "127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=10)
+            results = send(
+                paths,
+                DicomNode(host="127.0.0.1", port=receiver.port, ae_title=AE_TITLE, calling_ae_title="TESTER"),
+                timeout_s=10,
+            )
         assert [result.status for result in results] == [0] * len(paths)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ from adapters.dicom.restamp import restamp
 from adapters.dicom.sender import StoreResult, echo, send
 from cds.domain.imaging import StoredInstance
 from cds.errors import OutOfResources, PeerRefused, Unavailable
-from cds.settings import DicomLimits
+from cds.limits import DicomLimits
 from tests.peers.dicom_peers import (
     AE_TITLE,
     STORY,
@@ -313,7 +313,7 @@ def test_nothing_of_the_patient_is_logged(
             raw_store(association, "1.2.3.4", encoded(series[0]))
             raw_store(association, "../../x", encoded(series[0])[:-9])
     output = "".join(capfd.readouterr())
-    assert output.count("instance stored") == len(series)
+    assert output.count("instances stored") == len(series)
     assert output.count("instance refused") == 2
     for secret in ("Musterfrau", "nne", "P-1", "ACC-7", "1958", pydicom.dcmread(series[0]).StudyInstanceUID):
         assert secret not in output

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cds.settings import Hl7Limits
+from cds.limits import Hl7Limits
 from tests.contract.hl7_wire import Peer, certificate, order, receiving, wire
 
 _OTHER, _THIRD = "127.0.0.2", "127.0.0.3"

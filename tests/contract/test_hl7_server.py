@@ -18,7 +18,7 @@ from adapters.hl7.commit import GroupCommit
 from adapters.hl7.receive import Receiver
 from cds.clock import SystemClock
 from cds.errors import OutOfResources, Unavailable
-from cds.settings import Hl7Limits
+from cds.limits import Hl7Limits
 from tests.contract.hl7_wire import Broken, Peer, ThreadLog, certificate, fields, order, receiving, served, wire
 
 _QUICK = Hl7Limits(idle_timeout_s=0.4, in_frame_timeout_s=0.2, total_frame_timeout_s=0.6)

@@ -12,7 +12,8 @@ from cds.bootstrap import readiness
 from cds.bootstrap.hl7 import message_log
 from cds.checks import Check
 from cds.domain.message import LoggedMessage, MessageContent
-from cds.settings import Hl7Limits, Settings
+from cds.limits import Hl7Limits
+from cds.settings import Settings
 from tests.contract.store_contract import raw
 from tests.contract.test_checks import free_port
 

@@ -67,11 +67,17 @@ def test_the_documented_search_parameters_are_those_read() -> None:
 HOOK = f"/cds-services/{SERVICE}"
 REPORT = f"/fhir/DiagnosticReport/{report_id()}"
 REQUEST = {"hook": "patient-view", "hookInstance": "1", "context": {}}
+PARTS = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b', "Accept": "application/dicom+json"}
 CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/health/live", {}, 200),
     ("GET", "/health/ready", {}, 200),
     ("GET", "/metrics", {}, 200),
     ("GET", "/holds", {"headers": {"Accept": "application/json"}}, 200),
+    ("POST", "/dicom-web/studies", {"headers": PARTS, "content": b"all"}, 200),
+    ("POST", "/dicom-web/studies", {"headers": PARTS, "content": b"some"}, 202),
+    ("POST", "/dicom-web/studies/1.2.3", {"headers": PARTS, "content": b"none"}, 409),
+    ("POST", "/dicom-web/studies", {"headers": {"Content-Type": "image/png"}, "content": b"x"}, 400),
+    ("POST", "/dicom-web/studies", {"headers": {**PARTS, "Accept": "application/dicom+xml"}, "content": b"x"}, 406),
     ("GET", "/fhir/metadata", {}, 200),
     ("GET", "/fhir/Observation", {}, 200),
     ("GET", "/fhir/Observation?_count=1", {}, 200),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,18 +17,24 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 from pynetdicom import AE, evt
 
+from adapters.dicom.commitment import STORAGE_COMMITMENT
+from adapters.dicom.commitment_answer import PUSH_MODEL_INSTANCE
 from cds.domain.report import Audience
 from cds.errors import PeerFailed, PeerRefused, Unavailable
+from tests.contract.dicomweb_peer import Reply, serving
 from tests.e2e.site import free_port
 from tests.unit.pacs_reports import Images, images, report, sink
 from tests.unit.test_dicom_sr import instances
 
+SC, PR = str(SecondaryCaptureImageStorage), str(GrayscaleSoftcopyPresentationStateStorage)
 SR, SEG, KO = str(ComprehensiveSRStorage), str(SegmentationStorage), str(KeyObjectSelectionDocumentStorage)
 
 
@@ -46,9 +54,34 @@ class Pacs:
         self.stored.append(dataset)
         return self.answers.get(str(dataset.SOPClassUID), 0x0000)
 
+    def commit(self, event: evt.Event) -> tuple[int, None]:
+        """N-ACTION: all of it is kept, and said so over the same association."""
+        request, association = event.action_information, event.assoc
+        threading.Thread(
+            target=association.send_n_event_report, args=(request, 1, STORAGE_COMMITMENT, PUSH_MODEL_INSTANCE)
+        ).start()
+        return 0x0000, None
+
     def opened(self, _event: evt.Event) -> None:
         """An association was accepted."""
         self.associations += 1
+
+
+@dataclass
+class Asked:
+    """Commitments in memory."""
+
+    asked_for: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    answers: list[tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]] = field(default_factory=list)
+
+    def asked(self, transaction_uid: str, delivery_id: str, sop_instance_uids: Sequence[str], now: datetime) -> None:
+        self.asked_for.append((transaction_uid, delivery_id, tuple(sop_instance_uids)))
+
+    def answered(
+        self, transaction_uid: str, committed: Sequence[str], failed: Sequence[tuple[str, str]], now: datetime
+    ) -> bool:
+        self.answers.append((transaction_uid, tuple(committed), tuple(failed)))
+        return transaction_uid in {one for one, _, _ in self.asked_for}
 
 
 @contextmanager
@@ -56,8 +89,10 @@ def pacs(
     classes: Sequence[str] = (SR, SEG, KO),
     syntaxes: Sequence[str] = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)),
     store: Callable[[evt.Event], int] | None = None,
+    *,
+    commits: bool = False,
 ) -> Iterator[Pacs]:
-    """A PACS that takes these classes in these transfer syntaxes."""
+    """A PACS that takes these classes in these transfer syntaxes, and promises to keep what it is asked to."""
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     found = Pacs(free_port())
     entity = AE("PACS")
@@ -65,6 +100,9 @@ def pacs(
     for one in classes:
         entity.add_supported_context(one, list(syntaxes))
     handlers: list[Any] = [(evt.EVT_C_STORE, store or found.store), (evt.EVT_ACCEPTED, found.opened)]
+    if commits:
+        entity.add_supported_context(STORAGE_COMMITMENT, list(syntaxes))
+        handlers.append((evt.EVT_N_ACTION, found.commit))
     server = entity.start_server(("127.0.0.1", found.port), block=False, evt_handlers=handlers)
     try:
         yield found
@@ -215,6 +253,110 @@ def test_a_pacs_that_aborts_in_the_middle_is_asked_again(of: Images, payload: by
 def test_a_pacs_that_is_not_there_is_asked_again(of: Images, payload: bytes) -> None:
     with pytest.raises(Unavailable, match="answers at the configured host"):
         sink(of, free_port(), timeout_s=1.0).send(payload)
+
+
+def test_key_images_that_a_pacs_does_not_take_do_not_hold_up_the_report(of: Images) -> None:
+    one = sink(of, key_images="secondary-capture")
+    with pacs(classes=[SR, SEG]) as peer:
+        said = sink(of, peer.port, key_images="secondary-capture").send(one.encode(report(of), "d1"))
+    assert said == "0x0000 for 2 instances, key image not accepted by the PACS (no presentation context)"
+
+
+@pytest.mark.parametrize(("kind", "word"), [("secondary-capture", SC), ("presentation-state", PR)])
+def test_key_images_are_stored_beside_the_report(of: Images, kind: str, word: str) -> None:
+    one = sink(of, key_images=kind)
+    with pacs(classes=[SR, SEG, word]) as peer:
+        said = sink(of, peer.port, key_images=kind).send(one.encode(report(of), "d1"))
+    assert said == "0x0000 for 3 instances"
+    assert [str(stored.SOPClassUID) for stored in peer.stored] == [SR, SEG, word]
+
+
+class TestStorageCommitment:
+    """PS3.4 annex J: what was stored is asked about, before anything is promised, and the answer is kept."""
+
+    def test_what_was_stored_is_asked_about_and_the_answer_is_kept(self, of: Images, payload: bytes) -> None:
+        kept = Asked()
+        with pacs(commits=True) as peer:
+            said = sink(of, peer.port, kept, commitment=True).send(payload)
+        assert said == "0x0000 for 2 instances; storage commitment answered"
+        uids = tuple(one.sop_instance_uid for one in sink(of).made(payload))
+        [(transaction, delivery, asked)] = kept.asked_for
+        assert (delivery, asked) == ("d1", uids)
+        assert kept.answers == [(transaction, uids, ())]
+
+    def test_only_what_the_pacs_took_is_asked_about(self, of: Images, payload: bytes) -> None:
+        kept = Asked()
+        with pacs(classes=[SR], commits=True) as peer:
+            sink(of, peer.port, kept, commitment=True).send(payload)
+        assert [len(asked) for _, _, asked in kept.asked_for] == [1]
+
+    def test_a_pacs_that_does_not_offer_it_has_the_report_and_it_is_said(self, of: Images, payload: bytes) -> None:
+        kept = Asked()
+        with pacs() as peer:
+            said = sink(of, peer.port, kept, commitment=True).send(payload)
+        assert said.startswith("0x0000 for 2 instances; storage commitment could not be asked for: ")
+        assert len(kept.asked_for) == 1  # it stands there without an answer
+        assert kept.answers == []
+
+    def test_a_report_that_was_refused_is_not_asked_about(self, of: Images, payload: bytes) -> None:
+        kept = Asked()
+        with pacs(commits=True) as peer:
+            peer.answers[SR] = 0xA900
+            with pytest.raises(PeerRefused):
+                sink(of, peer.port, kept, commitment=True).send(payload)
+        assert kept.asked_for == []
+
+    def test_a_destination_that_is_not_to_be_asked_is_not(self, of: Images, payload: bytes, peer: Pacs) -> None:
+        kept = Asked()
+        assert sink(of, peer.port, kept).send(payload) == "0x0000 for 2 instances"
+        assert kept.asked_for == []
+
+
+def answer(payload: bytes, failed: dict[int, int]) -> bytes:
+    """A store instances response: the instances by number that failed with these reasons, and the others."""
+    uids = [str(one.SOPInstanceUID) for one in instances(payload)]
+    item = {n: {"00081155": {"vr": "UI", "Value": [uid]}} for n, uid in enumerate(uids)}
+    lost = [{**item[n], "00081197": {"vr": "US", "Value": [reason]}} for n, reason in failed.items()]
+    kept = [one for n, one in item.items() if n not in failed]
+    return json.dumps({"00081199": {"vr": "SQ", "Value": kept}, "00081198": {"vr": "SQ", "Value": lost}}).encode()
+
+
+class TestStow:
+    """The same over STOW-RS (PS3.18 section 10.5), to a real HTTP server."""
+
+    def stored(self, of: Images, payload: bytes, status: int, failed: dict[int, int]) -> str:
+        with serving(lambda _request: Reply(status, answer(payload, failed))) as peer:
+            one = sink(of, host="", port=None, ae_title=None, dicomweb=peer.server)
+            try:
+                return one.send(payload)
+            finally:
+                [request] = peer.asked
+                assert request.body.count(b"DICM") == 2
+
+    def test_everything_goes_in_one_request(self, of: Images, payload: bytes) -> None:
+        assert self.stored(of, payload, 200, {}) == "0x0000 for 2 instances"
+
+    def test_a_segmentation_that_is_refused_does_not_hold_up_the_report(self, of: Images, payload: bytes) -> None:
+        said = self.stored(of, payload, 202, {1: 0x0122})
+        assert said == "0x0000 for 1 instances, segmentation not accepted by the PACS (0x0122)"
+
+    def test_a_report_that_is_refused_is_for_a_person(self, of: Images, payload: bytes) -> None:
+        with pytest.raises(PeerRefused, match="0xA900"):
+            self.stored(of, payload, 409, {0: 0xA900, 1: 0xA900})
+
+    def test_a_server_that_is_busy_is_asked_again(self, of: Images, payload: bytes) -> None:
+        with pytest.raises(Unavailable):
+            self.stored(of, payload, 503, {})
+
+    def test_commitment_is_asked_of_the_application_entity_that_stands_beside_it(
+        self, of: Images, payload: bytes
+    ) -> None:
+        kept = Asked()
+        with pacs(commits=True) as peer, serving(lambda _request: Reply(200, answer(payload, {}))) as web:
+            one = sink(of, peer.port, kept, commitment=True, dicomweb=web.server)
+            assert one.send(payload) == "0x0000 for 2 instances; storage commitment answered"
+        assert peer.stored == []
+        assert len(kept.answers) == 1
 
 
 def test_it_says_whose_eyes_it_has_and_whether_it_takes_test_results(of: Images) -> None:

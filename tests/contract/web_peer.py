@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from typing import IO
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -20,7 +21,7 @@ from cds import logs
 from cds.domain.critical import CriticalResult
 from cds.domain.hold import Hold, HoldKind
 from cds.domain.resource import NewResource
-from cds.errors import InvalidResource, NotFound, PreconditionFailed, Unavailable
+from cds.errors import InvalidInput, InvalidResource, NotFound, PreconditionFailed, Unavailable
 from cds.services import Json, Probe, Services
 from cds.settings import Settings
 from cds.web.app import create_app
@@ -80,6 +81,14 @@ def _take(body: Mapping[str, object]) -> None:
     """A Communication that answers one of ours."""
 
 
+def store_instances(body: IO[bytes], content_type: str, study: str) -> tuple[int, Json]:
+    """What the adapter does, in miniature; the body's first word chooses the answer."""
+    if not content_type.startswith("multipart/related"):
+        raise InvalidInput("want multipart/related")
+    first = body.read(64).split()[:1]
+    return {b"some": (202, {"00081198": {"vr": "SQ"}}), b"none": (409, {})}.get(first[0] if first else b"", (200, {}))
+
+
 def services(
     resource_store: MemoryResourceStore | None = None,
     *,
@@ -105,6 +114,7 @@ def services(
         acknowledge_critical=lambda token, by: _no_critical(token),
         acknowledge_communication=_take,
         file_final_report=lambda body: True,
+        store_instances=store_instances,
         token=token,
     )
 

@@ -21,7 +21,7 @@ from cds.line import Line
 from cds.settings import Settings, load
 from cds.store.heartbeats import Heartbeat
 from cds.supervisor import Patience, RoleSpec, Supervisor, standard_roles
-from cds.workflow import STEPS, Step
+from cds.workflow import RETRIEVAL_STEPS, STEPS, Step
 from models.runtime import Runtime
 
 IMPATIENT = Patience(first_delay_s=0.1, longest_delay_s=0.1, exits=1000)
@@ -45,7 +45,8 @@ def worker(settings: Settings) -> None:
     runtime.start()
     held = bootstrap.stores(settings, durable=True)
     running = build(settings, held, runtime)
-    running.steps = mortal(settings.data_dir)
+    running.steps = mortal(settings.data_dir, STEPS)
+    running.retrieval_steps = mortal(settings.data_dir, RETRIEVAL_STEPS)
     running.start()
     heartbeat = Heartbeat(held.database, SystemClock(), "worker-0")
     heartbeat.start()
@@ -56,9 +57,9 @@ def worker(settings: Settings) -> None:
     runtime.close()
 
 
-def mortal(data_dir: Path) -> Mapping[str, Step]:
-    """The pipeline's steps, each followed by a look whether to die."""
-    return {name: _mortal(name, step, data_dir) for name, step in STEPS.items()}
+def mortal(data_dir: Path, steps: Mapping[str, Step]) -> Mapping[str, Step]:
+    """These steps, each followed by a look whether to die."""
+    return {name: _mortal(name, step, data_dir) for name, step in steps.items()}
 
 
 def _mortal(name: str, step: Step, data_dir: Path) -> Step:

@@ -24,6 +24,7 @@ import orjson
 from adapters.dicom.phantom import Identity, write_ct_series
 from adapters.dicom.sender import StoreResult, send
 from adapters.hl7 import client
+from cds.imaging_peers import DicomNode
 from cds.render.why import as_json
 from cds.store.engine import open_app
 from cds.store.why import why
@@ -92,7 +93,9 @@ class Site:
     def store(self, paths: Sequence[Path]) -> list[StoreResult]:
         """Send instances by C-STORE."""
         port = int(self.environment["CDS_DICOM_PORT"])
-        return send(paths, "127.0.0.1", port, calling_ae="CT1", called_ae="SIGHTLINE", timeout_s=60)
+        return send(
+            paths, DicomNode(host="127.0.0.1", port=port, ae_title="SIGHTLINE", calling_ae_title="CT1"), timeout_s=60
+        )
 
     def get(self, path: str) -> Any:
         """GET, as JSON."""

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from adapters.dicom.arrival import Arrivals
 from adapters.dicom.files import InstanceFiles
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.sender import send
@@ -22,11 +23,13 @@ from adapters.hl7.read import Reader
 from adapters.hl7.receive import Receiver as Hl7Receiver
 from cds import alerting, hooks, intake, pathways, release
 from cds.bootstrap import Stores, hook_context, stores, upgrade
+from cds.bootstrap.dicom import completeness
 from cds.bootstrap.line import line
 from cds.demo.engine import Engine
 from cds.domain.imaging import Study
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import DeliveryState, Report
+from cds.imaging_peers import DicomNode
 from cds.line import Line
 from cds.settings import Settings
 from cds.store.engine import open_messages
@@ -159,7 +162,11 @@ class Stage:
 
     def store(self, paths: list[Path]) -> None:
         """Send instances over C-STORE."""
-        results = send(paths, "127.0.0.1", self.receiver.port, calling_ae="CT1", called_ae="SIGHTLINE", timeout_s=30)
+        results = send(
+            paths,
+            DicomNode(host="127.0.0.1", port=self.receiver.port, ae_title="SIGHTLINE", calling_ae_title="CT1"),
+            timeout_s=30,
+        )
         assert all(result.stored for result in results), results
 
     def scan(self, who: Person, **options: Any) -> list[Path]:
@@ -172,14 +179,14 @@ class Stage:
 
     def settle(self) -> None:
         """Let the study be quiet, run what is to be run, deliver what is to be delivered, until nothing is left."""
-        self.clock.move(seconds=self.settings.quiet_period_s + 1)
+        self.clock.move(seconds=self.settings.quiet_s("") + 1)
         while self._work() or self._deliver() or alerting.escalate(self.line, self.clock.at):
             self.clock.move(seconds=1)
         self._collect()
 
     def _work(self) -> bool:
         now = self.clock.at
-        self.held.studies.close_quiet(now, timedelta(seconds=self.settings.quiet_period_s))
+        self.worker.sources.close_complete(now)
         pending = self.held.works.pending()
         steps = {name: self.worker._step(name, step) for name, step in STEPS.items()}
         for queued in pending:
@@ -279,10 +286,14 @@ def opened(folder: Path, stack: ExitStack, **changes: Any) -> Stage:
         pathways=("bleed",),
         evaluate=lambda case, enabled: pathways.evaluate(case, enabled, guidelines),
     )
-    sources = Sources(held.works, held.deliveries.pending, held.deliveries.refused, held.studies.close_quiet)
+    complete = completeness(settings, held.database)
+    sources = Sources(held.works, held.deliveries.pending, held.deliveries.refused, complete.close_complete)
     receiver = Receiver(
-        host="127.0.0.1", port=0, ae_title="SIGHTLINE", limits=settings.dicom_limits,
-        files=InstanceFiles(settings.data_dir, 0), index=held.studies, clock=clock, consumes=model.consumes,
+        host="127.0.0.1", port=0, ae_title="SIGHTLINE", limits=settings.dicom_limits, clock=clock,
+        arrivals=Arrivals(
+            files=InstanceFiles(settings.data_dir, 0), index=held.studies, clock=clock, consumes=model.consumes,
+            limits=settings.dicom_limits,
+        ),
     )  # fmt: skip
     receiver.start()
     stack.callback(receiver.drain, 1)

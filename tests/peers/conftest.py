@@ -67,6 +67,11 @@ class Orthanc:
     http_port: int
     dicom_port: int
 
+    @property
+    def dicomweb(self) -> str:
+        """What `/studies` follows, where its DICOMweb plug-in runs."""
+        return f"http://127.0.0.1:{self.http_port}/dicom-web"
+
     def get(self, path: str) -> object:
         """GET from its REST interface."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
@@ -92,8 +97,10 @@ class OrthancFactory:
 
     folder: Path
 
-    def start(self, sightline_port: int) -> tuple[Orthanc, subprocess.Popen[bytes]]:
-        """The server, answering, and its process."""
+    def start(
+        self, sightline_port: int, *, dicomweb: bool = False, no_delay: bool = True
+    ) -> tuple[Orthanc, subprocess.Popen[bytes]]:
+        """The server, answering, and its process; skips where the DICOMweb plug-in is wanted and not installed."""
         orthanc = Orthanc(free_port(), free_port())
         configuration = {
             "Name": "Peer",
@@ -105,15 +112,22 @@ class OrthancFactory:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "DicomModalities": {"sightline": ["SIGHTLINE", "127.0.0.1", sightline_port]},
-            "Plugins": [],
+            "Plugins": [str(_dicomweb_plugin())] if dicomweb else [],
         }
         file = self.folder / "orthanc.json"
         file.write_text(json.dumps(configuration))
-        environment = {**os.environ, "TCP_NODELAY": "1"}
+        environment = {**os.environ, **({"TCP_NODELAY": "1"} if no_delay else {})}
         with (self.folder / "log").open("wb") as log:
             process = subprocess.Popen(["Orthanc", str(file)], stdout=log, stderr=log, env=environment)
         until(lambda: _answers(orthanc), 30, "Orthanc to answer")
         return orthanc, process
+
+
+def _dicomweb_plugin() -> Path:
+    found = sorted(Path("/usr/share/orthanc/plugins").glob("libOrthancDicomWeb.so*"))
+    if not found:
+        pytest.skip("Orthanc's DICOMweb plug-in is not installed: make test-peers installs it")
+    return found[0]
 
 
 def _answers(orthanc: Orthanc) -> bool:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 
+from adapters.dicom.arrival import Arrivals
 from adapters.dicom.files import InstanceFiles
 from adapters.dicom.phantom import write_ct_series
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.volume import LocalImages
 from cds.domain.imaging import InstanceHeader, RejectionNote, SeriesSummary, StoredInstance, VolumeRef
+from cds.limits import DicomLimits
 from cds.ports import InstanceIndex
-from cds.settings import DicomLimits
 
 AE_TITLE = "SIGHTLINE"
 STORY: dict[str, Any] = {
@@ -71,6 +72,19 @@ class MemoryIndex:
             self.outcomes.append(outcome)
             return outcome
 
+    def add_all(
+        self, instances: Sequence[tuple[StoredInstance, bool]], *, received_at: datetime, source: str
+    ) -> Sequence[str]:
+        return [
+            self.add(instance, received_at=received_at, consumed=consumed, source=source)
+            for instance, consumed in instances
+        ]
+
+    def known(self, study_instance_uid: str) -> frozenset[str]:
+        with self.lock:
+            headers = [instance.header for instance in self.instances]
+        return frozenset(one.sop_instance_uid for one in headers if one.study_instance_uid == study_instance_uid)
+
     def reject(self, note: RejectionNote, *, received_at: datetime) -> int:
         with self.lock:
             self.notes.append(note)
@@ -81,6 +95,23 @@ def consumes_ct(header: InstanceHeader) -> bool:
     return header.modality == "CT"
 
 
+def arrivals_into(
+    data_dir: Path,
+    index: InstanceIndex,
+    limits: DicomLimits | None = None,
+    minimum_free_bytes: int = 0,
+    owner: str = "dicom",
+) -> Arrivals:
+    """The way into a data folder and an index."""
+    return Arrivals(
+        files=InstanceFiles(data_dir, minimum_free_bytes, owner),
+        index=index,
+        clock=FixedClock(),
+        consumes=consumes_ct,
+        limits=limits or DicomLimits(network_timeout_s=5),
+    )
+
+
 @contextmanager
 def receiving(
     data_dir: Path,
@@ -88,18 +119,19 @@ def receiving(
     limits: DicomLimits | None = None,
     minimum_free_bytes: int = 0,
     ssl_context: ssl.SSLContext | None = None,
+    **options: Any,
 ) -> Iterator[Receiver]:
-    """A receiver that serves while the block runs."""
+    """A receiver that serves while the block runs; `options` are the further arguments of Receiver."""
+    limits = limits or DicomLimits(network_timeout_s=5)
     receiver = Receiver(
         host="127.0.0.1",
         port=0,
         ae_title=AE_TITLE,
-        limits=limits or DicomLimits(network_timeout_s=5),
-        files=InstanceFiles(data_dir, minimum_free_bytes),
-        index=index,
+        limits=limits,
+        arrivals=arrivals_into(data_dir, index, limits, minimum_free_bytes),
         clock=FixedClock(),
-        consumes=consumes_ct,
         ssl_context=ssl_context,
+        **options,
     )
     receiver.start()
     try:

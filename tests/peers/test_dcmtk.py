@@ -10,12 +10,26 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from adapters.dicom.phantom import Identity
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.restamp import restamp
-from tests.peers.dicom_peers import AE_TITLE, STORY, MemoryIndex, build, files_below, noise, receiving, write_series
+from adapters.dicom.sender import echo, send
+from cds.errors import Unavailable
+from cds.imaging_peers import DicomNode
+from tests.e2e.site import free_port, stop, until
+from tests.peers.dicom_peers import (
+    AE_TITLE,
+    STORY,
+    MemoryIndex,
+    build,
+    edited,
+    files_below,
+    noise,
+    receiving,
+    write_series,
+)
 
 pytestmark = [
     pytest.mark.peers,
@@ -97,3 +111,31 @@ def test_dcmtk_reads_what_was_stored_and_what_was_generated(tmp_path: Path) -> N
         dumped = run("dcmdump", "-q", path)
         assert (dumped.returncode, dumped.stderr) == (0, "")
         assert "W:" not in run("dcmdump", path).stderr
+
+
+def test_storescp_gets_from_us_what_the_file_holds(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "series", noise(3, 64, 64))
+    with edited(paths[0]) as dataset:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    folder, port = tmp_path / "got", free_port()
+    folder.mkdir()
+    server = subprocess.Popen(["storescp", "+xa", "-od", str(folder), "-aet", "STORESCP", str(port)], env=NO_DELAY)
+    try:
+        node = DicomNode(host="127.0.0.1", port=port, ae_title="STORESCP")
+        until(lambda: _echoes(node), 10, "storescp to answer")
+        results = send(paths, node, timeout_s=10)
+    finally:
+        stop(server)
+    assert [result.status for result in results] == [0, 0, 0]
+    got = {dataset.SOPInstanceUID: dataset for dataset in map(pydicom.dcmread, folder.iterdir())}
+    assert all(got[dataset.SOPInstanceUID] == dataset for dataset in map(pydicom.dcmread, paths))
+    syntaxes = [got[dataset.SOPInstanceUID].file_meta.TransferSyntaxUID for dataset in map(pydicom.dcmread, paths)]
+    assert syntaxes == [RLELossless, ExplicitVRLittleEndian, ExplicitVRLittleEndian]
+
+
+def _echoes(node: DicomNode) -> bool:
+    try:
+        echo(node, timeout_s=1)
+    except Unavailable:
+        return False
+    return True

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from adapters.dicom.pacs import PacsSink
 from cds.codes import SIGHTLINE_OBSERVATION, SNOMED
-from cds.destinations import PacsDestination
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
@@ -24,6 +24,8 @@ from cds.domain.matching import Match, MatchState
 from cds.domain.report import Audience, Decision, Release, Report
 from cds.domain.revision import Revision, Work
 from cds.domain.verification import FindingRef, Verdict, Verification
+from cds.imaging_peers import PacsDestination
+from cds.ports import Commitments
 from tests.peers.dicom_peers import STORY, build, write_series
 from tests.unit.clinical import StillClock
 
@@ -111,13 +113,17 @@ def verified(of: Images, verdict: Verdict, **changes: Any) -> Verification:
     return Verification(ref, verdict, "dr-1", "radiologist", ISSUED, **changes)
 
 
-def sink(of: Images, port: int = 104, **options: Any) -> PacsSink:
+def sink(of: Images, port: int | None = 104, commitments: Commitments | None = None, **options: Any) -> PacsSink:
     """A PACS sink in Berlin over these images."""
-    named = {"ae_title": "PACS", "timeout_s": 5.0, **options}
-    destination = PacsDestination(host="127.0.0.1", port=port, **named)
-    clock = StillClock(datetime(2026, 3, 4, 8, tzinfo=UTC))
+    named = {"host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 5.0, **options}
     return PacsSink(
-        "pacs", destination, sources=of.sources, own=lambda _study: of.own, clock=clock, time_zone="Europe/Berlin"
+        "pacs",
+        PacsDestination(**named),
+        sources=of.sources,
+        own=lambda _study: of.own,
+        clock=StillClock(datetime(2026, 3, 4, 8, tzinfo=UTC)),
+        time_zone="Europe/Berlin",
+        commitments=commitments,
     )
 
 
@@ -125,7 +131,7 @@ def multi_frame(slices: Sequence[Path], target: Path) -> Path:
     """The same series as one Enhanced CT (PS3.3 A.38) whose frames come in the order of the files."""
     source = [pydicom.dcmread(path) for path in slices]
     dataset = pydicom.dcmread(slices[0])
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2.1")
     dataset.NumberOfFrames = len(source)
     shared, measures, plane, rescale = Dataset(), Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = dataset.PixelSpacing, dataset.SliceThickness

@@ -18,6 +18,7 @@ from adapters.dicom.scan import parse, scan
 from cds.domain.identity import HumanName, Sex
 from cds.errors import InvalidInstance, SightlineError
 from tests.peers.dicom_peers import element, write_series
+from tests.unit.test_dicom_volume import enhanced
 
 EXPLICIT = str(pydicom.uid.ExplicitVRLittleEndian)
 
@@ -139,3 +140,42 @@ def test_every_tricky_file_has_a_header_or_an_error(reference_dir: Path) -> None
             continue
         read += 1
     assert read > 150
+
+
+def test_the_place_of_an_image_is_read(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path / "s", origin_mm=(1.5, -2.0, 30.25))[:1]
+    header = read_header(read_instance(path, HEADER_TAGS, max_bytes=1 << 20).dataset)
+    assert (header.image_position, header.image_orientation) == ((1.5, -2.0, 30.25), (1, 0, 0, 0, 1, 0))
+    assert (header.frames, header.acquisition_number, header.flags) == (1, 1, ())
+
+
+def test_the_place_of_a_multi_frame_image_is_that_of_its_first_frame(tmp_path: Path) -> None:
+    path = enhanced(tmp_path)
+    first = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient
+    header = read_header(read_instance(path, HEADER_TAGS, max_bytes=1 << 20).dataset)
+    assert (header.image_position, header.image_orientation) == (tuple(map(float, first)), (1, 0, 0, 0, 1, 0))
+    assert header.frames == 6
+
+
+def test_view_and_laterality_are_read() -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "399368009", "SCT", "medio-lateral oblique"
+    header = read_header(minimal(ViewCodeSequence=[code], ImageLaterality="L", Laterality="R"))
+    assert (header.view_position, header.laterality) == ("medio-lateral oblique", "L")
+    assert read_header(minimal(ViewPosition="PA")).view_position == "PA"
+
+
+@pytest.mark.parametrize(
+    ("elements", "flag"),
+    [
+        ({"ImagePositionPatient": ["0", "0"]}, "unreadable ImagePositionPatient"),
+        ({"ImageOrientationPatient": ["1", "0", "0", "0", "nan", "0"]}, "unreadable ImageOrientationPatient"),
+        ({"NumberOfFrames": "0"}, "unreadable NumberOfFrames"),
+        ({"NumberOfFrames": "-3"}, "unreadable NumberOfFrames"),
+        ({"PlanePositionSequence": [], "PerFrameFunctionalGroupsSequence": []}, ""),
+    ],
+)
+def test_a_place_that_makes_no_sense_is_flagged(elements: dict[str, object], flag: str) -> None:
+    header = read_header(minimal(**elements))
+    assert (header.image_position, header.image_orientation, header.frames) == ((), (), 1)
+    assert header.flags == ((flag,) if flag else ())

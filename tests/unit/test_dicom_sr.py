@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from adapters.dicom.own import part_10
 from cds.domain.coding import Quantity
 from cds.domain.finding import Findings
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
@@ -172,8 +173,9 @@ def test_it_says_who_made_it_and_that_it_is_advice(of: Images) -> None:
 
 
 def test_the_same_report_is_the_same_bytes_and_another_version_has_other_uids(of: Images) -> None:
-    one, again = (sink(of).encode(report(of), delivery) for delivery in ("d1", "d2"))
+    one, again, third = (sink(of).encode(report(of), delivery) for delivery in ("d1", "d1", "d2"))
     assert one == again
+    assert [part_10(two) for two in instances(one)] == [part_10(two) for two in instances(third)]
     other = [document(of, report(of, **change)).SOPInstanceUID for change in ({"version": 2}, {"episode": 2})]
     assert len({document(of).SOPInstanceUID, *other}) == 3
     assert document(of).SOPInstanceUID.startswith("2.25.")
@@ -214,3 +216,32 @@ def test_a_report_whose_images_are_gone_or_whose_value_is_no_number_is_not_encod
         path.write_bytes(b"gone")
     with pytest.raises(InvalidInput, match="stored image"):
         sink(of).encode(report(of), "d1")
+
+
+def test_every_finding_is_tracked_and_names_its_algorithm_and_how_certain_it_is(of: Images) -> None:
+    said = findings(of, masks=False)
+    sure = replace(said, findings=(replace(said.findings[0], confidence=0.873), *said.findings[1:]))
+    found = read(document(of, report(of, outcomes=(sure,)))).get_image_measurement_groups()
+    assert len(found) == 2
+    for group in found:
+        assert group.tracking_uid.startswith("2.25.")
+        assert group.tracking_identifier.startswith("ct_lung.")
+        names = {str(item.ConceptNameCodeSequence[0].CodeMeaning) for item in group[0].ContentSequence}
+        assert {"Algorithm Name", "Algorithm Version"} <= names
+    certain = found[0].get_measurements()[1]
+    assert (certain.name, certain.value, certain.unit.value) == (codes.DCM.CertaintyOfFinding, 87.3, "%")
+    assert found[1].get_measurements() == []
+    assert "confidence 0.91 of 1" in texts(document(of))
+
+
+def test_a_confidence_that_is_no_number_is_not_written(of: Images) -> None:
+    said = findings(of, masks=False)
+    broken = replace(said, findings=(replace(said.findings[0], confidence=float("nan")),))
+    with pytest.raises(InvalidInput, match="finite"):
+        document(of, report(of, outcomes=(broken,)))
+
+
+def test_images_that_may_not_be_all_are_told_in_the_heading(of: Images) -> None:
+    some = report(of, study=replace(report(of).study, incomplete="184 of 200 images of series 3"))
+    assert texts(document(of, some))[-9:].count("Made from incomplete images: 184 of 200 images of series 3.") == 1
+    assert not any("incomplete" in text for text in texts(document(of)))

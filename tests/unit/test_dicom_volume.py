@@ -16,7 +16,7 @@ from pydicom.uid import EnhancedCTImageStorage
 
 from cds.domain.imaging import VolumeRef
 from cds.errors import NotEvaluable, Unavailable
-from cds.settings import DicomLimits
+from cds.limits import DicomLimits
 from tests.peers.dicom_peers import build, edited, files_below, noise, write_series
 
 #: Row and column directions of a plane that is tilted about two axes.

@@ -170,3 +170,21 @@ def test_the_appointments_of_the_corpus_are_read(reference_dir: Path) -> None:
     assert moved.kind is StudyEventKind.RESCHEDULED
     assert moved.scheduled_at == datetime.fromisoformat("2021-09-24T09:30:00+02:15")
     assert by_name["siu-s12-schedule.hl7"].scheduled_at == datetime(2026, 3, 25, 14, tzinfo=UTC)
+
+
+def test_an_order_whose_status_became_complete_announces_its_images() -> None:
+    (event,) = events(
+        "ORC|SC|P-1^HIS|F-1^RIS||CM||||20261125150000",
+        f"OBR|1|P-1^HIS|F-1^RIS|CTCH^CT^L{'|' * 14}ACC1",
+        f"ZDS|{UID}^PACS",
+        kind="ORM^O01",
+    )
+    assert event.kind is StudyEventKind.IMAGES_AVAILABLE
+    assert event.study_instance_uid == UID
+    assert event.accession is not None
+    assert event.accession.value == "ACC1"
+
+
+@pytest.mark.parametrize("orc", ["ORC|SC|P-1^HIS|F-1^RIS||IP", "ORC|NW|P-1^HIS|F-1^RIS", "ORC|XO|P-1^HIS|F-1^RIS||CM"])
+def test_an_order_in_any_other_state_announces_nothing(orc: str) -> None:
+    assert events(orc, f"OBR|1|P-1^HIS|F-1^RIS|CTCH^CT^L{'|' * 14}ACC1", kind="ORM^O01") == ()

@@ -144,3 +144,11 @@ def test_what_the_worker_and_the_receiver_import_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_model_compares_with_no_prior_unless_its_manifest_says_so(tmp_path: Path, manifest: Manifest) -> None:
+    assert manifest.inputs.priors == 0
+    comparing = TOML.replace('orientation = "axial"', 'orientation = "axial"\npriors = 2')
+    assert read(written(tmp_path, comparing)).inputs.priors == 2
+    too_many = comparing.replace("priors = 2", "priors = 50")
+    assert any("inputs.priors" in mistake for mistake in mistakes(written(tmp_path, too_many)))

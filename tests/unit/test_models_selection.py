@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from cds.domain.imaging import InstanceHeader, SeriesSummary
+from cds.domain.retrieval import RemoteSeries
 from models.registry import load
-from models.selection import choose, consumes, why_not
+from models.selection import choose, consumes, describes_body_part, wants, why_not, why_not_wanted
 
 MANIFEST = load()["ct_lung_density"]
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -102,3 +103,59 @@ def test_a_series_that_is_not_tried_has_a_reason(change: dict[str, object], word
 
 def test_a_localizer_among_cross_sections_does_not_exclude_the_series() -> None:
     assert why_not(MANIFEST, series(image_types=(("ORIGINAL", "PRIMARY", "LOCALIZER"), AXIAL))) is None
+
+
+REMOTE = RemoteSeries("1", "1.2", "CT", "CHEST", number=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "sop_class_uids"),
+    [
+        ({}, (CT_IMAGE,)),
+        ({}, ()),
+        ({}, (DOSE_REPORT, CT_IMAGE)),
+        ({"body_part": "Chest_Abd_Pel"}, (ENHANCED_CT,)),
+        ({"body_part": ""}, (CT_IMAGE,)),
+        ({"modality": "", "body_part": ""}, ()),
+    ],
+)
+def test_a_series_that_may_be_a_ct_of_the_chest_is_worth_fetching(
+    change: dict[str, str], sop_class_uids: tuple[str, ...]
+) -> None:
+    assert wants(MANIFEST, replace(REMOTE, **change), sop_class_uids)  # type: ignore[arg-type]  # texts all
+
+
+@pytest.mark.parametrize(
+    ("change", "sop_class_uids", "words"),
+    [
+        ({"modality": "MR"}, (), "not CT"),
+        ({"body_part": "HEAD"}, (CT_IMAGE,), "body part"),
+        ({}, (DOSE_REPORT,), "SOP class"),
+    ],
+)
+def test_a_series_that_is_not_worth_fetching_has_a_reason(
+    change: dict[str, str], sop_class_uids: tuple[str, ...], words: str
+) -> None:
+    series = replace(REMOTE, **change)  # type: ignore[arg-type]  # texts all
+    assert not wants(MANIFEST, series, sop_class_uids)
+    assert words in (why_not_wanted(MANIFEST, series, sop_class_uids) or "")
+
+
+def test_a_model_that_names_its_body_parts_all_wants_series_whose_part_a_pacs_leaves_out() -> None:
+    strict = replace(MANIFEST, inputs=replace(MANIFEST.inputs, body_parts=("CHEST",)))
+    assert wants(strict, replace(REMOTE, body_part=""), ())
+    assert not consumes(strict, replace(HEADER, body_part=""))
+
+
+@pytest.mark.parametrize(
+    ("description", "fits"),
+    [
+        ("CT Thorax nativ", True),
+        ("CT^CHEST_ABD (Adult)", True),
+        ("chest abdomen", True),
+        ("CT Schädel", False),
+        ("", False),
+    ],
+)
+def test_a_description_names_a_body_part_by_a_whole_word(description: str, fits: bool) -> None:
+    assert describes_body_part(MANIFEST, description) is fits

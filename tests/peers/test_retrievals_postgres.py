@@ -1,0 +1,23 @@
+"""Retrievals, completeness and storage commitment on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.retrieval_contract import RetrievalContract
+from tests.databases import Databases, fresh
+
+pytestmark = pytest.mark.peers
+
+
+class TestRetrievalsOnPostgres(RetrievalContract):
+    """Every promise that the store makes on SQLite."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path, postgres_url: str) -> Iterator[Databases]:
+        """The database, emptied."""
+        with fresh(tmp_path, postgres_url) as databases:
+            yield databases
