@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adapters.dicom.pool import DecodePool
 from cds import bootstrap, logs
 from cds.bootstrap.line import worker as build
 from cds.clock import SystemClock
@@ -41,10 +42,10 @@ def worker(settings: Settings) -> None:
     """The real worker over steps that may die."""
     follow_lifeline()
     logs.configure("worker-0", "info")
-    runtime = Runtime("cpu")
+    runtime, pool = Runtime("cpu"), DecodePool(settings.dicom_limits)
     runtime.start()
     held = bootstrap.stores(settings, durable=True)
-    running = build(settings, held, runtime)
+    running = build(settings, held, runtime, pool)
     running.steps = mortal(settings.data_dir, STEPS)
     running.retrieval_steps = mortal(settings.data_dir, RETRIEVAL_STEPS)
     running.start()
@@ -54,6 +55,7 @@ def worker(settings: Settings) -> None:
     signal.sigwait({signal.SIGTERM})
     heartbeat.stop()
     running.drain(2)
+    pool.close()
     runtime.close()
 
 
