@@ -172,12 +172,10 @@ def _end(line: PriorityLine, name: str, exam: _Exam, raised: Told, now: datetime
     if order.status is OrderStatus.REVOKED:
         return "", f"the raise is left: {_CANCELLED}"
     why = exam.not_wanted or "the images belong to another order"
-    if not line.raisers[name].ends:
-        return "", f"{why}; this worklist keeps the priority until the exam is read"
     if order.priority not in (raised.own, line.raisers[name].level):
         return "", f"{why}; the RIS has set a priority of its own since"
     told = Told(raised.ordinal + 1, Move.END, raised.order_id, raised.own, DeliveryState.PENDING)
-    notice = PriorityNotice(Move.END, exam.study, patient, order, now, raised.own or Priority.ROUTINE)
+    notice = PriorityNotice(Move.END, exam.study, patient, order, now, raised.own or Priority.ROUTINE, raised.answer)
     return _tell(line, name, exam, told, notice), f"ended: {why}"
 
 

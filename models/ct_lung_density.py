@@ -169,4 +169,4 @@ def _write_mask(manifest: Manifest, volume: VolumeRef, lungs: LungMask, task: Ta
     path = task.scratch / f"{manifest.id}.mask.npy"
     lung = lungs.lung.view(np.uint8)
     save_mask(lung[::-1] if rises(volume) else lung, path)
-    return MaskRef(str(path), volume.shape, {1: "lung"}, volume.series_instance_uid)
+    return MaskRef(str(path), volume.shape, {1: "lung"}, volume.series_instance_uid, volume.stack)

@@ -93,7 +93,8 @@ class Segmentations:
         return _Key(outcome.model, outcome.version, number, mask.path, _written_ns(mask.path), images)
 
     def _build(self, key: _Key, outcome: Findings) -> Dataset:
-        return build(outcome, key.number, read_slices(key.images, max_bytes=self._max_bytes))
+        stack = outcome.masks[key.number].stack
+        return build(outcome, key.number, read_slices(key.images, stack, max_bytes=self._max_bytes))
 
 
 class KeyImages:

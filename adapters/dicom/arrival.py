@@ -31,6 +31,8 @@ _SIZE_TAGS = (0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100)
 _WANTED = frozenset({*HEADER_TAGS, *_SIZE_TAGS, PIXEL_DATA})
 #: What the index has already, or does not want: the file is not needed.
 _NOT_NEEDED = ("duplicate", "own")
+#: What a volume is built of from now on.
+_COUNTS_NOW = ("new", "header")
 _REJECTION = "rejection"
 _STATED = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID")
 _SYNTAXES = frozenset(ACCEPTED_SYNTAXES)
@@ -136,7 +138,10 @@ class _Read(NamedTuple):
 
 
 class Arrivals:
-    """Thread-safe. `source` names the wire for the timeline: "dicom", "stow", "pacs:NAME"."""
+    """Thread-safe. `source` names the wire for the timeline: "dicom", "stow", "pacs:NAME".
+
+    `ahead` is told of instances that a model may consume once they are committed; it may neither wait nor fail.
+    """
 
     def __init__(
         self,
@@ -146,6 +151,7 @@ class Arrivals:
         clock: Clock,
         consumes: Callable[[InstanceHeader], bool],
         limits: DicomLimits,
+        ahead: Callable[[Sequence[StoredInstance]], None] | None = None,
     ) -> None:
         quiet()
         self._files = files
@@ -154,6 +160,7 @@ class Arrivals:
         self._consumes = consumes
         self._max_bytes = limits.max_instance_bytes
         self._header = HeaderReader()
+        self._ahead = ahead
 
     def prepare(self, encoded: bytes, syntax: str, *, sop_class_uid: str, sop_instance_uid: str) -> Pending:
         """Check and write a data set as DIMSE brings it; raise InvalidInstance or Unavailable, and nothing is left."""
@@ -183,15 +190,23 @@ class Arrivals:
         """A new file to receive into."""
         return Arriving(self._files.create(), self._max_bytes)
 
+    def received(self, arriving: Arriving) -> None:
+        """All of it came: its preamble is zeroed, and the disk begins to make it durable, before anybody checks it.
+
+        Raise OutOfResources or Unavailable where it cannot be written.
+        """
+        arriving.flush()
+        if not arriving.file.is_saved:
+            arriving.file.zero_preamble()
+            self._files.save(arriving.file)
+
     def prepare_file(self, arriving: Arriving) -> Pending:
-        """Check a received file and zero its preamble; raises as `prepare` does."""
+        """Check a received file; raises as `prepare` does."""
         file = arriving.file
         try:
-            arriving.flush()
+            self.received(arriving)
             read = self._read_file(file)
             if not read.notes:
-                file.zero_preamble()
-                self._files.save(file)
                 return self._pending(read, file, arriving.size)
         except SightlineError:
             arriving.refuse()
@@ -221,6 +236,9 @@ class Arrivals:
         for one, outcome in zip(pending, outcomes, strict=True):
             if outcome.what in _NOT_NEEDED:
                 self._files.remove(one.stored.path)
+        if self._ahead is not None:
+            both = zip(pending, outcomes, strict=True)
+            self._ahead([one.stored for one, outcome in both if one.consumed and outcome.what in _COUNTS_NOW])
         metrics.DICOM_INSTANCES.inc(len(outcomes), outcome="stored")
         _tell(pending, outcomes, peer or source, time.monotonic() - started)
         return outcomes

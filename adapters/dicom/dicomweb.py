@@ -11,6 +11,9 @@ import contextlib
 import http.client
 import json
 import re
+import select
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +41,10 @@ _PIECE = 256 * 1024
 _SLOWEST = 16 * 1024
 
 
+def _nothing() -> bool:
+    return False
+
+
 class NotAllowed(PeerRefused):
     """The server does not let us in: it will not for the next request either."""
 
@@ -45,8 +52,11 @@ class NotAllowed(PeerRefused):
 class Incoming:
     """An answer whose body is still to be read: `chunks` gives it as it comes."""
 
-    def __init__(self, response: http.client.HTTPResponse, timeout_s: float) -> None:
+    def __init__(
+        self, response: http.client.HTTPResponse, timeout_s: float, connection: socket.socket | None = None
+    ) -> None:
         self._response = response
+        self._connection = connection
         self._timeout_s = timeout_s
         self.status = response.status
         self.content_type = response.getheader("Content-Type") or ""
@@ -54,11 +64,16 @@ class Incoming:
         self.warning = response.getheader("Warning") or ""
         self.is_whole = False
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body, nothing of it held; raise Unavailable where it breaks off or comes too slowly."""
+    def chunks(self, meanwhile: Callable[[], bool] = _nothing) -> Iterator[bytes]:
+        """The body, nothing of it held; raise Unavailable where it breaks off or comes too slowly.
+
+        `meanwhile` is a little work for the time in which nothing comes; False says that there is no more of it now.
+        """
         left = self._response.length
         started, size = time.monotonic(), 0
         while left is None or left > 0:
+            while self._is_silent() and meanwhile():
+                pass
             piece = _or_unavailable(self._response.read1, _PIECE if left is None else min(_PIECE, left))
             if not piece:
                 break
@@ -70,6 +85,17 @@ class Incoming:
         if left:
             raise Unavailable("the DICOMweb server ends its answer too early")
         self.is_whole = True
+
+    def _is_silent(self) -> bool:
+        """True where a read would wait now."""
+        connection = self._connection
+        if connection is None or connection.fileno() < 0:
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return False
+        watched = select.poll()
+        watched.register(connection, select.POLLIN)
+        return not watched.poll(0)
 
     def body(self, longest: int = _LONGEST_JSON) -> bytes:
         """The whole body; raise PeerRefused where it is longer than anybody wants."""
@@ -96,6 +122,7 @@ class Dicomweb:
         self._timeout_s = timeout_s
         self._base = urlsplit(server.url)
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._used = False
 
     def __enter__(self) -> Dicomweb:
@@ -106,7 +133,7 @@ class Dicomweb:
 
     def close(self) -> None:
         """Close the connection; a later request opens another."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._socket = self._connection, None, None
         self._used = False
         if connection is not None:
             connection.close()
@@ -127,7 +154,7 @@ class Dicomweb:
         """Any request below the base URL, and its answer, whatever its status; what is not read of it is dropped."""
         every = {"User-Agent": "Sightline", "Accept-Encoding": "identity", **self._authorization(), **headers}
         response = self._exchange(method, f"{self._base.path}{target}", every, body)
-        answer = Incoming(response, self._timeout_s)
+        answer = Incoming(response, self._timeout_s, self._socket)
         try:
             if (response.getheader("Content-Encoding") or "identity").strip().lower() != "identity":
                 raise PeerRefused("want answers that are not compressed: identity was asked for")
@@ -161,6 +188,7 @@ class Dicomweb:
     ) -> http.client.HTTPResponse:
         connection = self._connection = self._connection or self._new()
         connection.request(method, target, body=body, headers=dict(headers))
+        self._socket = connection.sock  # an answer that ends the connection takes it away
         return connection.getresponse()
 
     def _new(self) -> http.client.HTTPConnection:

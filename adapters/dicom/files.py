@@ -85,9 +85,15 @@ class Partial:
         with _disk_errors():
             os.pwrite(self._descriptor, PREAMBLE, 0)
 
-    def save(self, threads: ThreadPoolExecutor, *rest: bytes, to: Path | None = None) -> None:
+    @property
+    def is_saved(self) -> bool:
+        """True once it is being made durable."""
+        return self._saved is not None
+
+    def save(self, threads: ThreadPoolExecutor, *rest: bytes, to: Path | None = None) -> Future[None]:
         """Write the rest and make it durable beside what the caller does next; with `to`, under its name at once."""
         self._saved = threads.submit(self._save, rest, to)
+        return self._saved
 
     def finish(self, to: Path) -> Path | None:
         """Wait until the content is durable and has its name; answers the folder that is to be made durable, if any."""
@@ -157,14 +163,14 @@ class InstanceFiles:
             file = stem.with_name(f"{name}.{self._owner}{_PARTIAL}")
             return Partial(_locked(file), file, f"{_FOLDER}/{name[:2]}/{name}.bin", self._require_room)
 
-    def save(self, partial: Partial, *rest: bytes, named: bool = False) -> None:
+    def save(self, partial: Partial, *rest: bytes, named: bool = False) -> Future[None]:
         """Write the rest of a file and make it durable, beside what the caller does next; errors come at `publish`.
 
         `named` saves a turn of the disk where it is published at once: a crash between leaves it without a row.
         """
         with self._lock:
             self._threads = self._threads or ThreadPoolExecutor(_THREADS, thread_name_prefix="instance-files")
-        partial.save(self._threads, *rest, to=self._data_dir / partial.path if named else None)
+        return partial.save(self._threads, *rest, to=self._data_dir / partial.path if named else None)
 
     def publish(self, partials: Sequence[Partial]) -> None:
         """Make files durable under their names: their bytes first, then their folders.

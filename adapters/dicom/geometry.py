@@ -43,23 +43,6 @@ class Stack:
     warnings: tuple[str, ...]
 
 
-def dominant(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
-    """The largest group of frames on one grid, and a warning for what is left out; NotEvaluable where two tie."""
-    groups: list[list[Frame]] = []
-    for frame in frames:
-        home = next((group for group in groups if same_grid(group[0], frame)), None)
-        if home is None:
-            groups.append([frame])
-        else:
-            home.append(frame)
-    groups.sort(key=len, reverse=True)
-    if len(groups) > 1 and len(groups[0]) == len(groups[1]):
-        raise NotEvaluable("the series holds several stacks of images of equal size", gate="geometry")
-    left = sum(len(group) for group in groups[1:])
-    warnings = (f"{left} images of another orientation, size or frame of reference were left out",) if left else ()
-    return tuple(groups[0]), warnings
-
-
 def stack(frames: Sequence[Frame]) -> Stack:
     """Order frames of one grid along their normal; raise NotEvaluable where they are no evenly filled volume."""
     normal = _normal(frames[0])

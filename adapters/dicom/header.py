@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.uid import UID
 
 from adapters.dicom.quiet import quiet
@@ -36,10 +38,13 @@ _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
 _LONGEST_TEXT = 1024
 _OWN = frozenset({0x00080018, 0x00200013, 0x00200032})
 _MOST_FRAMES = 2**31 - 1
+#: Outside of these a date is a way to say "none" (00010101, 99991231), and no zone or interval can be reckoned with it.
+_EARLIEST, _LATEST = date(1800, 1, 1), date(2199, 12, 31)
 _SEX = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "": Sex.UNKNOWN}
-#: What pydicom raises when a value does not fit its VR or character set.
+#: What pydicom raises when a value does not fit its VR or character set; OSError is "no tag to read" in a sequence.
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, EOFError, OverflowError, LookupError,
-              NotImplementedError, RecursionError, ArithmeticError)  # fmt: skip
+              NotImplementedError, RecursionError, ArithmeticError, OSError, struct.error,
+              BytesLengthException)  # fmt: skip
 
 
 def check_uid(text: str) -> list[str]:
@@ -121,7 +126,10 @@ class HeaderReader:
 
 def _shared(dataset: Dataset) -> tuple[object, ...]:
     """The encoded elements that the instances of a series have in common; () where they cannot be compared."""
-    elements = [dataset.get_item(tag) for tag in dataset.keys() if tag not in _OWN]  # noqa: SIM118  iterating a Dataset converts its elements
+    try:
+        elements = [dataset.get_item(tag) for tag in dataset.keys() if tag not in _OWN]  # noqa: SIM118  iterating a Dataset converts its elements
+    except UNREADABLE:  # an ambiguous VR is looked up at once
+        return ()
     if not all(isinstance(one, RawDataElement) for one in elements):
         return ()
     syntax = dataset.file_meta.get_item(0x00020010)
@@ -199,7 +207,12 @@ def _name(value: Any) -> HumanName:
 def _day(value: Any) -> date | None:
     """VR DA, and its form before 1993, 1999.12.31."""
     text = _text(str(value)).replace(".", "").replace("-", "")
-    return datetime.strptime(text, "%Y%m%d").date() if text else None
+    if not text:
+        return None
+    day = datetime.strptime(text, "%Y%m%d").date()
+    if not _EARLIEST <= day <= _LATEST:
+        raise ValueError("want a date on which somebody may have been imaged")
+    return day
 
 
 def _integer(value: Any) -> int | None:

@@ -10,9 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
+from adapters.dicom.header import UNREADABLE
 from adapters.dicom.quiet import quiet
 from adapters.dicom.scan import PIXEL_DATA, Span, parse, scan
 from cds.errors import InvalidInstance, Unavailable
@@ -29,7 +31,7 @@ class Instance:
     """`dataset` has the wanted elements and the file meta information; `pixels` is the value of Pixel Data.
 
     The digests are those of `scan`, empty where nobody asked for them. `pixel_vr` is the VR of Pixel Data, which in
-    big endian says whether bytes are swapped; "" in implicit VR.
+    big endian says whether bytes are swapped; "" in implicit VR. `pixels_at` is where that value begins in the file.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class Instance:
     sha256: str = ""
     pixels_sha256: str = ""
     pixel_vr: str = ""
+    pixels_at: int = 0
 
 
 def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest: bool = False) -> Instance:
@@ -61,7 +64,8 @@ def read_instance(path: Path, wanted: Collection[int], *, max_bytes: int, digest
     dataset.file_meta.MediaStorageSOPClassUID = meta.get("MediaStorageSOPClassUID", "")
     pixels = found.spans.get(PIXEL_DATA)
     value = body[pixels.value : pixels.end] if pixels else None
-    return Instance(path, syntax, dataset, value, found.sha256, found.pixels_sha256, _vr(body, pixels, syntax))
+    at = start + pixels.value if pixels else 0
+    return Instance(path, syntax, dataset, value, found.sha256, found.pixels_sha256, _vr(body, pixels, syntax), at)
 
 
 def _vr(body: memoryview, pixels: Span | None, syntax: str) -> str:
@@ -113,6 +117,6 @@ def _parsed_meta(data: memoryview) -> Dataset:
         meta = read_dataset(BytesIO(data), is_implicit_VR=False, is_little_endian=True)
         for keyword in ("TransferSyntaxUID", "MediaStorageSOPInstanceUID", "MediaStorageSOPClassUID"):
             meta.get(keyword)  # decoded here, where a bad value has its answer
-    except (ValueError, EOFError, OSError, KeyError, TypeError, NotImplementedError, struct.error) as error:
+    except (*UNREADABLE, OSError, struct.error, BytesLengthException) as error:
         raise InvalidInstance("want readable file meta information") from error
     return meta

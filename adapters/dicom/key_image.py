@@ -22,7 +22,7 @@ from adapters.dicom.outline import outlines
 from adapters.dicom.own import CHARACTER_SET, MANUFACTURER, Edition, finish, lo, reference
 from cds.codes import SNOMED
 from cds.domain.coding import Coding
-from cds.domain.conclusion import amount
+from cds.domain.conclusion import amount, incomplete
 
 SERIES_NUMBER = 9905
 #: What every picture says first.
@@ -74,7 +74,7 @@ def secondary_capture(edition: Edition, place: KeySlice, number: int, header: Da
     dataset.ImageComments = NOTICE
     dataset.BurnedInAnnotation = "YES"  # text is in the pixels; there is no name and no number of the patient in it
     dataset.LossyImageCompression = "00"
-    _write_pixels(dataset, picture(place, lines(place)))
+    _write_pixels(dataset, picture(place, words(edition, place)))
     finish(dataset, header, report.issued, edition)
     dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
     return dataset
@@ -108,6 +108,12 @@ def lines(place: KeySlice) -> list[str]:
     frame = f", frame {place.frame + 1}" if place.frames > 1 else ""
     view = f", window {shown.name} {shown.center:g}/{shown.width:g}" if shown.name else ""
     return [NOTICE, *said, f"by {outcome.model} {outcome.version}", f"{where}{frame}{view}"]
+
+
+def words(edition: Edition, place: KeySlice) -> list[str]:
+    """The `lines` of a place as a report shows it: that its images are not all comes second."""
+    notice, *said = lines(place)
+    return [notice, *incomplete(edition.report), *said]
 
 
 def marked(place: KeySlice) -> list[tuple[str, list[NDArray[np.float64]]]]:

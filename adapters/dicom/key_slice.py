@@ -67,21 +67,21 @@ def wants_key_image(outcome: Findings) -> bool:
 
 
 class Stored:
-    """The stored images of a study's series, each series read once. `sources` finds the files of a series."""
+    """The stored images of a study's series, each stack read once. `sources` finds the files of a series."""
 
     def __init__(self, sources: Callable[[str], Sequence[Path]], max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._sources = sources
-        self._stacks: dict[str, Slices | NotEvaluable] = {}
+        self._stacks: dict[tuple[str, str], Slices | NotEvaluable] = {}
 
-    def slices(self, series: str) -> Slices:
-        """The series as its masks see it; raise NotEvaluable where it is no volume."""
-        if series not in self._stacks:
+    def slices(self, series: str, stack: str) -> Slices:
+        """A stack of a series as its masks see it; raise NotEvaluable where it is no volume."""
+        if (series, stack) not in self._stacks:
             try:
-                self._stacks[series] = read_slices(self._sources(series), max_bytes=self.max_bytes)
+                self._stacks[series, stack] = read_slices(self._sources(series), stack, max_bytes=self.max_bytes)
             except NotEvaluable as error:
-                self._stacks[series] = error
-        found = self._stacks[series]
+                self._stacks[series, stack] = error
+        found = self._stacks[series, stack]
         if isinstance(found, NotEvaluable):
             raise found
         return found
@@ -132,11 +132,23 @@ def _place(outcome: Findings, finding: Finding, stored: Stored) -> _Place | None
     key = finding.key_sop_instance_uid
     if masks:
         try:
-            return _in_stack(stored.slices(series), masks, key)
+            return _in_stacks(stored, masks, key)
         except NotEvaluable:
             if not key:
                 raise
     return _Place(*stored.image(series, key), 0) if key else None
+
+
+def _in_stacks(stored: Stored, masks: Sequence[MaskRef], key: str) -> _Place | None:
+    """In the stack of the named image; else in the first whose masks are not empty."""
+    found: list[_Place] = []
+    for stack in dict.fromkeys(mask.stack for mask in masks):
+        of_stack = [mask for mask in masks if mask.stack == stack]
+        place = _in_stack(stored.slices(of_stack[0].series_instance_uid, stack), of_stack, key)
+        if place is not None and place.key[0] == key:
+            return place
+        found += [place] if place is not None else []
+    return found[0] if found else None
 
 
 def _in_stack(slices: Slices, masks: Sequence[MaskRef], key: str) -> _Place | None:

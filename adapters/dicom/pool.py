@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 log = logs.get_logger(__name__)
 
-#: A process is replaced after so many tasks: what a codec leaks goes with it. One task is a slice.
+#: A process is replaced after so many tasks: what a codec leaks goes with it. One task is a few slices.
 _TASKS = 2000
 #: So many tasks beyond those that run wait inside the pool; the others are not handed over yet.
 _AHEAD = 2

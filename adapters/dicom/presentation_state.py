@@ -15,7 +15,7 @@ from highdicom.pr import (
 from pydicom.dataset import Dataset
 
 from adapters.dicom.header import UNREADABLE
-from adapters.dicom.key_image import NOTICE, key_uid, lines, marked, window
+from adapters.dicom.key_image import NOTICE, key_uid, marked, window, words
 from adapters.dicom.key_slice import KeySlice
 from adapters.dicom.own import CHARACTER_SET, MANUFACTURER, Edition, finish, lo
 from adapters.dicom.quiet import quiet
@@ -50,7 +50,7 @@ def presentation_state(edition: Edition, place: KeySlice, number: int, header: D
             device_serial_number=__version__,
             content_label="SIGHTLINE",
             content_description=lo(f"{place.outcome.model} {place.outcome.version}: AI, preliminary"),
-            graphic_annotations=[_annotation(place, layer)],
+            graphic_annotations=[_annotation(edition, place, layer)],
             graphic_layers=[layer],
             voi_lut_transformations=[SoftcopyVOILUTTransformation(shown.center, shown.width, shown.name or None)],
             specific_character_set=CHARACTER_SET,
@@ -65,7 +65,7 @@ def presentation_state(edition: Edition, place: KeySlice, number: int, header: D
     return dataset
 
 
-def _annotation(place: KeySlice, layer: GraphicLayer) -> GraphicAnnotation:
+def _annotation(edition: Edition, place: KeySlice, layer: GraphicLayer) -> GraphicAnnotation:
     """The outlines of the labels on the slice, and the words below."""
     found = marked(place)
     drawn = [
@@ -75,7 +75,7 @@ def _annotation(place: KeySlice, layer: GraphicLayer) -> GraphicAnnotation:
     ]
     outlined = [f"outlined: {name}" for name, _ in found]
     text = TextObject(
-        "\r\n".join([*lines(place), *outlined])[:_LONGEST_TEXT],
+        "\r\n".join([*words(edition, place), *outlined])[:_LONGEST_TEXT],
         AnnotationUnitsValues.DISPLAY,
         bounding_box=_TEXT_BOX,
         text_justification="LEFT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from adapters.dicom.ups import UpsClient
+from adapters.dicom.ups import UpsClient, read_before
 from cds.domain.order import Priority
 from cds.domain.priority import Move, PriorityNotice
 from cds.errors import ConfigurationError, InvalidInput
@@ -36,22 +36,24 @@ class UpsPriority:
         """True where it takes production messages alone."""
         return self._processing == "P"
 
-    @property
-    def ends(self) -> bool:
-        """False: nothing says what priority a workitem had, so none is ever lowered."""
-        return False
-
     def encode(self, notice: PriorityNotice, delivery_id: str) -> bytes:
-        """Which study it is, as JSON: the workitems are looked for when it is sent."""
-        if notice.move is not Move.RAISE:
-            raise InvalidInput("want a raise: no workitem is ever lowered")
+        """Which study it is, as JSON: the workitems are looked for when it is sent.
+
+        At the end of a raise, also what its answer says that they had before; InvalidInput where it says nothing.
+        """
         accession = notice.order.accession or notice.study.accession
         number = accession.as_sent().value if accession else ""
-        return json.dumps({"study": notice.study.study_instance_uid, "accession": number}).encode()
+        about: dict[str, object] = {"study": notice.study.study_instance_uid, "accession": number}
+        if notice.move is Move.END:
+            about["before"] = read_before(notice.answer)
+            if not about["before"]:
+                raise InvalidInput("nothing says which workitems were raised: they keep it until the exam is read")
+        return json.dumps(about).encode()
 
     def send(self, payload: bytes) -> str:
         """See ReportSink.send."""
         about = json.loads(payload)
-        return self._client.raise_priority(
-            "HIGH", study_instance_uid=about["study"], accession_number=about["accession"]
-        )
+        named = {"study_instance_uid": about["study"], "accession_number": about["accession"]}
+        if "before" in about:
+            return self._client.end_raise("HIGH", about["before"], **named)
+        return self._client.raise_priority("HIGH", **named)

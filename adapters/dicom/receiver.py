@@ -13,6 +13,7 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE, N_CREATE, N_EVENT_REPORT
 from pynetdicom.events import Event
 from pynetdicom.presentation import AllStoragePresentationContexts
@@ -86,17 +87,20 @@ class Receiver:
             ae_title,
             SharedContexts(entity.supported_contexts),
             ssl_context,
-            evt_handlers=[
-                (evt.EVT_C_STORE, self._on_store),
-                (evt.EVT_N_CREATE, self._on_create),
-                (evt.EVT_N_EVENT_REPORT, self._on_event_report),
-                (evt.EVT_N_ACTION, _on_action),
-                (evt.EVT_REJECTED, _on_rejected),
-                (evt.EVT_CONN_CLOSE, on_closed),
-            ],
+            evt_handlers=self._handlers(),
             request_handler=handler,
         )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True)
+
+    def _handlers(self) -> list[evt.EventHandlerType]:
+        return [
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_N_CREATE, self._on_create),
+            (evt.EVT_N_EVENT_REPORT, self._on_event_report),
+            (evt.EVT_N_ACTION, _on_action),
+            (evt.EVT_REJECTED, _on_rejected),
+            (evt.EVT_CONN_CLOSE, on_closed),
+        ]
 
     @property
     def port(self) -> int:
@@ -215,8 +219,17 @@ def _on_action(event: Event) -> tuple[Dataset, None]:
     return _status(UNRECOGNIZED_OPERATION, "want no storage commitment from Sightline"), None
 
 
+class _Entity(AE):
+    """Connections that never ask for an association have bounds of their own: they take no other peer's place."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """Those that asked."""
+        return [one for one in super().active_associations if one.requestor.primitive is not None]
+
+
 def _entity(ae_title: str, limits: DicomLimits, allowed_ae_titles: Sequence[str]) -> AE:
-    entity = AE(ae_title)
+    entity = _Entity(ae_title)
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.maximum_pdu_size = limits.max_pdu_bytes

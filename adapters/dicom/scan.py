@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -42,10 +43,12 @@ MEASURED_TAGS = frozenset(
 #: What is parsed at most of one element, pixel data apart: the functional groups of 5,000 frames need some 10 MB.
 _MAX_PARSED_BYTES = 32 * 1024 * 1024
 _MAX_PARSED_ELEMENTS = 400_000
+#: pydicom makes an object of each item, which costs 30 microseconds even where the item is empty.
+_MAX_PARSED_ITEMS = 20_000
 
 #: What pydicom raises for elements whose bytes or VR make no sense.
 _UNPARSABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError, OSError, struct.error,
-               RecursionError, NotImplementedError)  # fmt: skip
+               RecursionError, NotImplementedError, BytesLengthException)  # fmt: skip
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -119,6 +122,8 @@ class _Walk:
     order: str
     spans: dict[int, Span] = field(default_factory=dict)
     elements: int = 0
+    #: Of the top-level sequences alone: what they nest is not parsed before somebody looks.
+    items: int = 0
     has_pixels: bool = False
     #: True inside the top-level elements that belong to the pixels.
     measured: bool = False
@@ -133,12 +138,12 @@ class _Walk:
             tag = self._tag(at)
             if until_delimiter and tag == _ITEM_END:
                 return at + 8
-            start, before = at, self.elements
+            start, before, items = at, self.elements, self.items
             if depth == 0:
                 self.measured = tag in MEASURED_TAGS or tag in _PIXELS
                 self.has_pixels = self.has_pixels or tag in _PIXELS
             at = self._element(tag, at, end, implicit=implicit, depth=depth)
-            if depth == 0 and tag in self.wanted:
+            if depth == 0 and tag in self.wanted and self.items - items <= _MAX_PARSED_ITEMS:
                 self._note(tag, start, at, elements=self.elements - before, implicit=implicit)
         if until_delimiter:
             raise _cut_off()
@@ -198,6 +203,7 @@ class _Walk:
             if tag == _SEQUENCE_END:
                 self._feed(tag, None)
                 return at
+            self.items += not depth
             self._feed(tag, None)
             stop = end if length == _UNDEFINED else at + length
             if stop > end:

@@ -57,8 +57,8 @@ class Slices:
     paths: tuple[Path, ...] = ()
 
 
-def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
-    """The images behind each slice, ordered as `LocalImages.volume` orders them.
+def read_slices(paths: Sequence[Path], stack_key: str = "", *, max_bytes: int) -> Slices:
+    """The images behind each slice of a stack (the largest without a key), ordered as `LocalImages.volume` orders them.
 
     Raise NotEvaluable with the reason where they are no volume any more, Unavailable where the disk cannot be read.
     """
@@ -75,7 +75,7 @@ def read_slices(paths: Sequence[Path], *, max_bytes: int) -> Slices:
             frames += found
     if not frames:
         raise NotEvaluable("the images are not here any more", gate=_GATE)
-    places = [place[0] for place in stack(choose(frames).frames).places]
+    places = [place[0] for place in stack(choose(frames, stack_key).frames).places]
     files = list(dict.fromkeys(frame.path for frame in places))
     if len(files) > 1 and len(files) != len(places):
         raise NotEvaluable("the series mixes images of one and of several frames", gate=_GATE)

@@ -14,9 +14,9 @@ from pynetdicom.dsutils import encode, split_dataset
 
 from adapters.dicom import dimse
 from adapters.dicom.association import MOST_CONTEXTS, Association, Proposal, associated
-from adapters.dicom.header import UNREADABLE
+from adapters.dicom.header import UNREADABLE, check_uid
 from adapters.dicom.quiet import quiet
-from cds.errors import PeerRefused, Unavailable
+from cds.errors import InvalidInstance, PeerRefused, Unavailable
 from cds.imaging_peers import DicomNode
 
 #: Verification SOP Class (PS3.4 annex A).
@@ -212,8 +212,11 @@ def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[Path, _File | None]]]
 def _file(path: Path) -> _File | None:
     try:
         meta, offset = split_dataset(path)
-        return _File(
+        file = _File(
             str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID), offset
         )
-    except (*UNREADABLE, OSError, InvalidDicomError):
+        for uid in (file.sop_class, file.sop_instance, file.syntax):
+            check_uid(uid)  # they travel in the negotiation: a bad one would stop all the others too
+    except (*UNREADABLE, OSError, InvalidDicomError, InvalidInstance):
         return None
+    return file

@@ -9,6 +9,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from io import BytesIO
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -36,6 +37,8 @@ _LARGEST_BACKLOG = 2
 #: Connections that did not yet ask for an association count as well; those above this multiple are closed at once.
 _CONNECTIONS_PER_ASSOCIATION = 2
 
+#: Who is slower than this within one PDU holds a connection for nothing; bytes per second.
+_SLOWEST = 16 * 1024
 #: How long a reading thread waits for data, and how long it sleeps between; what we send by ourselves waits so long.
 _PATIENCE_S = 0.01
 _POLL_S = 0.0001
@@ -78,12 +81,15 @@ class BoundedSocket(AssociationSocket):
         buffer = bytearray(nr_bytes)
         view = memoryview(buffer)
         read = 0
+        deadline = time.monotonic() + self.limits.network_timeout_s + nr_bytes / _SLOWEST
         while read < nr_bytes:
             _acknowledge(connection)
             count = connection.recv_into(view[read:])
             if not count:
                 break
             read += count
+            if read < nr_bytes and time.monotonic() > deadline:
+                raise OSError("the peer sends too slowly")
         view.release()
         del buffer[read:]
         return buffer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from adapters.dicom.dicom_json import Item, items, text, uid
@@ -23,6 +25,9 @@ _RANK = {"LOW": 0, "MEDIUM": 1, "HIGH": 2}
 #: Another client claimed or ended it meanwhile (PS3.18 table 11.6.3-1).
 _TOO_LATE = (404, 409, 410)
 _MOST = 100
+_BEFORE = "; before: "
+_MARK_DIGITS = 12
+_MARK = re.compile(r"([0-9a-f]{12}) ([A-Z]+)")
 
 
 class UpsClient:
@@ -33,7 +38,7 @@ class UpsClient:
         self._timeout_s = timeout_s
 
     def raise_priority(self, priority: Priority, *, study_instance_uid: str = "", accession_number: str = "") -> str:
-        """Give the scheduled workitems of a study this priority, and say what was done; none is ever lowered.
+        """Give the scheduled workitems of a study this priority, and say what was done; none is lowered by it.
 
         Raise PeerRefused where the study has no scheduled workitem, or as `Dicomweb` does.
         """
@@ -46,10 +51,45 @@ class UpsClient:
             if not found:
                 raise PeerRefused("no scheduled workitem")
             lower = [one for one in found if _RANK.get(text(one, _PRIORITY), -1) < _RANK[priority]]
-            changed = sum(_change(web, uid(one, _WORKITEM), priority) for one in lower)
+            changed = [one for one in lower if _change(web, uid(one, _WORKITEM), priority)]
         if lower and not changed:
             raise PeerRefused("no scheduled workitem any more: begun or ended meanwhile")
-        return f"{priority} set for {changed} of {len(found)} scheduled workitems, {len(found) - len(lower)} had it"
+        had = len(found) - len(lower)
+        return f"{priority} set for {len(changed)} of {len(found)} scheduled workitems, {had} had it{_before(changed)}"
+
+    def end_raise(
+        self,
+        priority: Priority,
+        before: Mapping[str, Priority],
+        *,
+        study_instance_uid: str = "",
+        accession_number: str = "",
+    ) -> str:
+        """Give what `raise_priority` raised to this priority back what it had, see `read_before`; say what was done.
+
+        A workitem that was begun, or that has another priority by now, is left as it is.
+        """
+        with Dicomweb(self._server, self._timeout_s) as web:
+            found = _scheduled(web, study_instance_uid, accession_number)
+            raised = [one for one in found if _mark(one) in before and text(one, _PRIORITY) == priority]
+            changed = [one for one in raised if _change(web, uid(one, _WORKITEM), before[_mark(one)])]
+        return f"{len(changed)} of {len(before)} scheduled workitems have their own priority again"
+
+
+def read_before(answer: str) -> dict[str, Priority]:
+    """What workitems had before they were raised, from the answer of `raise_priority`, by a digest of their UIDs."""
+    _, _, told = answer.partition(_BEFORE)
+    return {mark: had for mark, had in _MARK.findall(told) if had in _RANK}
+
+
+def _before(changed: Sequence[Item]) -> str:
+    """Only what says its priority can be given it back; no UID in it, since people read the answer."""
+    told = [f"{_mark(one)} {text(one, _PRIORITY)}" for one in changed if text(one, _PRIORITY) in _RANK]
+    return f"{_BEFORE}{', '.join(told)}" if told else ""
+
+
+def _mark(workitem: Item) -> str:
+    return hashlib.sha256(uid(workitem, _WORKITEM).encode()).hexdigest()[:_MARK_DIGITS]
 
 
 def _scheduled(web: Dicomweb, study: str, accession: str) -> list[Item]:

@@ -1,9 +1,14 @@
-"""Series and instances from a DICOMweb server: WADO-RS (PS3.18 section 10.4), streamed to disk while it is checked."""
+"""Series and instances from a DICOMweb server: WADO-RS (PS3.18 section 10.4), streamed to disk.
+
+The network comes first: what came is made durable at once, but checked while nothing comes, and at the end. A thread of
+its own for the checks would take the interpreter from the one that receives, again and again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -27,10 +32,13 @@ _ABSENT = "not there any more"
 _NOT_SENT = "not in the answer"
 _NOT_ASKED = "another instance than asked for"
 
-#: What is committed at once, and so lost at most where our own process dies: instances, bytes.
+#: What is committed at once: instances, bytes.
 _BATCH, _BATCH_BYTES = 32, 64 * 1024 * 1024
-#: Instances that are on disk and neither checked nor committed: the network waits for the disk.
-_IN_FLIGHT = 96
+#: Instances that are on disk and not committed, each an open file: above it the network waits. So many are lost at
+#: most, and fetched again, where our own process dies.
+_IN_FLIGHT = 256
+#: Threads that check what is left at the end.
+_CHECKERS = 2
 _MOST_REASONS = 10
 
 
@@ -121,7 +129,7 @@ class _Part:
 
 
 class _Intake:
-    """Checks and commits what came while more comes; on leaving, all that came is committed or refused."""
+    """Checks and commits what came; on leaving, all of it is committed or refused. Thread-safe."""
 
     def __init__(
         self, arrivals: Arrivals, source: str, limits: DicomLimits, series: RemoteSeries, wanted: frozenset[str]
@@ -133,8 +141,8 @@ class _Intake:
         self._wanted = wanted
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_IN_FLIGHT)
-        self._checking = ThreadPoolExecutor(1, "wado-check")
         self._committing = ThreadPoolExecutor(1, "wado-commit")
+        self._unchecked: deque[Arriving] = deque()
         self._ready: list[Pending] = []
         self._seen: set[str] = set()
         #: Of those that failed, how many did not say which one they are.
@@ -146,7 +154,7 @@ class _Intake:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._checking.shutdown()
+        self._check_rest()
         self._commit_ready()
         self._committing.shutdown()
         if self._error is not None and error is None:
@@ -159,7 +167,7 @@ class _Intake:
         return _Part(self._arrivals.begin(), self._limits.max_instance_bytes, refusal)
 
     def add(self, part: _Part) -> None:
-        """Check it, soon; raise what ended the checking or committing of those before."""
+        """Make it durable, and check it soon; raise what ended the checking or committing of those before."""
         if self._error is not None or part.refusal:
             part.arriving.discard()
         if self._error is not None:
@@ -167,9 +175,21 @@ class _Intake:
         if part.refusal:
             self.refuse(part.refusal)
             return
-        self._slots.acquire()
-        future = self._checking.submit(self._check, part.arriving)
-        future.add_done_callback(self._note)
+        self._arrivals.received(part.arriving)
+        while not self._slots.acquire(blocking=False):
+            if not self.check_one():
+                self._slots.acquire()
+                break
+        self._unchecked.append(part.arriving)
+
+    def check_one(self) -> bool:
+        """Check what came and was not checked yet; False where there is nothing. Raise what would end any fetch."""
+        try:
+            arriving = self._unchecked.popleft()
+        except IndexError:
+            return False
+        self._check(arriving)
+        return True
 
     def refuse(self, reason: str, uids: Collection[str] = (), count: int = 1) -> None:
         """Count instances that will not be had now."""
@@ -185,6 +205,18 @@ class _Intake:
         if lost > 0:
             self.refuse(_NOT_SENT, count=lost)
         return Fetched(self._arrived, self._failed, tuple(self._reasons)[:_MOST_REASONS])
+
+    def _check_rest(self) -> None:
+        """Of the time for an instance, half is the digest's, which leaves the interpreter to another."""
+        with ThreadPoolExecutor(_CHECKERS, "wado-check") as pool:
+            for future in [pool.submit(self._check_some) for _ in range(_CHECKERS)]:
+                self._note(future)
+        for arriving in self._unchecked:
+            arriving.discard()
+
+    def _check_some(self) -> None:
+        while self._error is None and self.check_one():
+            pass
 
     def _check(self, arriving: Arriving) -> None:
         is_ready = False
@@ -271,9 +303,9 @@ def _take(answer: Incoming, intake: _Intake) -> None:
         return opened[-1]
 
     try:
-        for whole in _parts(answer, open_part):
-            opened.clear()
+        for whole in _parts(answer, open_part, intake.check_one):
             intake.add(whole)
+            opened.clear()
     except InvalidInstance:
         raise PeerFailed("want a multipart body from the DICOMweb server that can be read") from None
     finally:
@@ -281,12 +313,14 @@ def _take(answer: Incoming, intake: _Intake) -> None:
             part.arriving.discard()
 
 
-def _parts(answer: Incoming, open_part: Callable[[Mapping[str, str]], _Part]) -> Iterator[_Part]:
+def _parts(
+    answer: Incoming, open_part: Callable[[Mapping[str, str]], _Part], meanwhile: Callable[[], bool]
+) -> Iterator[_Part]:
     """Some servers send one instance without a multipart body around it."""
     if answer.content_type.partition(";")[0].strip().lower() != _DICOM:
-        yield from parts(answer.chunks(), boundary_of(answer.content_type), open_part=open_part)
+        yield from parts(answer.chunks(meanwhile), boundary_of(answer.content_type), open_part=open_part)
         return
     alone = open_part({})
-    for chunk in answer.chunks():
+    for chunk in answer.chunks(meanwhile):
         alone.write(chunk)
     yield alone

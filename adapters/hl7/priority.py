@@ -83,11 +83,6 @@ class PriorityMessage:
         """True where it takes production messages alone."""
         return self._processing == "P"
 
-    @property
-    def ends(self) -> bool:
-        """True: the order's own priority is sent."""
-        return True
-
     def encode(self, notice: PriorityNotice, delivery_id: str) -> bytes:
         """The block, proven readable. InvalidInput where nothing says which order of the RIS it is."""
         value = self._urgent if notice.priority is None else _LETTERS[notice.priority]

@@ -22,13 +22,15 @@ from cds.store.engine import Database
 from cds.store.retrievals import RetrievalStore
 
 if TYPE_CHECKING:
+    from adapters.dicom.ahead_decode import AheadDecoding
     from adapters.dicom.archive import Asker, Fetcher
     from adapters.dicom.arrival import Arrivals
     from adapters.dicom.find import FindAsker
+    from adapters.dicom.pool import DecodePool
     from models.manifest import Manifest
 
 
-def arrivals(settings: Settings, held: Stores, owner: str) -> Arrivals:
+def arrivals(settings: Settings, held: Stores, owner: str, ahead: AheadDecoding | None = None) -> Arrivals:
     """The one way in for instances, whichever role they come to; `owner` is that role."""
     from adapters.dicom.arrival import Arrivals
     from adapters.dicom.files import InstanceFiles
@@ -39,7 +41,19 @@ def arrivals(settings: Settings, held: Stores, owner: str) -> Arrivals:
         clock=SystemClock(settings.time_zone),
         consumes=consumes(settings),
         limits=settings.dicom_limits,
+        ahead=None if ahead is None else ahead.want,
     )
+
+
+def ahead_decoding(settings: Settings, pool: DecodePool) -> AheadDecoding | None:
+    """What decodes while a worker retrieves; None where another worker may be the one that builds the volume."""
+    if not settings.pacs_sources or settings.workers > 1:
+        return None
+    from adapters.dicom.ahead_decode import AheadDecoding, Keep
+
+    folder = settings.data_dir / "ahead" / f"worker-{settings.worker_slot}"
+    keep = Keep(free_bytes=settings.minimum_free_bytes)
+    return AheadDecoding(folder, settings.data_dir, pool, settings.dicom_limits, keep)
 
 
 def consumes(settings: Settings) -> Callable[[InstanceHeader], bool]:
@@ -161,11 +175,13 @@ def _installed(settings: Settings) -> list[Manifest]:
     return [m for m in load().values() if any(settings.model_mode(m.id, site) is not Mode.OFF for site in where)]
 
 
-def retrieving(settings: Settings, held: Stores, clock: Clock, owner: str) -> Retrieving | None:
+def retrieving(
+    settings: Settings, held: Stores, clock: Clock, owner: str, ahead: AheadDecoding | None = None
+) -> Retrieving | None:
     """The line of retrieval for a role; None where no PACS is configured to fetch from."""
     if not settings.pacs_sources:
         return None
-    into = arrivals(settings, held, owner)
+    into = arrivals(settings, held, owner, ahead)
     into.discard_partial()
     return Retrieving(
         clock=clock,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cds.bootstrap import dicom
-from cds.checks import Check
+from cds.checks import Check, peer
 from cds.domain.retrieval import StudyQuery
-from cds.errors import SightlineError
+from cds.errors import PeerRefused, SightlineError
 from cds.imaging_peers import DicomNode, DicomwebServer, PacsDestination, PacsSource
 from cds.settings import Settings
 
@@ -15,31 +17,54 @@ _LONGEST_S = 5.0
 _NOBODYS = "2.25.340282366920938463463374607431768211455"
 
 
+_REFUSED = "let it know our address and AE title, or correct URL, user, password or token in"
+_SILENT = "start it, or correct its address in"
+
+
 def source_check(settings: Settings, name: str) -> Check:
     """The PACS answers a query and, where images come by DIMSE, a C-ECHO too."""
     source = settings.pacs_sources[name]
-    how = "start the PACS, let it know our address and AE title, or correct CDS_PACS_SOURCES"
     try:
         _ask(source)
         if source.node is not None and source.retrieve != "wado-rs":
             _echo(source.node, source.timeout_s)
     except SightlineError as error:
-        return Check(f"PACS {name}", False, str(error), how)
+        return Check(f"PACS {name}", False, str(error), _how(error, "CDS_PACS_SOURCES"))
     return Check(f"PACS {name}", True, _how_fetched(settings, source))
 
 
 def destination_check(settings: Settings, name: str) -> Check:
     """The destination answers a C-ECHO or, where it has DICOMweb alone, a query; nothing is stored there."""
     destination = settings.pacs_destinations[name]
-    how = "start the PACS, let it know our address and AE title, or correct CDS_PACS_DESTINATIONS"
     try:
         said = _greet(destination)
     except SightlineError as error:
-        return Check(f"destination {name}", False, str(error), how)
+        return Check(f"destination {name}", False, str(error), _how(error, "CDS_PACS_DESTINATIONS"))
     return Check(f"destination {name}", True, said)
 
 
+def priority_check(settings: Settings, name: str) -> Check:
+    """The worklist takes an MLLP connection or, for UPS-RS, answers a search; nothing is raised there."""
+    destination, setting = settings.priority_destinations[name], "CDS_PRIORITY_DESTINATIONS"
+    if destination.hl7 is not None:
+        found = peer(name, destination.hl7)
+        return found if found.ok else replace(found, how_to_fix=f"{_SILENT} {setting}")
+    try:
+        if destination.dicomweb is not None:
+            _search(destination.dicomweb, "/workitems", destination.timeout_s)
+    except SightlineError as error:
+        return Check(f"destination {name}", False, str(error), _how(error, setting))
+    return Check(f"destination {name}", True, "answers UPS-RS")
+
+
+def _how(error: SightlineError, setting: str) -> str:
+    return f"{_REFUSED if isinstance(error, PeerRefused) else _SILENT} {setting}"
+
+
 def _ask(source: PacsSource) -> None:
+    if source.asked_by == "qido-rs" and source.dicomweb is not None:
+        _search(source.dicomweb, "/studies", source.timeout_s)
+        return
     brief = source.model_copy(update={"timeout_s": min(source.timeout_s, _LONGEST_S)})
     dicom.asker(brief).studies(StudyQuery(study_instance_uid=_NOBODYS))
 
@@ -57,7 +82,7 @@ def _greet(destination: PacsDestination) -> str:
     if node is not None:
         _echo(node, destination.timeout_s)
     if server is not None:
-        _search(server, destination.timeout_s)
+        _search(server, "/studies", destination.timeout_s)
     return "answers " + " and ".join(filter(None, ("C-ECHO" if node else "", "DICOMweb" if server else "")))
 
 
@@ -67,7 +92,15 @@ def _echo(node: DicomNode, timeout_s: float) -> None:
     sender.echo(node, timeout_s=min(timeout_s, _LONGEST_S))
 
 
-def _search(server: DicomwebServer, timeout_s: float) -> None:
-    from adapters.dicom.qido import QidoAsker
+def _search(server: DicomwebServer, resource: str, timeout_s: float) -> None:
+    """A search for nobody is answered 200 or 204 (PS3.18 sections 8.5 and 10.6.3): 404 means another path."""
+    from adapters.dicom.dicomweb import DICOM_JSON, NOT_FOUND, Dicomweb, judge
 
-    QidoAsker(server, min(timeout_s, _LONGEST_S)).studies(StudyQuery(study_instance_uid=_NOBODYS))
+    path = f"{resource}?StudyInstanceUID={_NOBODYS}&limit=1"
+    with (
+        Dicomweb(server, min(timeout_s, _LONGEST_S)) as web,
+        web.send("GET", path, {"Accept": DICOM_JSON}) as answer,
+    ):
+        if answer.status == NOT_FOUND:
+            raise PeerRefused(f"want a URL below which there is {resource}: the DICOMweb server answers 404")
+        judge(answer)

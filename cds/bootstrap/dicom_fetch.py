@@ -42,7 +42,9 @@ def fetch(
     have, and what `cds.ports.Archive` raises where it cannot be asked.
     """
     held = stores(settings, durable=True)
-    pacs = dicom.archive(settings, source, dicom.arrivals(settings, held, "fetch"), held.studies)
+    into = dicom.arrivals(settings, held, "fetch")
+    into.discard_partial()
+    pacs = dicom.archive(settings, source, into, held.studies)
     found = pacs.series(study)
     if not found:
         raise NotFound(f"{source} knows no such study")
@@ -50,6 +52,14 @@ def fetch(
         raise NotFound(f"{source} knows no such series of this study")
     chosen = [one for one in found if not series or one.series_instance_uid in series]
     return _each(settings, held.studies, pacs, chosen, judged=not (series or everything))
+
+
+def advice(settings: Settings, source: str) -> Iterator[str]:
+    """What to look at where not all of it came: over C-MOVE the PACS sends to a listener, which must run."""
+    way = settings.pacs_sources[source]
+    if way.retrieve == "c-move":
+        title = way.move_destination or settings.dicom_ae_title
+        yield f"want cds serve or cds dicom running, and {source} sending to it as {title}, port {settings.dicom_port}"
 
 
 def _each(

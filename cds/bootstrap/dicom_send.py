@@ -7,12 +7,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cds.errors import InvalidInput, NotFound
+from cds.errors import InvalidInput, NotFound, SightlineError
 from cds.imaging_peers import DicomNode
 from cds.settings import Settings, load
 
-_PEER = re.compile(r"(?P<ae>[^@\\]{1,16})@(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:\[\]@]+)):(?P<port>\d{1,5})")
+if TYPE_CHECKING:
+    from adapters.dicom.sender import StoreResult
+
+_PEER = re.compile(r"(?P<ae>[^@\\]+)@(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:\[\]@]+)):(?P<port>\d{1,5})")
+
+#: What is said of files that came after one on which the peer hung up, and after how many such files it is believed.
+_ENDED, _MOST_ENDS = "the association ended", 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,22 @@ class Sent:
 
 
 def send(files: Sequence[Path], to: str, *, calling: str, timeout_s: float) -> list[Sent]:
-    """C-STORE of files and of what folders hold; raise NotFound, InvalidInput, Unavailable or PeerRefused."""
+    """C-STORE of files and of what folders hold; raise NotFound, InvalidInput, Unavailable or PeerRefused.
+
+    A file on which the peer hangs up stops no other: they go over a new association, three times in vain at most.
+    """
     from adapters.dicom import sender
 
     to_node, paths = node(to, calling), _paths(files)
-    answers = sender.send(paths, to_node, timeout_s=timeout_s)
-    return [Sent(answer.path, answer.stored, _said(answer.status, answer.comment)) for answer in answers]
+    sent, in_vain = _told(sender.send(paths, to_node, timeout_s=timeout_s)), 0
+    while (left := [path for path, one in sent.items() if one.said == _ENDED]) and in_vain < _MOST_ENDS:
+        try:
+            again = _told(sender.send(left, to_node, timeout_s=timeout_s))
+        except SightlineError:  # what is known of the first files counts more than that nobody answers any more
+            break
+        in_vain = 0 if any(one.stored for one in again.values()) else in_vain + 1
+        sent.update(again)
+    return list(sent.values())
 
 
 def echo(peer: str, *, calling: str, timeout_s: float) -> float:
@@ -53,7 +70,7 @@ def _written(found: re.Match[str]) -> DicomNode:
     try:
         return DicomNode(host=found["six"] or found["host"], port=int(found["port"]), ae_title=found["ae"])
     except ValueError as error:  # pydantic's is one
-        raise InvalidInput("want AE_TITLE@HOST:PORT with a port of 1 to 65535") from error
+        raise InvalidInput("want AE_TITLE@HOST:PORT with 1 to 16 characters and a port of 1 to 65535") from error
 
 
 def _configured(settings: Settings, name: str) -> DicomNode:
@@ -81,6 +98,10 @@ def _is_dicom(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def _told(answers: Sequence[StoreResult]) -> dict[Path, Sent]:
+    return {one.path: Sent(one.path, one.stored, _said(one.status, one.comment)) for one in answers}
 
 
 def _said(status: int | None, comment: str) -> str:

@@ -21,7 +21,9 @@ def stow(settings: Settings, held: Stores) -> Callable[[IO[bytes], str, str], tu
     def into() -> Arrivals:
         from cds.bootstrap.dicom import arrivals
 
-        return arrivals(settings, held, "web")
+        found = arrivals(settings, held, "web")
+        found.discard_partial()  # of a web process that crashed; what another one is receiving stays
+        return found
 
     def store(body: IO[bytes], content_type: str, study: str) -> tuple[int, Json]:
         from adapters.dicom.stow_server import store

@@ -30,6 +30,7 @@ from cds.store.resources import SqlResourceStore
 from cds.store.sources import files, own_instances
 
 if TYPE_CHECKING:
+    from adapters.dicom.ahead_decode import AheadDecoding
     from adapters.dicom.pool import DecodePool
     from adapters.hl7.report import Document
     from cds.workflow import Worker
@@ -47,7 +48,8 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
 
     clock, database = SystemClock(settings.time_zone), held.database
     models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in load().values()}
-    built = line(settings, held, models, clock, pool)
+    ahead = dicom.ahead_decoding(settings, pool)
+    built = line(settings, held, models, clock, pool, ahead=ahead)
     complete = dicom.completeness(settings, database)
     return Worker(
         built,
@@ -60,7 +62,7 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
             Timer("watch", 10.0, watch(settings, database)),
             Timer("commitments", 60.0, _unanswered(CommitmentStore(database))),
         ),
-        retrieving=dicom.retrieving(settings, held, clock, f"worker-{settings.worker_slot}"),
+        retrieving=dicom.retrieving(settings, held, clock, f"worker-{settings.worker_slot}", ahead),
     )
 
 
@@ -80,6 +82,8 @@ def line(
     models: Mapping[str, FindingModel],
     clock: Clock,
     pool: DecodePool | None = None,
+    *,
+    ahead: AheadDecoding | None = None,
 ) -> Line:
     """Everything that the steps need; without a `pool` images are decoded here."""
     from adapters.dicom.volume import LocalImages
@@ -95,7 +99,7 @@ def line(
         reports=held.reports,
         deliveries=held.deliveries,
         models=models,
-        images=LocalImages(settings.data_dir, settings.dicom_limits, pool),
+        images=LocalImages(settings.data_dir, settings.dicom_limits, pool, ahead),
         artifacts=ScratchFolders(settings.data_dir),
         sinks=sinks(settings, held, clock, pool),
         channels=_channels(settings) | worklists,

@@ -29,12 +29,14 @@ def fetch(*, study: _Study, source: _From, series: _Series = None, everything: _
     from cds.bootstrap import dicom_fetch
 
     logs.configure("dicom-fetch", "ERROR")
-    arrived, complete = 0, True
-    for one in dicom_fetch.fetch(settings(), study, source, series=series or (), everything=everything):
+    arrived, complete, configured = 0, True, settings()
+    for one in dicom_fetch.fetch(configured, study, source, series=series or (), everything=everything):
         typer.echo(_told(one))
         arrived, complete = arrived + one.arrived, complete and one.complete
     typer.echo(f"{arrived} instances came from {source}" + ("" if complete else "; not all that was wanted is here"))
     if not complete:
+        for line in dicom_fetch.advice(configured, source):
+            typer.echo(line, err=True)
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -34,6 +34,9 @@ def inspect(files: _Files, as_json: Annotated[bool, typer.Option("--json", help=
     found = inspect_files(files, _configured())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if not found.files and not as_json:
+        typer.echo("want at least one file: the folders are empty", err=True)
+        raise typer.Exit(EXIT_FAILED)
     typer.echo(shown.as_json(found.files) if as_json else shown.as_text(found.files))
     if not found.all_opened:
         raise typer.Exit(EXIT_FAILED)

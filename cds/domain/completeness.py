@@ -75,8 +75,9 @@ class StudyProgress:
 
     @property
     def unknown(self) -> bool:
-        """True where every PACS answered that it does not have the study."""
-        return self.retrieval is RetrievalState.FAILED and self.reason.startswith(NOT_KNOWN)
+        """True where every PACS answered that it does not have the study, and no image of it came since."""
+        answered = self.retrieval is RetrievalState.FAILED and self.reason.startswith(NOT_KNOWN)
+        return answered and not _came_since(self, *self.holding)
 
     @property
     def counted(self) -> bool:

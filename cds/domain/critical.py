@@ -126,8 +126,10 @@ class CriticalNotice:
         if self.withdrawn:
             return (*said, f"This does not hold any more: {self.withdrawn}.", f"Critical result {self.result.id}.")
         doubt = ("Whose images these are is in doubt: look at the study.",) if self.doubt else ()
+        lacking = self.study.incomplete.rstrip(".")
+        partial = (f"Made from incomplete images: {lacking}.",) if lacking else ()
         how = f"Acknowledge by name at {self.link}"
-        return (*said, *doubt, _NO_REPORT, how, f"Critical result {self.result.id}, for {self.recipient}.")
+        return (*said, *doubt, *partial, _NO_REPORT, how, f"Critical result {self.result.id}, for {self.recipient}.")
 
     @property
     def found_by(self) -> str:

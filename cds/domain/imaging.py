@@ -205,3 +205,5 @@ class MaskRef:
     shape: tuple[int, int, int]
     labels: dict[int, str]
     series_instance_uid: str
+    #: The stack of the series that the volume was, see StackSummary; "" where the series holds one.
+    stack: str = ""

@@ -25,7 +25,7 @@ class Move(StrEnum):
 class PriorityNotice:
     """What a worklist is told of one exam. `priority` is the order's own again at the end of a raise, else None.
 
-    `order` is the exam's as the RIS numbered it, `patient` whose it is.
+    `order` is the exam's as the RIS numbered it, `patient` whose it is; `answer` what the raise that ends was answered.
     """
 
     move: Move
@@ -34,17 +34,22 @@ class PriorityNotice:
     order: ServiceRequest
     sent_at: datetime
     priority: Priority | None = None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The last thing that a destination was told of a study: for which order, and the priority that it had then."""
+    """The last thing that a destination was told of a study: for which order, and the priority that it had then.
+
+    `answer` is what the destination said to it.
+    """
 
     ordinal: int
     move: Move
     order_id: str
     own: Priority | None
     state: DeliveryState
+    answer: str = ""
 
 
 class Raiser(Protocol):
@@ -60,13 +65,8 @@ class Raiser(Protocol):
         """True where it takes production messages alone."""
         ...
 
-    @property
-    def ends(self) -> bool:
-        """True where it can be told that a raise ends."""
-        ...
-
     def encode(self, notice: PriorityNotice, delivery_id: str) -> bytes:
-        """The bytes to send, the same for the same notice and delivery."""
+        """The bytes to send, the same for the same notice and delivery; raise InvalidInput where it cannot be told."""
         ...
 
 

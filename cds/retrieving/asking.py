@@ -25,6 +25,9 @@ from cds.imaging_peers import PacsSource
 from cds.ports import Archive
 from cds.retrieving.parts import Reader, Retrieving
 
+#: An exam may be several studies; more than these under one accession number are not one exam.
+_MOST_STUDIES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -69,6 +72,8 @@ def _sorted_out(
         return tuple(found), ()
     judged = [(study, _doubt(line, expected, study)) for study in found]
     fitting = tuple(study for study, doubt in judged if not doubt)
+    if len(fitting) > _MOST_STUDIES:
+        return (), (f"{len(fitting)} studies have this accession number, and none is fetched: nobody says which",)
     return fitting, tuple(dict.fromkeys(doubt for _, doubt in judged if doubt))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
@@ -214,4 +214,12 @@ def _began(said: Stated, site: Site) -> datetime | None:
         at = datetime.strptime(digits, "%H%M%S"[: len(digits)])
     except ValueError:
         return None
-    return datetime.combine(said.study_date, at.time(), ZoneInfo(site.time_zone))
+    return _in_utc(datetime.combine(said.study_date, at.time(), ZoneInfo(site.time_zone)))
+
+
+def _in_utc(at: datetime) -> datetime | None:
+    """The same instant; None at the edges of the calendar (00010101, which some devices write for "none")."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return None

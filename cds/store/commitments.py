@@ -7,9 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from cds.domain.hold import HoldKind
+from cds.domain.report import DeliveryState
 from cds.store import holds, timeline
 from cds.store.engine import Database, lock
 from cds.store.retrieval_tables import CommitmentRow
@@ -19,6 +21,7 @@ from cds.store.values import dump, parse
 _ASKED, _COMMITTED, _FAILED = "asked", "committed", "failed"
 _UIDs = tuple[str, ...]
 _STEP = "storage commitment"
+_SILENT = "the PACS did not answer whether it keeps what it was sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,12 @@ class CommitmentStore:
     def answered(
         self, transaction_uid: str, committed: Sequence[str], failed: Sequence[tuple[str, str]], now: datetime
     ) -> bool:
-        """See the port. What the answer leaves out is not promised. The first answer counts."""
+        """See the port. What the answer leaves out is not promised. The first answer counts, however late."""
         with self._database.writing() as session:
             row = _locked(session, transaction_uid)
             if row is None:
                 return False
-            if row.state == _ASKED:
+            if row.state == _ASKED or row.reason == _SILENT:
                 _end(session, row, _broken(parse(_UIDs, row.body), committed, failed), now)
             return True
 
@@ -69,7 +72,7 @@ class CommitmentStore:
         with self._database.writing() as session:
             row = _locked(session, transaction_uid)
             if row is not None and row.state == _ASKED:
-                _end(session, row, "the PACS did not answer whether it keeps what it was sent", now)
+                _end(session, row, _SILENT, now)
 
     def overdue(self, now: datetime, after: timedelta) -> Sequence[Overdue]:
         """What was asked that long ago, or longer, and not answered; oldest first."""
@@ -79,6 +82,22 @@ class CommitmentStore:
             )
             rows = session.exec(waiting.order_by(col(CommitmentRow.asked_at)))
             return [Overdue(row.transaction_uid, row.delivery_id, row.asked_at) for row in rows]
+
+
+def words(session: Session, delivery_id: str) -> str:
+    """What the newest answer about a delivery says, for its acknowledgment; empty where none came yet.
+
+    An answer may come before the sender has noted that the delivery was sent.
+    """
+    newest = select(CommitmentRow).where(
+        CommitmentRow.delivery_id == delivery_id, col(CommitmentRow.answered_at).is_not(None)
+    )
+    row = session.exec(newest.order_by(col(CommitmentRow.asked_at).desc()).limit(1)).first()
+    return _words(row) if row is not None else ""
+
+
+def _words(row: CommitmentRow) -> str:
+    return row.reason or "stored for good"
 
 
 def _locked(session: Session, transaction_uid: str) -> CommitmentRow | None:
@@ -97,30 +116,36 @@ def _broken(asked: Collection[str], committed: Collection[str], failed: Sequence
 
 
 def _end(session: Session, row: CommitmentRow, broken: str, now: datetime) -> None:
+    was_silent = row.reason == _SILENT
     row.state, row.reason, row.answered_at = _FAILED if broken else _COMMITTED, broken, now
     session.add(row)
     delivery = session.get(DeliveryRow, row.delivery_id, populate_existing=True, with_for_update=True)
-    if delivery is not None:
-        delivery.acknowledgment = f"{delivery.acknowledgment}; {broken or 'stored for good'}"
+    if delivery is not None and delivery.state != DeliveryState.PENDING.value:  # else it is told when that ends
+        delivery.acknowledgment = f"{delivery.acknowledgment}; {_words(row)}"
         session.add(delivery)
     _tell(session, delivery, row.state, now, broken)
     if not broken:
-        _let_go(session, row.delivery_id, now)
+        _let_go(session, HoldRow.delivery_id == row.delivery_id, "the PACS keeps it after all", now)
         return
+    if was_silent:
+        _let_go(session, HoldRow.key == _silent_key(row), "the PACS has answered", now)
     uid, work = (delivery.study_uid, delivery.work_id or None) if delivery else (None, None)
-    key, kind = f"commitment:{row.transaction_uid}", HoldKind.COMMITMENT_FAILED
+    key = _silent_key(row) if broken == _SILENT else f"commitment:{row.transaction_uid}"
+    kind = HoldKind.COMMITMENT_FAILED
     holds.put(session, key, kind, broken, now, study_uid=uid, work_id=work, delivery_id=row.delivery_id)
 
 
-def _let_go(session: Session, delivery_id: str, now: datetime) -> None:
-    """A later answer about the same delivery is a promise: nobody has to look any more."""
+def _silent_key(row: CommitmentRow) -> str:
+    return f"commitment-silent:{row.transaction_uid}"
+
+
+def _let_go(session: Session, which: ColumnElement[bool] | bool, resolution: str, now: datetime) -> None:
+    """Nobody has to look any more: a later answer about a delivery says what an earlier one, or none, did not."""
     waiting = select(HoldRow).where(
-        HoldRow.kind == HoldKind.COMMITMENT_FAILED.value,
-        HoldRow.delivery_id == delivery_id,
-        col(HoldRow.resolved_at).is_(None),
+        HoldRow.kind == HoldKind.COMMITMENT_FAILED.value, which, col(HoldRow.resolved_at).is_(None)
     )
     for hold in session.exec(waiting):
-        hold.resolved_at, hold.resolution = now, "the PACS keeps it after all"
+        hold.resolved_at, hold.resolution = now, resolution
         session.add(hold)
 
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from cds.domain.hold import HoldKind
 from cds.domain.report import Delivery, DeliveryKind, DeliveryState
 from cds.errors import NotFound
-from cds.store import holds, timeline
+from cds.store import commitments, holds, timeline
 from cds.store.engine import Database, lock
 from cds.store.tables import DeliveryRow, HoldRow
 
@@ -87,6 +87,8 @@ class DeliveryStore:
     def _end(self, delivery_id: str, state: DeliveryState, acknowledgment: str, now: datetime) -> None:
         with self._database.writing() as session:
             row = _held(session, delivery_id)
+            if state is DeliveryState.SENT:
+                acknowledgment = "; ".join(filter(None, (acknowledgment, commitments.words(session, delivery_id))))
             if row.state != DeliveryState.PENDING.value:
                 if state is DeliveryState.SENT and row.state in _OVERTAKEN:  # it was under way when a newer one came
                     row.acknowledgment = f"{row.acknowledgment}; it had arrived: {acknowledgment}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -32,10 +32,12 @@ from cds.store.values import dump, parse
 #: Manufacturer (0008,0070) in what Sightline writes: structured reports, Key Object Selections and segmentations.
 OWN_MANUFACTURER = "Sightline"
 _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
-_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+#: Segmentation, Secondary Capture, Grayscale Softcopy Presentation State.
+_PICTURES = frozenset({f"1.2.840.10008.5.1.4.1.1.{of}" for of in ("66.4", "7", "11.1")})
 _OWN = "own series came back, ignored"
 #: What begins so was fetched by us; everything else was sent to us.
 FETCHED = "pacs:"
+_STRAGGLING = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +95,26 @@ def came_by_itself(session: Session, row: StudyRow | None, arrival: Arrival) -> 
     """Images that somebody sends, and that no retrieval of a prior asked for, are a study of their own."""
     if row is None or row.purpose != Purpose.PRIOR.value or arrival.source.startswith(FETCHED):
         return
-    if not _fetched_as_prior(session, row.uid):
+    if not _fetched_as_prior(session, row.uid, arrival.at):
         own_study(session, row, "a prior was sent to us for itself", arrival.at)
 
 
-def _fetched_as_prior(session: Session, uid: str) -> bool:
-    """True while a study is fetched to be compared with: by C-MOVE its images come like any that are sent to us."""
+def _fetched_as_prior(session: Session, uid: str, at: datetime) -> bool:
+    """True while a study is fetched to be compared with: by C-MOVE its images come like any that are sent to us.
+
+    A PACS may go on sending for a while after we gave up.
+    """
     live = (RetrievalState.PENDING.value, RetrievalState.RUNNING.value)
     asked = select(RetrievalRow.key).where(
         RetrievalRow.study_uid == uid,
         RetrievalRow.purpose == Purpose.PRIOR.value,
-        col(RetrievalRow.state).in_(live),
+        sa.or_(
+            col(RetrievalRow.state).in_(live),
+            sa.and_(
+                col(RetrievalRow.state) == RetrievalState.FAILED.value,
+                col(RetrievalRow.updated_at) > at - _STRAGGLING,
+            ),
+        ),
     )
     return session.exec(asked.limit(1)).first() is not None
 
@@ -237,7 +248,7 @@ def _new(session: Session, site: Site, header: InstanceHeader, at: datetime, sou
         analysis_run=1,
         revision_open=True,
         revision_opened_at=at,
-        purpose=Purpose.PRIOR.value if _fetched_as_prior(session, header.study_instance_uid) else "",
+        purpose=Purpose.PRIOR.value if _fetched_as_prior(session, header.study_instance_uid, at) else "",
         first_instance_at=at,
         last_instance_at=at,
     )
@@ -293,7 +304,7 @@ def _is_own(session: Session, header: InstanceHeader) -> bool:
 
 def says_own(header: InstanceHeader) -> bool:
     """True for an instance that names Sightline as its maker, of a class that Sightline makes."""
-    ours = header.sop_class_uid.startswith(_STRUCTURED_REPORTS) or header.sop_class_uid == _SEGMENTATION
+    ours = header.sop_class_uid.startswith(_STRUCTURED_REPORTS) or header.sop_class_uid in _PICTURES
     return ours and header.manufacturer == OWN_MANUFACTURER
 
 

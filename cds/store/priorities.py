@@ -54,10 +54,10 @@ class PriorityStore:
             return named
 
 
-def read_subject(subject: str, state: DeliveryState) -> Told:
+def read_subject(subject: str, state: DeliveryState, answer: str = "") -> Told:
     """What a delivery's subject says."""
     ordinal, move, own, order_id = subject.split("/", 3)
-    return Told(int(ordinal), Move(move), order_id, Priority(own) if own else None, state)
+    return Told(int(ordinal), Move(move), order_id, Priority(own) if own else None, state, answer)
 
 
 def _told(session: Session, study_uid: str, destination: str) -> Told | None:
@@ -71,4 +71,4 @@ def _told(session: Session, study_uid: str, destination: str) -> Told | None:
         .order_by(col(DeliveryRow.sequence).desc())
         .limit(1)
     ).first()
-    return read_subject(row.subject, DeliveryState(row.state)) if row else None
+    return read_subject(row.subject, DeliveryState(row.state), row.acknowledgment) if row else None

@@ -16,7 +16,7 @@ from cds.domain.lifecycle import Effect, Event
 from cds.store import attribution, timeline
 from cds.store.attribution import Site
 from cds.store.engine import lock
-from cds.store.revisions import open_revision, open_work, reported
+from cds.store.revisions import open_revision, open_work, reported, run
 from cds.store.safety_tables import RejectedInstanceRow
 from cds.store.tables import InstanceRow, OwnInstanceRow, StudyRow
 
@@ -82,7 +82,7 @@ def emptied(study: StudyRow) -> bool:
 def _leave(
     session: Session, site: Site, study: StudyRow, leaving: Sequence[InstanceRow], *, code: str, at: datetime
 ) -> None:
-    """An open revision goes on without them; a closed one is followed by the next, which runs at once."""
+    """An open revision goes on without them; it runs at once where a report stands, as one that follows does."""
     read = any(row.consumed for row in leaving)
     closed = not study.revision_open
     if read and closed:
@@ -91,8 +91,10 @@ def _leave(
     attribution.gathered_again(session, study, site, at)
     if read and study.consumed_instances == 0:
         _empty(session, study, f"{_ALL_REJECTED} (DCM {code})", at)
-    elif read and closed and lifecycle.row(Event.REJECTED).does(Effect.RUN_AGAIN):
-        open_work(session, study, at, "images were rejected")
+    elif read and lifecycle.row(Event.REJECTED).does(Effect.RUN_AGAIN):
+        if not closed:
+            study.incomplete = ""  # what ran before read them: it does not count any longer
+        run(session, study, "images were rejected", at)
 
 
 def _mark(session: Session, study: StudyRow, leaving: Sequence[InstanceRow], code: str, revision: int) -> None:
@@ -112,7 +114,7 @@ def _empty(session: Session, study: StudyRow, reason: str, at: datetime) -> None
     """
     if not study.stopped or emptied(study):
         study.stopped = reason
-    study.revision_open = False
+    study.revision_open, study.incomplete = False, ""
     study.decided, study.decided_order_id, study.decided_by = "", None, ""
     session.add(study)
     timeline.write(session, at, "receive", "no image left", study_uid=study.uid, detail=(reason,))

@@ -14,12 +14,12 @@ from cds.domain.identity import Identifier
 from cds.domain.matching import MatchState
 from cds.domain.report import Report
 from cds.domain.resource import Encode
-from cds.domain.revision import Revision
 from cds.domain.story import Withdrawn
 from cds.errors import NotFound
 from cds.store import audit, criticals, opinions, publishing, timeline
 from cds.store.engine import Database, lock
 from cds.store.identity import canonical, members
+from cds.store.revisions import current
 from cds.store.safety_tables import AuditRow
 from cds.store.tables import DeliveryRow, PatientIdentifierRow, ReportRow, StudyRow, WorkRow
 from cds.store.values import dump, parse
@@ -60,7 +60,8 @@ class SqlReportStore:
             if done is not None:
                 return _again(session, done)
             last = _last(session, report.work.study_instance_uid)
-            if _current(session, report.work.study_instance_uid) > report.work.revision:
+            row = session.get_one(StudyRow, report.work.study_instance_uid, populate_existing=True)
+            if current(row) > report.work.revision:
                 _finish(session, report.work.id, "superseded", now)
                 return Committed(last.version if last else 0, superseded=True)
             numbered = _numbered(session, report, last)
@@ -205,12 +206,6 @@ def _last(session: Session, study_uid: str) -> ReportRow | None:
     return session.exec(
         select(ReportRow).where(ReportRow.study_uid == study_uid).order_by(col(ReportRow.version).desc()).limit(1)
     ).first()
-
-
-def _current(session: Session, study_uid: str) -> Revision:
-    """The study's own numbers: a work below them was overtaken, and another one follows or was there."""
-    row = session.get_one(StudyRow, study_uid, populate_existing=True)
-    return Revision(row.image_revision, row.match_revision, row.analysis_run)
 
 
 def _withdrawn(session: Session, study_uid: str, patients: Sequence[str], since: datetime) -> Withdrawn | None:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from cds.domain.event import StudyEvent
+from cds.domain.event import StudyEvent, StudyEventKind
 from cds.domain.identity import Identifier
 from cds.domain.order import OrderStatus, ServiceRequest
 from cds.domain.retrieval import Expected, Purpose, Retrieval, RetrievalState, StatedSeries
@@ -247,7 +248,20 @@ def _orders(session: Session, uid: str, accession: Identifier | None) -> list[Se
         rows += session.exec(select(OrderRow).where(OrderRow.accession_number == accession.value)).all()
     orders = {row.id: order_of(row) for row in rows}.values()
     living = [order for order in orders if not order.test and order.status is not OrderStatus.REVOKED]
-    return [order for order in living if accession is None or order.accession in (None, accession)]
+    meant = [order for order in living if accession is None or order.accession in (None, accession)]
+    return meant if uid else _announced(session, meant)
+
+
+def _announced(session: Session, orders: Sequence[ServiceRequest]) -> list[ServiceRequest]:
+    """Those whose images were announced last; all where nobody said of any. Accession numbers are given out again."""
+    newest = sa.func.max(col(StudyEventRow.received_at))
+    said = select(StudyEventRow.order_id, newest).where(
+        StudyEventRow.kind == StudyEventKind.IMAGES_AVAILABLE.value,
+        col(StudyEventRow.order_id).in_([order.id for order in orders]),
+    )
+    at = dict(session.exec(said.group_by(col(StudyEventRow.order_id))).all())
+    last = max(at.values(), default=None)
+    return [order for order in orders if last is None or at.get(order.id) == last]
 
 
 def _same_number(orders: Sequence[ServiceRequest]) -> Identifier | None:

@@ -32,6 +32,15 @@ def locked(session: Session, uid: str) -> StudyRow:
     return row
 
 
+def current(row: StudyRow) -> Revision:
+    """What a study's newest work has to be about: a work below it was overtaken, and another one follows or was there.
+
+    A revision that ran knowing that images were still to come, and says so, counts until the next one is closed.
+    """
+    coming = row.revision_open and bool(row.incomplete)
+    return Revision(row.image_revision - coming, row.match_revision, row.analysis_run)
+
+
 def rematch(session: Session, uid: str, reason: str, now: datetime) -> None:
     """Match revision +1 (SAFETY section 2); a study whose images are complete becomes pending work."""
     match_again(session, locked(session, uid), reason, now)
@@ -43,7 +52,7 @@ def match_again(session: Session, row: StudyRow, reason: str, now: datetime, *, 
     session.add(row)
     outcome = f"match revision {row.match_revision}"
     timeline.write(session, now, "match", outcome, study_uid=row.uid, detail=(reason,))
-    if urgent or not row.revision_open:
+    if urgent or not row.revision_open or row.incomplete:
         run(session, row, reason, now)
 
 
@@ -62,34 +71,34 @@ def own_study(session: Session, row: StudyRow, reason: str, now: datetime) -> No
     """A study that was here only to be compared with is wanted for itself: it runs, and is reported, as any other."""
     if row.purpose != Purpose.PRIOR.value:
         return
-    row.purpose = ""
+    row.purpose, row.incomplete = "", ""
     open_revision(session, row, reason, now)
 
 
 def run(session: Session, row: StudyRow, reason: str, now: datetime) -> None:
     """Work on the study as it is now, without waiting for all its images if a report of it stands.
 
-    What was not reported yet harms nobody, and its images may still be coming: it waits for them.
+    What was not reported yet harms nobody, and its images may still be coming: it waits for them. Where a revision ran
+    knowing that they were, that one is worked on again, and the open one goes on.
     """
-    if row.revision_open:
+    if row.revision_open and not row.incomplete:
         if not reported(session, row.uid):
             return
-        row.incomplete = _HURRIED
-    row.revision_open = False
-    session.add(row)
+        row.revision_open, row.incomplete = False, _HURRIED
+        session.add(row)
     open_work(session, row, now, reason)
 
 
 def open_work(
     session: Session, row: StudyRow, now: datetime, *reasons: str, outcome: str = "study complete"
 ) -> Work | None:
-    """Put the study's current revision into the outbox, as urgent as its order; the same revision twice is one work.
+    """Put the study's `current` revision into the outbox, as urgent as its order; the same revision twice is one work.
 
     None for a study that is here only to be compared with: nothing runs and nothing is reported.
     """
     if row.purpose == Purpose.PRIOR.value:
         return None
-    revision = Revision(row.image_revision, row.match_revision, row.analysis_run)
+    revision = current(row)
     work = Work(row.source, row.uid, revision)
     if session.get(WorkRow, work.id) is None:
         session.add(

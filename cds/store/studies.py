@@ -16,6 +16,7 @@ from cds.store import rejections
 from cds.store.attribution import Site, identifier
 from cds.store.engine import Database
 from cds.store.instance_batch import arrive_all
+from cds.store.instance_plain import arrive_plainly
 from cds.store.instances import Added, Arrival, arrive, resolve_conflict
 from cds.store.revisions import decide_match, locked, open_work, rematch, stop
 from cds.store.tables import InstanceRow, StudyRow
@@ -137,7 +138,7 @@ class StudyStore:
 
     def _arrive(self, arrival: Arrival, same: dict[str, bool]) -> Added:
         with self._database.writing() as session:
-            return arrive(session, self._site, arrival, same)
+            return arrive_plainly(session, self._site, arrival) or arrive(session, self._site, arrival, same)
 
     def _close(self, uid: str, now: datetime, quiet_period: timedelta) -> Work | None:
         """Looked at again under the study's lock: an instance may have come in between."""

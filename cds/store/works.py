@@ -15,7 +15,7 @@ from cds.domain.revision import Revision, Work
 from cds.errors import NotFound
 from cds.store import holds, timeline
 from cds.store.engine import Database, lock
-from cds.store.studies import rematch
+from cds.store.revisions import current, rematch
 from cds.store.tables import ModelOutcomeRow, StudyRow, WorkRow, WorkStepRow
 from cds.store.values import dump, parse
 
@@ -149,14 +149,9 @@ class WorkStore:
             holds.end(session, kind, work.study_instance_uid, now, "it is gone by itself")
 
     def is_current(self, work: Work) -> bool:
-        """False where the study has later revisions than the work: what it told may not hold any more.
-
-        A revision that ran knowing that images were still to come, and says so, counts until the next one is closed.
-        """
+        """False where the study has later revisions than the work (`revisions.current`): it may not hold any more."""
         with self._database.reading() as session:
-            row = session.get_one(StudyRow, work.study_instance_uid)
-            coming = row.revision_open and bool(row.incomplete)
-            return Revision(row.image_revision - coming, row.match_revision, row.analysis_run) <= work.revision
+            return current(session.get_one(StudyRow, work.study_instance_uid)) <= work.revision
 
     def again(self, work: Work, reason: str, now: datetime) -> None:
         """Match revision +1: the work's study is decided again, with the same findings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class _Views:
             self.room.release()
 
     def _store(self, study: str) -> Response:
-        request.max_content_length = None  # bounded per instance, and by the disk
+        request.max_content_length = sys.maxsize  # None would be the application's; instances and disk have bounds
         try:
             status, said = self.services.store_instances(request.stream, request.content_type or "", study)
         except SightlineError as error:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from gunicorn.http.errors import NoMoreData, ParseException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from cds.errors import SightlineError, Unauthorized
 from cds.logs import get_logger
 from cds.services import Json
 from cds.web.answers import FHIR_JSON, JSON, answer
+from cds.web.slow_peers import SlowPeer
 
 log = get_logger(__name__)
 
 Outcome = Callable[[str, str], Json]
 
 _INTERNAL = 500
+_BAD_REQUEST, _TIMEOUT = 400, 408
 #: HTTP status → issue code of http://hl7.org/fhir/issue-type and what was wanted.
 _HTTP = {
-    400: ("structure", "the request is not well-formed HTTP, or its form cannot be read"),
+    _BAD_REQUEST: ("structure", "the request is not well-formed HTTP, or its form cannot be read"),
     404: ("not-found", "there is nothing at this address"),
     405: ("not-supported", "this address is not used with this method"),
+    _TIMEOUT: ("timeout", "the request comes too slowly"),
     413: ("too-long", "the body is larger than 4 MiB"),
     415: ("not-supported", "the body has another content type than this address reads"),
 }
@@ -53,7 +58,16 @@ def install(app: Flask, outcome: Outcome) -> None:
 
     app.register_error_handler(SightlineError, known)
     app.register_error_handler(HTTPException, http)
+    for broken in (ClientDisconnected, SlowPeer, ParseException, NoMoreData):
+        app.register_error_handler(broken, partial(_cut_off, outcome))
     app.register_error_handler(Exception, unexpected)
+
+
+def _cut_off(outcome: Outcome, error: Exception) -> Response:
+    """The body stalls, breaks off or is no HTTP: gunicorn closes the connection after the answer."""
+    slow = isinstance(error, SlowPeer) or isinstance(error.__context__, SlowPeer)  # werkzeug says ClientDisconnected
+    status = _TIMEOUT if slow else _BAD_REQUEST
+    return _answer(outcome(*_HTTP[status]), status)
 
 
 def _answer(body: Json, status: int) -> Response:

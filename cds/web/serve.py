@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flask import Flask
@@ -13,6 +13,7 @@ from cds.logs import get_logger
 from cds.services import Services
 from cds.settings import Settings
 from cds.web.app import create_app
+from cds.web.slow_peers import IDLE_S, worker_class
 
 log = get_logger(__name__)
 
@@ -31,25 +32,29 @@ _SENTENCES = {
 
 
 def run(
-    make_services: Callable[[], Services], settings: Settings, *, on_ready: Callable[[], None] | None = None
+    make_services: Callable[[], Services],
+    settings: Settings,
+    *,
+    on_ready: Callable[[], None] | None = None,
+    idle_s: float = IDLE_S,
 ) -> None:
     """Serve until SIGTERM, then let requests under way finish for at most `drain_s` seconds; leaves by SystemExit.
 
     `make_services` is called in every worker process after the fork, so that no connection is shared between them.
-    `on_ready` is called once in the parent when the port is bound.
+    `on_ready` is called once in the parent when the port is bound. Who stalls for `idle_s` loses the connection.
     """
-    _Server(make_services, settings, on_ready).run()
+    _Server(make_services, options(settings, idle_s), on_ready).run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(
-        self, make_services: Callable[[], Services], settings: Settings, on_ready: Callable[[], None] | None
+        self, make_services: Callable[[], Services], given: Mapping[str, object], on_ready: Callable[[], None] | None
     ) -> None:
-        self._make_services, self._settings, self._on_ready = make_services, settings, on_ready
+        self._make_services, self._options, self._on_ready = make_services, given, on_ready
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in options(self._settings).items():
+        for name, value in self._options.items():
             self.cfg.set(name, value)
         if (ready := self._on_ready) is not None:
             self.cfg.set("when_ready", lambda _server: ready())
@@ -58,13 +63,13 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hi
         return create_app(self._make_services())
 
 
-def options(settings: Settings) -> dict[str, object]:
+def options(settings: Settings, idle_s: float = IDLE_S) -> dict[str, object]:
     """gunicorn's settings: threads, no access log (URLs may name patients), no control socket, SO_REUSEPORT."""
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     return {
         "bind": f"{host}:{settings.http_port}",
         "workers": settings.http_workers,
-        "worker_class": "gthread",
+        "worker_class": worker_class(idle_s),
         "threads": settings.http_threads,
         "reuse_port": True,
         "timeout": _HEADER_AND_REQUEST_TIMEOUT_S,

@@ -1,4 +1,7 @@
-"""What it costs to keep what arrives: our receiver over its real index and disk, against an SCP that keeps nothing."""
+"""What it costs to keep what arrives: our receiver over its real index and disk, against an SCP that keeps nothing.
+
+Each time is the best of several rounds, which take turns: what else the machine does comes on top of either.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 import pytest
 from pynetdicom import AE, evt
@@ -22,9 +24,11 @@ from tests.peers.dicom_peers import AE_TITLE, files_below, noise, receiving, wri
 
 pytestmark = pytest.mark.bench
 
-_SLICES, _ROUNDS = 200, 3
+_SLICES, _ROUNDS = 200, 7
 _PDU = 131072
-#: Sends the files of a folder again and again, with the UIDs of its round, and says how long each round took.
+#: Sends the files of a folder again and again, with the UIDs of its round, and says how long each round took. An
+#: association's own thread may take an answer that comes at once for a request of the peer's: pynetdicom pauses it
+#: before each request, but does not see that it is still about to run from the last one. Here it never looks.
 _SENDER = """
 import sys, time, pydicom
 from pathlib import Path
@@ -39,6 +43,8 @@ for line in sys.stdin:
         image.SOPInstanceUID = f"1.2.3.{number}.1.{image.InstanceNumber}"
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     association = entity.associate("127.0.0.1", int(port), ae_title="SIGHTLINE")
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False, take=take: take(block) if block else (None, None)
     started = time.perf_counter()
     statuses = {association.send_c_store(image).Status for image in images}
     seconds = time.perf_counter() - started
@@ -100,7 +106,10 @@ def test_durable_receive_takes_at_most_half_as_long_again_as_an_scp_that_keeps_n
                 ours.append(seconds(child, receiver.port, 100 + number))
         durable.dispose()
         kept = len(files_below(databases.data_dir / "instances"))
-    ratio = median(ours) / median(theirs)
-    print(f"\n{_SLICES} CT: ours {median(ours):.2f} s, keeping nothing {median(theirs):.2f} s, ratio {ratio:.2f}")
+    ratio = min(ours) / min(theirs)
+    print(
+        f"\n{_SLICES} CT, best of {_ROUNDS}: ours {min(ours):.2f} s, "
+        f"keeping nothing {min(theirs):.2f} s, ratio {ratio:.2f}"
+    )
     assert kept == (_ROUNDS + 1) * len(paths)
     assert ratio <= 1.5

@@ -185,6 +185,15 @@ class InstanceContract:
         assert house.runs() == [(1, 1), (1, 2), (1, 3)]
         assert house.held(HoldKind.STUDY_IDENTITY) == []
 
+    def test_a_study_date_before_the_calendar_of_utc_is_a_study_without_a_time(self, databases: Databases) -> None:
+        studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS", time_zone="Asia/Tokyo")
+        for uid, day in (("9.1", date.min), ("9.2", date.max)):
+            one = header(instance(uid, study=uid), study_date=day, study_time="000000")
+            assert studies.add(one, received_at=NOW, consumed=True, source="dicom") == "new"
+            assert studies.study(uid).study_date == day
+        assert studies.study("9.1").started_at is None
+        assert studies.study("9.2").started_at is not None
+
     def test_a_second_doubt_is_held_again(self, house: House) -> None:
         one, two = house.arrived("1.2.1", "1.2.2")
         for value in ("P2", "P3"):

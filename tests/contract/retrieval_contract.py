@@ -300,6 +300,23 @@ class RetrievalContract:
         assert site.sweep() == [(1, 1)]
         assert site.details("study complete") == [f'["{NOT_KNOWN}: quiet for 60 s, no slice missing, 3 images"]']
 
+    def test_a_pacs_that_did_not_know_a_study_is_asked_again_when_more_of_it_came(self, site: Site) -> None:
+        site.come(1, consumed=False)
+        assert site.sweep(after=60) == []
+        site.end(FAILED, NOT_KNOWN)
+        assert site.sweep(after=1) == [(1, 1)]
+        site.at += 600
+        site.come(*range(1, 11), series=2)
+        assert site.sweep(after=60) == []  # half a series, and the modality pauses
+        said = ((1, 1), (2, 20))
+        site.state(*said)
+        site.state(*said, after=11)
+        site.end(DONE)
+        assert site.sweep() == []
+        site.come(*range(11, 21), series=2)
+        assert site.sweep(after=60) == [(2, 1)]
+        assert site.row().incomplete == ""
+
     def test_a_pacs_that_cannot_be_asked_is_said_at_the_deadline(self, site: Site) -> None:
         site.come(1, 2, 3)
         site.sweep(after=60)
@@ -515,6 +532,31 @@ class RetrievalContract:
         assert not site.works.is_current(work)
         assert site.slices(2) == 6
 
+    def test_what_changes_about_an_order_reaches_what_a_stat_ct_began_with(self, site: Site) -> None:
+        self.stat(site)
+        site.pacs = False
+        site.come(1, 2, 3)
+        site.at = 55
+        site.come(1, 2, series=2)
+        [work] = self.works_after(site, 5)
+        site.works.again(work, "the order changed", site.now)
+        again = site.works.pending()[-1]
+        assert (work.id[-6:], again.id[-6:]) == ("i1m1a1", "i1m2a1")
+        assert site.row().revision_open
+        assert not site.works.is_current(work)
+
+    def test_a_rejection_ends_what_a_stat_ct_began_with(self, site: Site) -> None:
+        self.stat(site)
+        site.pacs = False
+        site.come(1, 2, 3)
+        site.at = 55
+        site.come(1, 2, series=2)
+        [work] = self.works_after(site, 5)
+        assert site.works.is_current(work)
+        note = RejectionNote("113037", STUDY, ("1.2.1.3",))
+        assert site.studies.reject(note, received_at=site.now) == 1
+        assert not site.works.is_current(work)
+
     def works_after(self, site: Site, seconds: float) -> Any:
         """The works that a look makes."""
         site.at += seconds
@@ -663,6 +705,18 @@ class RetrievalContract:
         assert expected.patients == (Identifier("P1", "HOSP"), Identifier("P2", "HOSP"))
         assert expected.accession == Identifier("A1", "RIS")
 
+    def test_a_reused_accession_number_means_the_order_whose_images_were_announced(self, site: Site) -> None:
+        site.feed.register("P2")
+        site.feed.order("P2", "A1")
+        site.announce(uid=None, accession="A1")  # nobody says whose
+        site.retrievals.announce(site.now)
+        [retrieval] = site.retrievals.pending()
+        assert {one.value for one in site.retrievals.patient_of(retrieval).patients} == {"P1", "P2"}
+        site.at += 60
+        site.feed.send("ORM^O01", "PID|1||P2^^^HOSP", "ORC|SC|PL-A1^EHR|||CM||||20261120090000",
+                       f"OBR|1{'|' * 17}A1")  # fmt: skip
+        assert {one.value for one in site.retrievals.patient_of(retrieval).patients} == {"P2"}
+
     def test_many_workers_that_want_one_study_want_it_once(self, site: Site) -> None:
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(lambda n: site.want(announced="HL7 RIS", event=f"e{n}"), range(8)))
@@ -714,17 +768,21 @@ class RetrievalContract:
 
     def delivered(self, site: Site) -> CommitmentStore:
         """A report was sent, and its PACS is asked to keep it."""
+        self.enqueued(site)
+        deliveries.DeliveryStore(site.databases.app).sent("d1", "stored 2 of 2", site.now)
+        store = CommitmentStore(site.databases.app)
+        for _ in range(2):
+            store.asked("1.9", "d1", ["1.8.1", "1.8.2"], site.now)
+        return store
+
+    def enqueued(self, site: Site) -> None:
+        """A report is to be sent."""
         site.come(1)
         with site.databases.app.writing() as session:
             deliveries.enqueue(
                 session, delivery_id="d1", destination="pacs", kind=DeliveryKind.ALERT, payload=b"sr", now=site.now,
                 study_uid=STUDY,
             )  # fmt: skip
-        deliveries.DeliveryStore(site.databases.app).sent("d1", "stored 2 of 2", site.now)
-        store = CommitmentStore(site.databases.app)
-        for _ in range(2):
-            store.asked("1.9", "d1", ["1.8.1", "1.8.2"], site.now)
-        return store
 
     def delivery(self, site: Site, delivery_id: str) -> DeliveryRow:
         with site.databases.app.reading() as session:
@@ -741,6 +799,19 @@ class RetrievalContract:
         assert site.told().count("storage commitment: committed") == 1
         assert store.overdue(site.now, timedelta(0)) == []
         assert site.held() == []
+
+    @pytest.mark.parametrize("failed", [[], [("1.8.1", "no such object instance")]])
+    def test_an_answer_that_comes_before_the_delivery_is_noted_as_sent_is_told_with_it(
+        self, site: Site, failed: list[tuple[str, str]]
+    ) -> None:
+        self.enqueued(site)
+        store, sending = CommitmentStore(site.databases.app), deliveries.DeliveryStore(site.databases.app)
+        store.asked("1.9", "d1", ["1.8.1", "1.8.2"], site.now)
+        assert store.answered("1.9", ["1.8.2"] if failed else ["1.8.1", "1.8.2"], failed, site.now)
+        for _ in range(2):
+            sending.sent("d1", "stored 2 of 2", site.now)
+        said = "the PACS does not keep 1 of 2 instances: 1 x no such object instance" if failed else "stored for good"
+        assert self.delivery(site, "d1").acknowledgment == f"stored 2 of 2; {said}"
 
     @pytest.mark.parametrize(
         ("committed", "failed", "why_not"),
@@ -770,6 +841,19 @@ class RetrievalContract:
         site.decide("give-up")
         assert site.held() == []
 
+    def test_an_answer_after_long_silence_counts(self, site: Site) -> None:
+        store = self.delivered(site)
+        store.unanswered("1.9", site.now)
+        assert store.answered("1.9", ["1.8.1", "1.8.2"], [], site.now)
+        assert site.held() == []
+        assert self.delivery(site, "d1").acknowledgment.endswith("; stored for good")
+
+    def test_a_refusal_after_long_silence_waits_for_a_person(self, site: Site) -> None:
+        store = self.delivered(site)
+        store.unanswered("1.9", site.now)
+        assert store.answered("1.9", ["1.8.1"], [("1.8.2", "x")], site.now)
+        assert [reason for _, reason in site.held()][-1] == "the PACS does not keep 1 of 2 instances: 1 x x"
+
     # --- many
 
     def test_batches_that_come_twice_at_once_are_there_once(self, site: Site) -> None:
@@ -783,6 +867,15 @@ class RetrievalContract:
             said = list(pool.map(add, range(4)))
         assert sorted(one for some in said for one in some) == ["duplicate"] * 90 + ["new"] * 30
         assert (site.row().instances, site.row().consumed_instances) == (30, 30)
+
+    def test_images_of_a_prior_that_come_after_we_gave_up_run_nothing(self, site: Site) -> None:
+        site.pacs = False
+        site.want(PRIOR, purpose=Purpose.PRIOR)
+        site.come(1, study=PRIOR)
+        site.end(FAILED, "slow")
+        site.at += 30
+        site.come(2, study=PRIOR)
+        assert (site.row(PRIOR).purpose, site.sweep(after=61)) == ("prior", [])
 
     def test_the_images_of_a_rejected_series_are_no_reason_to_read_them(self, site: Site) -> None:
         site.pacs = False

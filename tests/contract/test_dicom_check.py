@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
-from cds.bootstrap.dicom_check import destination_check, source_check
+from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
 from cds.settings import Settings
 from tests.contract.dicomweb_archive import Held
 from tests.contract.dicomweb_peer import Reply, serving
@@ -74,3 +75,31 @@ def test_a_pacs_that_nobody_runs_is_told_with_what_to_do(tmp_path: Path) -> None
     for check in (source_check(settings, "archive"), destination_check(settings, "pacs")):
         assert not check.ok
         assert check.how_to_fix
+
+
+def test_a_url_with_another_path_is_not_taken_for_a_pacs_without_studies(tmp_path: Path) -> None:
+    with serving(lambda request: Reply(404)) as peer:
+        server = {"dicomweb": {"url": peer.url}}
+        settings = site(
+            tmp_path, pacs_sources={"archive": {"retrieve": "wado-rs", **server}}, pacs_destinations={"pacs": server}
+        )
+        found = source_check(settings, "archive"), destination_check(settings, "pacs")
+    assert [(check.ok, "want a URL below which there is /studies" in check.detail) for check in found] == [
+        (False, True),
+        (False, True),
+    ]
+    assert all("URL" in check.how_to_fix for check in found)
+
+
+def test_a_worklist_that_listens_or_answers_a_search_is_fine_and_another_is_told(tmp_path: Path) -> None:
+    gone = {"message": "ORM^O01", "hl7": {"host": "127.0.0.1", "port": free_port()}}
+    with serving(lambda request: Reply(204)) as peer:
+        listener = {"message": "OMI^O23", "hl7": {"host": "127.0.0.1", "port": urlsplit(peer.url).port}}
+        worklist = {"message": "UPS-RS", "dicomweb": {"url": peer.url}}
+        settings = site(tmp_path, priority_destinations={"ris": listener, "ups": worklist, "gone": gone})
+        ris, ups, nobody = (priority_check(settings, name) for name in ("ris", "ups", "gone"))
+        assert "/workitems" in [request.path for request in peer.asked]
+    assert ris.ok, ris.detail
+    assert (ups.ok, ups.detail) == (True, "answers UPS-RS")
+    assert not nobody.ok
+    assert "CDS_PRIORITY_DESTINATIONS" in nobody.how_to_fix

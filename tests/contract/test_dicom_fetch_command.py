@@ -13,9 +13,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from cds.bootstrap import stores, upgrade
+from cds.bootstrap.dicom_fetch import advice
 from cds.commands import dicom_fetch
 from cds.errors import ConfigurationError, NotFound, PeerRefused, SightlineError, Unavailable
-from cds.settings import load
+from cds.settings import Settings, load
 from tests.contract.dicomweb_archive import Held
 from tests.contract.dicomweb_peer import Reply, serving
 from tests.peers.dicom_peers import edited, write_series
@@ -84,6 +85,20 @@ def test_a_study_is_fetched_and_what_came_is_said(tmp_path: Path, monkeypatch: p
         assert f"0 came, {len(pacs.paths)} were here" in again.output
 
 
+def test_what_a_crashed_transfer_left_half_written_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pacs: Held
+) -> None:
+    left = tmp_path / "data" / "instances" / "0a" / "0a00.fetch.part"
+    other = left.with_name("0a00.worker-0.part")
+    left.parent.mkdir(parents=True)
+    for file in (left, other):
+        file.write_bytes(b"half")
+    with site(tmp_path, monkeypatch, pacs):
+        assert run("--study", uids(pacs)[0], "--from", "archive").exit_code == 0
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_what_no_model_reads_is_left_out_unless_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pacs: Held
 ) -> None:
@@ -148,3 +163,13 @@ def test_a_pacs_that_cannot_be_asked_is_an_error(
 
     with site(tmp_path, monkeypatch, Broken()):
         assert isinstance(error_of(run("--study", "1.2.3", "--from", "archive")), kind)
+
+
+def test_what_did_not_come_over_c_move_is_looked_for_at_the_own_listener(tmp_path: Path) -> None:
+    node = {"host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
+    mover = {"retrieve": "c-move", "node": node, "move_destination": "CDS"}
+    sources = {"mover": mover, "getter": {"retrieve": "c-get", "node": node}}
+    settings = Settings(data_dir=tmp_path, pacs_sources=sources)  # type: ignore[arg-type]  # nested tables
+    [said] = advice(settings, "mover")
+    assert "as CDS, port 11112" in said
+    assert not list(advice(settings, "getter"))

@@ -82,6 +82,12 @@ def test_an_empty_folder_is_an_empty_array(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
+def test_without_json_an_empty_folder_is_told_in_words(tmp_path: Path) -> None:
+    result = inspect(tmp_path)
+    assert result.exit_code == 1
+    assert "want at least one file" in result.output
+
+
 def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) -> None:
     (path,) = write_series(tmp_path / "s", patient_id="1\x1b[31m")[:1]
     assert "\x1b" not in inspect(path).stdout

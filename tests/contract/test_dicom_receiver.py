@@ -92,6 +92,27 @@ def test_the_data_set_is_kept_byte_for_byte(series: list[Path], data_dir: Path) 
     assert (data_dir / index.instances[0].path).read_bytes().endswith(sent[start:])
 
 
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [
+        (b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.\xe9.1.2\0"),
+        (b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008\\5.1.4.1.1.2\0"),
+        (b"1.2.840.10008.1.2.1\0", b"                   \0"),
+    ],
+    ids=["no-ascii", "two-values", "no-syntax"],
+)
+def test_a_file_whose_uids_are_none_is_not_sent_and_stops_no_other(
+    told: bytes, instead: bytes, series: list[Path], data_dir: Path
+) -> None:
+    content = series[1].read_bytes()
+    assert told in content
+    series[1].write_bytes(content.replace(told, instead, 1))
+    with receiving(data_dir, MemoryIndex()) as receiver:
+        results = store(receiver, series)
+    assert [result.path for result in results if not result.stored] == [series[1]]
+    assert results[1].comment == "no DICOM file with meta information (PS3.10)"
+
+
 def test_sending_again_is_a_duplicate_and_leaves_one_file(series: list[Path], data_dir: Path) -> None:
     index = MemoryIndex()
     with receiving(data_dir, index) as receiver:

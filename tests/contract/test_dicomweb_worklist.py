@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.dicom.ups import UpsClient
+from adapters.dicom.ups import UpsClient, read_before
 from cds.errors import InvalidInstance, PeerRefused, Unavailable
 from tests.contract.dicomweb_peer import Reply, Request, serving
 
@@ -50,13 +50,42 @@ def test_the_scheduled_workitems_of_the_study_are_raised_and_no_others() -> None
     worklist = Worklist([workitem("1.4"), *others])
     with serving(worklist) as peer:
         said = UpsClient(peer.server, 5).raise_priority("HIGH", study_instance_uid="1.2.3")
-    assert said == "HIGH set for 1 of 2 scheduled workitems, 1 had it"
+    assert said.startswith("HIGH set for 1 of 2 scheduled workitems, 1 had it; before: ")
+    assert list(read_before(said).values()) == ["MEDIUM"]
+    assert "1.4" not in said
     assert worklist.priorities == {"1.4": "HIGH", "1.5": "MEDIUM", "1.6": "MEDIUM", "1.7": "HIGH"}
     search, change = peer.asked
     assert search.path == "/workitems"
     assert ("0040A370.0020000D", "1.2.3") in search.query
     assert ("00741000", "SCHEDULED") in search.query
     assert (change.path, change.headers["content-type"]) == ("/workitems/1.4", "application/dicom+json")
+
+
+def test_a_raise_that_ends_gives_back_what_it_raised_and_leaves_the_rest() -> None:
+    worklist = Worklist([workitem("1.4"), workitem("1.5", priority="LOW"), workitem("1.6", priority="HIGH")])
+    with serving(worklist) as peer:
+        client = UpsClient(peer.server, 5)
+        before = read_before(client.raise_priority("HIGH", study_instance_uid="1.2.3"))
+        assert set(worklist.priorities.values()) == {"HIGH"}
+        said = client.end_raise("HIGH", before, study_instance_uid="1.2.3")
+    assert said == "2 of 2 scheduled workitems have their own priority again"
+    assert worklist.priorities == {"1.4": "MEDIUM", "1.5": "LOW", "1.6": "HIGH"}
+
+
+def test_a_workitem_that_somebody_changed_or_began_since_is_left_as_it_is() -> None:
+    worklist = Worklist([workitem("1.4"), workitem("1.5")])
+    with serving(worklist) as peer:
+        client = UpsClient(peer.server, 5)
+        before = read_before(client.raise_priority("HIGH", study_instance_uid="1.2.3"))
+        worklist.items[:] = [workitem("1.4", priority="LOW"), workitem("1.5", state="IN PROGRESS", priority="HIGH")]
+        said = client.end_raise("HIGH", before, study_instance_uid="1.2.3")
+    assert said == "0 of 2 scheduled workitems have their own priority again"
+    assert worklist.priorities == {"1.4": "LOW", "1.5": "HIGH"}
+
+
+def test_an_answer_that_names_no_workitem_raised_none() -> None:
+    assert read_before("HIGH set for 0 of 1 scheduled workitems, 1 had it") == {}
+    assert read_before("x; before: 0123456789ab STAT, 0123456789ac LOW, LOW") == {"0123456789ac": "LOW"}
 
 
 def test_a_study_is_found_by_its_accession_number() -> None:

@@ -75,6 +75,7 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/holds", {"headers": {"Accept": "application/json"}}, 200),
     ("POST", "/dicom-web/studies", {"headers": PARTS, "content": b"all"}, 200),
     ("POST", "/dicom-web/studies", {"headers": PARTS, "content": b"some"}, 202),
+    ("POST", "/dicom-web/studies", {"headers": PARTS, "content": b"some" + b" " * 6 * 1024 * 1024}, 202),
     ("POST", "/dicom-web/studies/1.2.3", {"headers": PARTS, "content": b"none"}, 409),
     ("POST", "/dicom-web/studies", {"headers": {"Content-Type": "image/png"}, "content": b"x"}, 400),
     ("POST", "/dicom-web/studies", {"headers": {**PARTS, "Accept": "application/dicom+xml"}, "content": b"x"}, 406),

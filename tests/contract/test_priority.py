@@ -376,23 +376,35 @@ class TestTheWires:
         with serving(worklist) as peer:
             to = ups(peer.server)
             said = to.send(to.encode(notice(), "d1"))
-        assert said == "HIGH set for 1 of 1 scheduled workitems, 0 had it"
+        assert said.startswith("HIGH set for 1 of 1 scheduled workitems, 0 had it; before: ")
         assert worklist.changes == [[{"00741200": {"vr": "CS", "Value": ["HIGH"]}}]]
 
     def test_a_worklist_without_the_study_is_for_a_person(self) -> None:
         with serving(Worklist("9.9")) as peer, pytest.raises(PeerRefused, match="no scheduled workitem"):
             ups(peer.server).send(ups(peer.server).encode(notice(), "d1"))
 
-    def test_a_ups_worklist_is_never_told_of_an_end(self, site: PrioritySite) -> None:
-        with serving(Worklist("1.2")) as peer:
+    def test_a_ups_worklist_has_its_own_priority_again_when_the_raise_ends(self, site: PrioritySite) -> None:
+        worklist = Worklist(STUDY)
+        with serving(worklist) as peer:
+            to = ups(peer.server)
+            site.raisers = {"ris": to}  # type: ignore[dict-item]  # another raiser
+            found = site.says(Priority.ROUTINE)
+            [raised] = prioritising.prioritise(site, site.work(match=found).id)
+            site.deliveries.sent(raised, to.send(site.deliveries.delivery(raised).payload), NOW)
+            assert worklist.priority == "HIGH"
+            site.opinions.given = rejected()
+            [ended] = prioritising.prioritise(site, site.again(match=found).id)
+            to.send(site.deliveries.delivery(ended).payload)
+        assert worklist.priority == "MEDIUM"
+
+    def test_a_ups_worklist_that_never_said_what_it_raised_keeps_it(self, site: PrioritySite) -> None:
+        with serving(Worklist(STUDY)) as peer:
             site.raisers = {"ris": ups(peer.server)}  # type: ignore[dict-item]  # another raiser
         found = site.says(Priority.ROUTINE)
         prioritising.prioritise(site, site.work(match=found).id)
         site.opinions.given = rejected()
         assert prioritising.prioritise(site, site.again(match=found).id) == []
-        assert "this worklist keeps the priority until the exam is read" in site.detail()[-1]
-        with pytest.raises(InvalidInput):
-            site.raisers["ris"].encode(notice(move=Move.END, priority=Priority.ROUTINE), "d2")
+        assert "they keep it until the exam is read" in site.detail()[-1]
 
 
 def ups(server: DicomwebServer) -> UpsPriority:
@@ -406,13 +418,18 @@ class Worklist:
     study: str
     changes: list[Any] = field(default_factory=list)
 
+    @property
+    def priority(self) -> str:
+        """What the workitem has now."""
+        return str(self.changes[-1][0]["00741200"]["Value"][0]) if self.changes else "MEDIUM"
+
     def __call__(self, request: Request) -> Reply:
         if request.method == "GET":
             reference = {"0020000D": {"vr": "UI", "Value": [self.study]}}
             item = {
                 "00080018": {"vr": "UI", "Value": ["1.4"]},
                 "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
-                "00741200": {"vr": "CS", "Value": ["MEDIUM"]},
+                "00741200": {"vr": "CS", "Value": [self.priority]},
                 "0040A370": {"vr": "SQ", "Value": [reference]},
             }
             return Reply(body=json.dumps([item]).encode())

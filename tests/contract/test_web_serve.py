@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,10 @@ from tests.contract.web_peer import CARD, SERVICE
 
 NAME = "Unmistakable"
 ROOT = Path(__file__).parents[2]
+#: How long a peer of the server may stall; it has 8 threads, 4 of which take uploads.
+IDLE_S = 1.0
+THREADS, UPLOADS = 8, 4
+UPLOAD = b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related\r\n"
 
 
 class Running:
@@ -43,7 +49,13 @@ def server(tmp_path: Path) -> Iterator[Running]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.contract.web_peer", str(port)],
         cwd=ROOT,
-        env={**os.environ, "READY_FD": str(told), "HOME": str(tmp_path), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        env={
+            **os.environ,
+            "READY_FD": str(told),
+            "IDLE_S": str(IDLE_S),
+            "HOME": str(tmp_path),
+            "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+        },
         pass_fds=(told,),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -122,3 +134,64 @@ def test_metrics_are_those_of_all_processes_together(server: Running) -> None:
     )
     assert float(line.rpartition(" ")[2]) == 21
     server.stop()
+
+
+def connected(server: Running, said: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection.sendall(said)
+    return connection
+
+
+def status(connection: socket.socket) -> int:
+    """Of the answer on this connection, 0 where it is closed without one."""
+    with connection:
+        answer = connection.recv(4096)
+    return int(answer.split()[1]) if answer else 0
+
+
+def test_an_upload_that_stalls_is_told_so_and_gives_its_slot_back(server: Running) -> None:
+    stalled = [connected(server, UPLOAD + b"Content-Length: 1000\r\n\r\n--") for _ in range(2 * UPLOADS)]
+    statuses = [status(connection) for connection in stalled]
+    assert set(statuses) <= {408, 503}
+    assert statuses.count(408) >= 2
+    content = {"Content-Type": "multipart/related"}
+    assert httpx.post(f"{server.url}/dicom-web/studies", content=b"all of it", headers=content).status_code == 200
+    assert "its peer stalls" in server.stop()[2]
+
+
+def test_a_sender_that_drips_is_as_slow_as_one_that_stalls(server: Running) -> None:
+    with connected(server, UPLOAD + b"Content-Length: 1000\r\n\r\n") as connection:
+        started, statuses = time.monotonic(), list[bytes]()
+        connection.settimeout(IDLE_S / 5)
+        while not statuses and time.monotonic() < started + 10 * IDLE_S:
+            connection.sendall(b".")
+            with contextlib.suppress(TimeoutError):
+                statuses.append(connection.recv(4096).split()[1])
+    assert statuses == [b"408"]
+
+
+def test_connections_that_say_nothing_or_never_end_their_request_delay_nobody(server: Running) -> None:
+    silent = [connected(server, b"") for _ in range(4 * THREADS)]
+    half = [connected(server, b"GET /health/live HTTP/1.1\r\nHost: ") for _ in range(THREADS)]
+    started = time.monotonic()
+    assert httpx.get(f"{server.url}/health/live", timeout=10).status_code == 200
+    assert time.monotonic() - started < 3 * IDLE_S
+    assert [status(connection) for connection in half] == [0] * THREADS
+    for connection in silent:
+        connection.close()
+
+
+def test_peers_that_do_not_close_their_side_delay_nobody(server: Running) -> None:
+    asked = [connected(server, b"GET /health/live HTTP/1.0\r\n\r\n") for _ in range(2 * THREADS)]
+    started = time.monotonic()
+    assert httpx.get(f"{server.url}/health/live", timeout=10).status_code == 200
+    assert time.monotonic() - started < 2.5
+    assert [status(connection) for connection in asked] == [200] * len(asked)
+
+
+@pytest.mark.parametrize("body", [b"5\r\n--", b"no size\r\n"], ids=["cut-off", "no-chunks"])
+def test_a_body_that_breaks_off_is_its_senders_error(body: bytes, server: Running) -> None:
+    connection = connected(server, UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    connection.shutdown(socket.SHUT_WR)
+    assert status(connection) == 400
+    assert "a request failed" not in server.stop()[2]

@@ -26,6 +26,7 @@ from cds.services import Json, Probe, Services
 from cds.settings import Settings
 from cds.web.app import create_app
 from cds.web.serve import run
+from cds.web.slow_peers import IDLE_S
 from tests.contract.memory_store import Commit, MemoryResourceStore
 from tests.unit.fhir_samples import REFUSAL, SYSTEMS, report
 
@@ -85,7 +86,7 @@ def store_instances(body: IO[bytes], content_type: str, study: str) -> tuple[int
     """What the adapter does, in miniature; the body's first word chooses the answer."""
     if not content_type.startswith("multipart/related"):
         raise InvalidInput("want multipart/related")
-    first = body.read(64).split()[:1]
+    first = body.read().split()[:1]
     return {b"some": (202, {"00081198": {"vr": "SQ"}}), b"none": (409, {})}.get(first[0] if first else b"", (200, {}))
 
 
@@ -145,7 +146,8 @@ def main(port: str) -> None:
     """Serve by the web role's own server until SIGTERM; says "ready" on the pipe named by READY_FD."""
     logs.configure("web", "info")
     settings = Settings(base_url=BASE, http_port=int(port), http_workers=2, drain_s=10)
-    run(services, settings, on_ready=lambda: os.close(int(os.environ["READY_FD"])))
+    idle_s = float(os.environ.get("IDLE_S", IDLE_S))
+    run(services, settings, on_ready=lambda: os.close(int(os.environ["READY_FD"])), idle_s=idle_s)
 
 
 if __name__ == "__main__":

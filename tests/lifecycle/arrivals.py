@@ -65,6 +65,18 @@ def reformat(stage: Stage, paths: list[Path]) -> None:
     stage.store(paths)
 
 
+def second_series(stage: Stage, paths: list[Path]) -> list[Path]:
+    """The same slices as another series of the study, on disk alone."""
+    series, made = _uid(), []
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.SOPInstanceUID = series, 2, _uid()
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        made.append(stage.folder / f"{dataset.SOPInstanceUID}.dcm")
+        dataset.save_as(made[-1], enforce_file_format=True)
+    return made
+
+
 def return_own(stage: Stage) -> None:
     """The PACS sends back all that it was given."""
     paths = []

@@ -60,7 +60,7 @@ class HeadBleed:
                 ),
             ),
             limits=("A stand-in for tests.",),
-            masks=(MaskRef(str(path), volume.shape, {1: "blood"}, volume.series_instance_uid),),
+            masks=(MaskRef(str(path), volume.shape, {1: "blood"}, volume.series_instance_uid, volume.stack),),
         )
 
 

@@ -133,3 +133,26 @@ def test_after_a_cancelled_order_a_merge_still_moves_what_was_told(stage: Stage)
         (r["status"], r["subject"]["identifier"]["value"]) for r in stage.fhir.of_type("DiagnosticReport")
     ]
     assert statuses == [("entered-in-error", "A"), ("preliminary", "B")]
+
+
+def test_a_stat_ct_is_reported_from_its_complete_series_and_again_when_all_is_here(stage: Stage) -> None:
+    sent = stage.clock.at.strftime("%Y%m%d%H%M%S+0000")
+    stage.hl7(
+        "ORM^O01^ORM_O01",
+        ANNA,
+        f"ORC|NW|PL1^EHR|||||||{sent}",
+        f"OBR|1|PL1^EHR||24725-4^CT Head^LN|||{sent}|||||||||||{ANNA.accession}||||||CT|||^^^^^S",
+    )
+    paths = stage.scan(ANNA)
+    coming = arrivals.second_series(stage, paths)
+    stage.clock.move(seconds=5)
+    stage.store(coming[:2])
+    while stage._work() or stage._deliver():
+        pass
+    stage._collect()
+    assert ["Made from incomplete images" in oru for oru in stage.orus] == [True]
+    assert "images of series 2 are still coming" in stage.orus[0]
+    stage.store(coming[2:])
+    stage.settle()
+    assert ["Made from incomplete images" in oru for oru in stage.orus] == [True, False]
+    assert "Version 2, replaces version 1." in stage.orus[1]

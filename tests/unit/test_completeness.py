@@ -92,7 +92,7 @@ CASES: list[tuple[str, StudyProgress, Action]] = [
     # --- a PACS that does not answer
     ("no PACS knows it", asked(series(), retrieval=FAILED, reason=NOT_KNOWN), Action.CLOSE),
     ("no PACS knows it, still coming", asked(series(quiet=19), retrieval=FAILED, reason=NOT_KNOWN), Action.WAIT),
-    ("no PACS knew it, more came", asked(series(), retrieval=FAILED, reason=NOT_KNOWN, asked_at=ago(90)), Action.CLOSE),
+    ("no PACS knew it, more came", asked(series(), retrieval=FAILED, reason=NOT_KNOWN, asked_at=ago(90)), Action.ASK),
     ("it could not be asked", asked(series(), retrieval=FAILED, reason="no connection"), Action.WAIT),
     ("not asked in vain, more came", asked(series(), retrieval=FAILED, reason="gone", asked_at=ago(90)), Action.ASK),
     ("it broke off after all had come", asked(counted(), retrieval=FAILED, reason="gone"), Action.CLOSE),

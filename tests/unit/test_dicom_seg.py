@@ -13,9 +13,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from adapters.dicom.ahead import KeyImages
+from adapters.dicom.one_frame import frame_values
+from adapters.dicom.volume import LocalImages
 from cds.domain.finding import Findings
 from cds.domain.imaging import MaskRef
-from tests.peers.dicom_peers import noise
+from cds.limits import DicomLimits
+from tests.peers.dicom_peers import edited, noise, summary, write_series
 from tests.unit.pacs_reports import Images, findings, images, multi_frame, report, sink
 from tests.unit.test_dicom_sr import document, texts
 
@@ -211,3 +215,29 @@ def test_what_was_prepared_is_the_same_bytes_and_is_not_believed_once_its_mask_i
     with ZipFile(BytesIO(prepared.encode(report(of), "d1"))) as archive:
         assert archive.namelist() == ["1-sr.dcm"]
     prepared.prepare(report(of))
+
+
+def test_a_mask_of_a_smaller_stack_lies_on_the_images_of_that_stack(tmp_path: Path) -> None:
+    large = write_series(tmp_path / "large", noise(6, 4, 5), modality="MR", seed="one")
+    small = write_series(tmp_path / "small", noise(4, 4, 5), modality="MR", seed="two")
+    header = pydicom.dcmread(large[0], stop_before_pixels=True)
+    for number, path in enumerate([*large, *small]):
+        with edited(path) as dataset:
+            dataset.SeriesInstanceUID, dataset.StudyInstanceUID = header.SeriesInstanceUID, header.StudyInstanceUID
+            dataset.FrameOfReferenceUID = header.FrameOfReferenceUID
+            dataset.DiffusionBValue = 0.0 if number < len(large) else 1000.0
+    of_series = replace(summary([*large, *small], "MR"), series_instance_uid=str(header.SeriesInstanceUID))
+    local = LocalImages(Path("/"), DicomLimits())
+    volume = local.volume(of_series, tmp_path, local.stacks(of_series)[1].key)
+    assert volume.shape == (4, 4, 5)
+    mask = np.random.default_rng(7).integers(0, 2, volume.shape).astype(np.uint8)
+    np.save(tmp_path / "mask.npy", mask)
+    uid = volume.series_instance_uid
+    ref = MaskRef(str(tmp_path / "mask.npy"), volume.shape, {1: "lesion"}, uid, volume.stack)
+    of = Images([*large, *small], volume, mask, ref, str(header.StudyInstanceUID))
+    [dataset] = segmentations(of)
+    by_image = dataset.get_pixels_by_source_instance(list(volume.sop_instance_uids))
+    assert np.array_equal(by_image[..., 0], mask)
+    shown, missing = KeyImages(of.sources, 1 << 24, frame_values).take(report(of))
+    assert missing == []
+    assert {str(place.image.SOPInstanceUID) for place in shown} <= set(volume.sop_instance_uids)

@@ -32,6 +32,7 @@ HOMES = {
     "hl7apy": ("adapters.hl7",),
     "httpx": ("adapters.dicom", "adapters.fhir", "adapters.notify", "cds.demo"),
     "numpy": ("adapters.dicom", "models"),
+    "openjpeg": ("adapters.dicom",),
     "orjson": ("adapters.fhir", "cds.store", "cds.web"),
     "pebble": ("adapters.dicom",),
     "PIL": ("adapters.dicom",),

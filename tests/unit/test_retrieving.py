@@ -441,3 +441,14 @@ def test_waiting_has_an_end_and_says_for_what() -> None:
         patiently(slept.append, lambda: {"waits": "the disk is away"}, attempts=4)
     assert slept == [1, 2, 4, 8]
     assert delay_s(50) == 60
+
+
+def test_an_accession_number_that_many_studies_have_is_for_a_person() -> None:
+    pacs = Pacs()
+    for number in range(9):
+        pacs.add(remote(f"1.2.4.{number}"), (ct(1, study=f"1.2.4.{number}"), 2))
+    one = site(pacs, readers=[LUNG])
+    wanted = one.want("", ACCESSION, announced="HL7 RIS")
+    assert run(one, wanted) == steps.DOUBT
+    assert one.retrievals.pending() == []
+    assert "9 studies have this accession number" in one.retrievals.held[0][1]
