@@ -271,8 +271,11 @@ class _Intake:
                     self._reasons[str(one.error)] = None
 
     def _note(self, future: Future[None]) -> None:
-        """The first error of another thread; the receiving one raises it."""
-        self._error = self._error or future.exception()
+        """The first error of another thread; the receiving one raises it. Waits for the future to end."""
+        error = future.exception()
+        if error is not None:
+            with self._lock:
+                self._error = self._error or error
 
 
 def _path(series: RemoteSeries) -> str:
