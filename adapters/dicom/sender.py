@@ -71,24 +71,20 @@ class _File(NamedTuple):
 
 def send(
     paths: Sequence[Path],
-    node: DicomNode | str,
-    port: int | None = None,
+    node: DicomNode,
     *,
     timeout_s: float,
     progress: Callable[[int, int], None] | None = None,
-    calling_ae: str = "",
-    called_ae: str = "",
 ) -> list[StoreResult]:
     """Send DICOM files as they are, each in its own transfer syntax; `progress` is told (done, all) after each.
 
     Raise Unavailable where nobody answers, PeerRefused where the association is rejected.
     """
     quiet()
-    to = _node(node, port, calling_ae, called_ae)
     results: list[StoreResult] = []
     for batch in _batches(paths):
         proposals = [Proposal(*kind_of) for kind_of in _proposed(batch)]
-        with associated(to, proposals, timeout_s=timeout_s) as association:
+        with associated(node, proposals, timeout_s=timeout_s) as association:
             sending = _Sending(association)
             for path, file in batch:
                 answer = sending.file(path, file)
@@ -100,12 +96,9 @@ def send(
 
 def store(
     datasets: Sequence[Dataset],
-    node: DicomNode | str,
-    port: int | None = None,
+    node: DicomNode,
     *,
     timeout_s: float,
-    calling_ae: str = "",
-    called_ae: str = "",
 ) -> list[Answer]:
     """Send uncompressed instances from memory over one association, in the transfer syntax that the peer accepts.
 
@@ -113,21 +106,17 @@ def store(
     good or the peer takes no instance of any of the classes.
     """
     quiet()
-    to = _node(node, port, calling_ae, called_ae)
     classes = sorted({str(dataset.SOPClassUID) for dataset in datasets})
     proposals = [Proposal(sop_class, _UNCOMPRESSED) for sop_class in classes]
-    with associated(to, proposals or [Proposal(VERIFICATION, _UNCOMPRESSED)], timeout_s=timeout_s) as association:
+    with associated(node, proposals or [Proposal(VERIFICATION, _UNCOMPRESSED)], timeout_s=timeout_s) as association:
         sending = _Sending(association)
         return [sending.dataset(dataset) for dataset in datasets]
 
 
-def echo(
-    node: DicomNode | str, port: int | None = None, *, timeout_s: float, calling_ae: str = "", called_ae: str = ""
-) -> None:
+def echo(node: DicomNode, *, timeout_s: float) -> None:
     """C-ECHO; return where the peer answers with success, raise Unavailable or PeerRefused where it does not."""
     quiet()
-    to = _node(node, port, calling_ae, called_ae)
-    with associated(to, [Proposal(VERIFICATION, _UNCOMPRESSED)], timeout_s=timeout_s) as association:
+    with associated(node, [Proposal(VERIFICATION, _UNCOMPRESSED)], timeout_s=timeout_s) as association:
         [context] = association.contexts
         request = dimse.request(dimse.C_ECHO, VERIFICATION, association.next_message_id(), data=False)
         del request[dimse.PRIORITY]
@@ -179,12 +168,6 @@ class _Sending:
             self._ended = True
             return Answer(None, "no answer")
         return Answer(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
-
-
-def _node(node: DicomNode | str, port: int | None, calling_ae: str, called_ae: str) -> DicomNode:
-    if isinstance(node, DicomNode):
-        return node
-    return DicomNode(host=node, port=port or 0, ae_title=called_ae, calling_ae_title=calling_ae)
 
 
 def _proposed(batch: Sequence[tuple[Path, _File | None]]) -> list[tuple[str, tuple[str, ...]]]:

@@ -16,7 +16,15 @@ from adapters.dicom.scan import scan
 from adapters.dicom.sender import echo
 from cds.errors import InvalidInstance
 from cds.limits import DicomLimits
-from tests.peers.dicom_peers import AE_TITLE, MemoryIndex, arrivals_into, element, files_below, implicit, receiving
+from tests.peers.dicom_peers import (
+    MemoryIndex,
+    arrivals_into,
+    element,
+    files_below,
+    implicit,
+    node_at,
+    receiving,
+)
 
 UID = b"1.2.3.4\0"
 NAMES = {0x00080016: CTImageStorage.encode() + b"\0", 0x00080018: UID, 0x0020000D: UID, 0x0020000E: UID}
@@ -79,7 +87,7 @@ def connected(stack: ExitStack, port: int, said: bytes) -> None:
 def test_connections_that_ask_for_nothing_take_no_place_of_another_host(tmp_path: Path) -> None:
     with receiving(tmp_path, MemoryIndex()) as receiver, ExitStack() as stack:
         connected(stack, receiver.port, b"")
-        echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=5)
+        echo(node_at(receiver.port), timeout_s=5)
 
 
 def test_a_pdu_that_drips_ends_its_connection(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from adapters.dicom.transport import is_in
 from cds.domain.event import StudyEvent, StudyEventKind
 from cds.errors import OutOfResources
 from cds.limits import DicomLimits
-from tests.peers.dicom_peers import AE_TITLE, MemoryIndex, receiving, write_series
+from tests.peers.dicom_peers import AE_TITLE, MemoryIndex, node_at, receiving, write_series
 
 REPORT = "1.2.840.10008.5.1.4.1.1.88.33"
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -378,6 +378,6 @@ def test_images_and_notices_share_a_listener(tmp_path: Path) -> None:
     paths = write_series(tmp_path / "series")
     with receiving(tmp_path / "data", index, events=events, commitments=Promises()) as receiver:
         assert announce(receiver, notice("ONLINE")).Status == 0
-        results = send(paths, "127.0.0.1", receiver.port, calling_ae="PACS", called_ae=AE_TITLE, timeout_s=10)
+        results = send(paths, node_at(receiver.port, called=AE_TITLE, calling="PACS"), timeout_s=10)
     assert [result.status for result in results] == [0] * len(paths)
     assert (len(index.instances), len(events.events)) == (6, 1)

@@ -41,6 +41,7 @@ from tests.peers.dicom_peers import (
     build,
     edited,
     files_below,
+    node_at,
     noise,
     receiving,
     write_series,
@@ -58,7 +59,7 @@ def series(tmp_path: Path) -> list[Path]:
 
 
 def store(receiver: Receiver, paths: list[Path], called_ae: str = AE_TITLE) -> list[StoreResult]:
-    return send(paths, "127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=called_ae, timeout_s=10)
+    return send(paths, node_at(receiver.port, called=called_ae, calling="TESTER"), timeout_s=10)
 
 
 def test_a_series_arrives_whole_and_is_committed(series: list[Path], data_dir: Path) -> None:
@@ -67,10 +68,7 @@ def test_a_series_arrives_whole_and_is_committed(series: list[Path], data_dir: P
     with receiving(data_dir, index) as receiver:
         results = send(
             series,
-            "127.0.0.1",
-            receiver.port,
-            calling_ae="TESTER",
-            called_ae=AE_TITLE,
+            node_at(receiver.port),
             timeout_s=10,
             progress=lambda done, total: told.append((done, total)),
         )
@@ -157,9 +155,9 @@ def test_another_header_over_the_same_pixels_is_told_apart(series: list[Path], d
 
 def test_echo_is_answered_and_another_ae_title_is_rejected(data_dir: Path) -> None:
     with receiving(data_dir, MemoryIndex()) as receiver:
-        echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=5)
+        echo(node_at(receiver.port), timeout_s=5)
         with pytest.raises(PeerRefused):
-            echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae="SOMEONE", timeout_s=5)
+            echo(node_at(receiver.port, called="SOMEONE", calling="TESTER"), timeout_s=5)
 
 
 def test_nobody_listening_is_unavailable() -> None:
@@ -167,7 +165,7 @@ def test_nobody_listening_is_unavailable() -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         with pytest.raises(Unavailable):
-            echo("127.0.0.1", port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=2)
+            echo(node_at(port), timeout_s=2)
 
 
 @contextmanager
@@ -371,7 +369,7 @@ def test_too_many_associations_are_rejected_and_the_rest_goes_on(data_dir: Path,
     limits = DicomLimits(max_associations=2, network_timeout_s=5)
     with receiving(data_dir, MemoryIndex(), limits) as receiver:
         with associated(receiver), associated(receiver), pytest.raises((PeerRefused, Unavailable)):
-            echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=5)
+            echo(node_at(receiver.port), timeout_s=5)
         time.sleep(0.3)
         assert store(receiver, series[:1])[0].status == 0
 
@@ -411,7 +409,7 @@ with receiving(Path({str(tmp_path / "data")!r}), MemoryIndex()) as receiver:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        results = send(series[:3], "127.0.0.1", port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=10)
+        results = send(series[:3], node_at(port), timeout_s=10)
         os.kill(child.pid, signal.SIGKILL)
     assert [result.status for result in results] == [0, 0, 0]
     kept = {pydicom.dcmread(path).SOPInstanceUID for path in files_below(tmp_path / "data")}
@@ -438,7 +436,7 @@ def test_tls_is_spoken_and_a_silent_peer_holds_nobody_up(series: list[Path], tmp
             assert association.send_c_store(pydicom.dcmread(series[0])).Status == 0
             association.release()
         with pytest.raises(Unavailable):
-            echo("127.0.0.1", receiver.port, calling_ae="TESTER", called_ae=AE_TITLE, timeout_s=2)
+            echo(node_at(receiver.port), timeout_s=2)
 
 
 def test_less_pixel_data_than_the_header_states_is_refused_and_the_whole_image_taken(

@@ -23,6 +23,7 @@ from adapters.dicom.phantom import write_ct_series
 from adapters.dicom.receiver import Receiver
 from adapters.dicom.volume import LocalImages
 from cds.domain.imaging import InstanceHeader, RejectionNote, SeriesSummary, StoredInstance, VolumeRef
+from cds.imaging_peers import DicomNode
 from cds.limits import DicomLimits
 from cds.ports import InstanceIndex
 
@@ -93,6 +94,11 @@ class MemoryIndex:
 
 def consumes_ct(header: InstanceHeader) -> bool:
     return header.modality == "CT"
+
+
+def node_at(port: int, *, called: str = AE_TITLE, calling: str = "TESTER") -> DicomNode:
+    """An application entity on loopback, and what we call ourselves there."""
+    return DicomNode(host="127.0.0.1", port=port, ae_title=called, calling_ae_title=calling)
 
 
 def arrivals_into(
