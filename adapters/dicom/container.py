@@ -30,7 +30,9 @@ from adapters.dicom.scan import PIXEL_DATA, Span, parse, scan
 from cds.errors import InvalidInstance, Unavailable
 
 _PREFIX_AT, _PREFIX_END = 128, 132
-_META_GROUP = 0x0002
+_META_GROUP, _IMAGE_GROUP = 0x0002, 0x0028
+#: Bytes of an element's tag, VR and length, the shortest there is (PS3.5 section 7.1).
+_HEADER = 8
 #: (0002,0000)
 _GROUP_LENGTH = b"\x02\x00\x00\x00"
 #: Pixel Data of undefined length, without and with its VR.
@@ -126,7 +128,7 @@ def _container(data: memoryview) -> tuple[Opened, memoryview]:
 
 def _meta_end(data: memoryview, at: int) -> int:
     """The end of group 0002, element by element; its group length is not believed."""
-    while len(data) - at >= 8 and int.from_bytes(data[at : at + 2], "little") == _META_GROUP:  # noqa: PLR2004
+    while len(data) - at >= _HEADER and int.from_bytes(data[at : at + 2], "little") == _META_GROUP:
         vr = bytes(data[at + 4 : at + 6])
         long = vr in _LONG_VRS
         length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
@@ -147,7 +149,7 @@ def _guessed(body: memoryview, *, known: bool) -> str:
     explicit = vr.isalpha() and vr.isupper()
     if explicit and big in _FIRST_GROUPS and little not in _FIRST_GROUPS:
         return str(ExplicitVRBigEndian)
-    if (little in _FIRST_GROUPS and len(body) > 8) or known:  # noqa: PLR2004  an element without a value
+    if (little in _FIRST_GROUPS and len(body) > _HEADER) or known:
         return str(ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian)
     raise InvalidInstance(_NO_DICOM)
 
@@ -187,7 +189,7 @@ def _instance(path: Path, body: memoryview, syntax: str, opened: Opened, wanted:
 
 def _looks_implicit(body: memoryview) -> bool:
     """PS3.5 section A.4 wants explicit VR around compressed pixels; some writers forget."""
-    return len(body) >= 8 and bytes(body[:2]) in (b"\x08\x00", b"\x02\x00") and not bytes(body[4:6]).isalpha()  # noqa: PLR2004
+    return len(body) >= _HEADER and bytes(body[:2]) in (b"\x08\x00", b"\x02\x00") and not bytes(body[4:6]).isalpha()
 
 
 def _without_vrs(body: memoryview, tags: Collection[int]) -> tuple[memoryview, Dataset, Span | None]:
@@ -214,7 +216,7 @@ def _beginning(body: memoryview, syntax: str) -> Dataset:
             BytesIO(bytes(body[:_LOOKED_AT])),
             syntax == ImplicitVRLittleEndian,
             syntax != ExplicitVRBigEndian,
-            stop_when=lambda tag, _vr, _length: tag.group > 0x0028,  # noqa: PLR2004  image pixel group
+            stop_when=lambda tag, _vr, _length: tag.group > _IMAGE_GROUP,
         )
     except (*UNREADABLE, OSError):
         return Dataset()

@@ -138,7 +138,7 @@ def missing_slices(headers: Iterable[InstanceHeader]) -> str:
     """
     stacks: list[_Stack] = []
     for header in headers:
-        if header.frames > 1 or len(header.image_position) != 3 or len(header.image_orientation) != 6:  # noqa: PLR2004
+        if header.frames > 1 or not (header.image_position and header.image_orientation):
             continue
         home = next((stack for stack in stacks if stack.takes(header)), None)
         if home is None:

@@ -69,7 +69,7 @@ def jpeg_2000(reference_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def pacs(jpeg_2000: list[Path], tmp_path: Path) -> Iterator[Pacs]:
     if shutil.which("Orthanc") is None or shutil.which("curl") is None:
-        pytest.skip("Orthanc or curl is not installed")
+        pytest.skip("Orthanc or curl is not installed: make test-peers installs them")
     header = pydicom.dcmread(jpeg_2000[0], stop_before_pixels=True)
     orthanc, process = OrthancFactory(tmp_path).start(free_port(), dicomweb=True)
     try:

@@ -51,7 +51,7 @@ class Pacs:
 @pytest.fixture
 def pacs(tmp_path: Path) -> Iterator[Pacs]:
     if shutil.which("Orthanc") is None or shutil.which("curl") is None:
-        pytest.skip("Orthanc or curl is not installed")
+        pytest.skip("Orthanc or curl is not installed: make test-peers installs them")
     paths = write_series(tmp_path / "ct", noise(SLICES, 512, 512))
     header = pydicom.dcmread(paths[0], stop_before_pixels=True)
     orthanc, process = OrthancFactory(tmp_path).start(free_port(), dicomweb=True)

@@ -45,7 +45,7 @@ class MemoryResourceStore:
             version = len(versions) + 1
             meta = new.body.get("meta", {})
             stamp = {"versionId": str(version), "lastUpdated": commit.at.isoformat()}
-            body = orjson.dumps({**new.body, "meta": {**meta, **stamp}})  # type: ignore[dict-item]  # meta is an object
+            body = orjson.dumps({**new.body, "meta": {**meta, **stamp}})
             versions.append((StoredResource(new.type, new.id, version, commit.at, body), new))
 
     def read(self, resource_type: str, resource_id: str) -> StoredResource:

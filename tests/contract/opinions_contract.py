@@ -103,7 +103,7 @@ class OpinionsContract:
         """The patient of the images."""
         record = RecordStore(databases.app)
         record.apply([(LoggedMessage(1, raw("1")), MessageContent(PATIENT))], NOW)
-        return record.patient(P1).id or ""  # type: ignore[union-attr]  # she is there
+        return record.patient(P1).id or ""
 
     # --- verification
 

@@ -25,7 +25,7 @@ NODE = {"host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
 def settings(folder: Path, **sources: dict[str, Any]) -> Settings:
     return Settings(
         data_dir=folder / "data", minimum_free_bytes=0, assigning_authority="HOSPITAL", pacs_sources=sources
-    )  # type: ignore[arg-type]  # tables
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.e2e.site import free_port
 
 
 def site(folder: Path, **tables: dict[str, Any]) -> Settings:
-    return Settings(data_dir=folder, **tables)  # type: ignore[arg-type]  # nested tables
+    return Settings(data_dir=folder, **tables)
 
 
 def test_a_dicomweb_pacs_that_answers_is_fine_and_is_asked_for_nobody(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_what_did_not_come_over_c_move_is_looked_for_at_the_own_listener(tmp_pat
     node = {"host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
     mover = {"retrieve": "c-move", "node": node, "move_destination": "CDS"}
     sources = {"mover": mover, "getter": {"retrieve": "c-get", "node": node}}
-    settings = Settings(data_dir=tmp_path, pacs_sources=sources)  # type: ignore[arg-type]  # nested tables
+    settings = Settings(data_dir=tmp_path, pacs_sources=sources)
     [said] = advice(settings, "mover")
     assert "as CDS, port 11112" in said
     assert not list(advice(settings, "getter"))

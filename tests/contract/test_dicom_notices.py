@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_role, evt
 from pynetdicom.association import Association
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run time from its table
+from pynetdicom.sop_class import (
     InstanceAvailabilityNotification,
     StorageCommitmentPushModel,
     Verification,

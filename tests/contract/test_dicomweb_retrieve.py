@@ -80,7 +80,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def whole(body: bytes, **more: object) -> Callable[[Request], Reply]:
-    return lambda request: Reply(body=body, content_type=RELATED, **more)  # type: ignore[arg-type]  # as they are named
+    return lambda request: Reply(body=body, content_type=RELATED, **more)
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -217,7 +217,7 @@ def stored(seen: list[bytes]) -> list[object]:
     """The handler of a storage SCP that keeps what came in a list."""
 
     def on_store(event: Event) -> int:
-        seen.append(event.request.DataSet.getvalue())  # type: ignore[union-attr]  # C-STORE alone comes here
+        seen.append(event.request.DataSet.getvalue())
         return 0
 
     return [(evt.EVT_C_STORE, on_store)]

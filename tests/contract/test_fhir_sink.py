@@ -178,7 +178,7 @@ def test_a_refusal_without_a_readable_outcome_is_a_refusal(body: bytes) -> None:
         lambda _: b"[]",
         lambda _: outcome("informational"),
         lambda bundle: {**done(bundle), "type": "batch-response"},
-        lambda bundle: {**done(bundle), "entry": done(bundle)["entry"][1:]},  # type: ignore[index]  # JSON
+        lambda bundle: {**done(bundle), "entry": done(bundle)["entry"][1:]},
         lambda bundle: {**done(bundle), "entry": [{} for _ in bundle["entry"]]},
         lambda bundle: {**done(bundle), "entry": [5 for _ in bundle["entry"]]},
         lambda bundle: done(bundle, "fine"),

@@ -387,7 +387,7 @@ class TestTheWires:
         worklist = Worklist(STUDY)
         with serving(worklist) as peer:
             to = ups(peer.server)
-            site.raisers = {"ris": to}  # type: ignore[dict-item]  # another raiser
+            site.raisers = {"ris": to}
             found = site.says(Priority.ROUTINE)
             [raised] = prioritising.prioritise(site, site.work(match=found).id)
             site.deliveries.sent(raised, to.send(site.deliveries.delivery(raised).payload), NOW)
@@ -399,7 +399,7 @@ class TestTheWires:
 
     def test_a_ups_worklist_that_never_said_what_it_raised_keeps_it(self, site: PrioritySite) -> None:
         with serving(Worklist(STUDY)) as peer:
-            site.raisers = {"ris": ups(peer.server)}  # type: ignore[dict-item]  # another raiser
+            site.raisers = {"ris": ups(peer.server)}
         found = site.says(Priority.ROUTINE)
         prioritising.prioritise(site, site.work(match=found).id)
         site.opinions.given = rejected()

@@ -97,7 +97,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         settings = Settings(
             data_dir=tmp_path / "data", minimum_free_bytes=0, assigning_authority="HOSP", accession_issuer="RIS",
             pacs_sources={"archive": {"retrieve": "wado-rs", "dicomweb": {"url": peer.url}, "timeout_s": 5}},
-        )  # type: ignore[arg-type]  # fmt: skip  # tables as the environment has them
+        )  # fmt: skip
         upgrade(settings)
         held = stores(settings)
         yield Place(settings, held, archive, tmp_path, Clock(datetime.now(UTC)))

@@ -38,7 +38,7 @@ def databases(tmp_path: Path) -> Iterator[Databases]:
 
 
 def site(databases: Databases, **settings: object) -> Settings:
-    return Settings(data_dir=databases.data_dir, expected_roles=(), **settings)  # type: ignore[arg-type]  # forwarded
+    return Settings(data_dir=databases.data_dir, expected_roles=(), **settings)
 
 
 def gauge(name: str, labels: str = "") -> float:

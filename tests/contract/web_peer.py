@@ -130,7 +130,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def serving(given: Services, **options: object) -> Iterator[str]:
     """A real HTTP server on a free loopback port; yields its URL."""
-    app = create_app(given, **options)  # type: ignore[arg-type]  # the options of create_app
+    app = create_app(given, **options)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

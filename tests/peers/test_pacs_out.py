@@ -86,7 +86,7 @@ def running(factory: OrthancFactory, sightline_port: int) -> Iterator[Orthanc]:
 def kept(orthanc: Orthanc) -> dict[str, str]:
     """Modality by SOP Instance UID of everything that an Orthanc has."""
     found = {}
-    for series in orthanc.get("/series?expand"):  # type: ignore[attr-defined]  # a JSON list
+    for series in orthanc.get("/series?expand"):
         for instance in series["Instances"]:
             tags: Any = orthanc.get(f"/instances/{instance}/simplified-tags")
             found[tags["SOPInstanceUID"]] = tags["Modality"]
@@ -110,7 +110,7 @@ def test_orthanc_keeps_report_segmentation_and_note_once_however_often_they_come
         made = [*one.made(payload), *one.made(retraction)]
         assert {m.sop_instance_uid for m in made} == {uid for uid, kind in found.items() if kind != "CT"}
         assert sorted(kind for kind in found.values() if kind != "CT") == ["KO", "SEG", "SR", "SR"]
-        [study] = orthanc.get("/studies?expand")  # type: ignore[misc]  # a JSON list: all is filed with the images
+        [study] = orthanc.get("/studies?expand")
         assert study["MainDicomTags"]["StudyInstanceUID"] == of.study_uid
 
 
@@ -202,7 +202,7 @@ def test_a_pacs_that_forwards_everything_starts_no_loop(tmp_path: Path) -> None:
             assert all(result.stored for result in one.store([copy]))
             copy.unlink()
         for name in reversed(numbers):  # the last is nearly the last to be ready: looking costs the server time
-            until(lambda name=name: came_back(one.why(name)) == 2, 600, f"what was made of {name}", every_s=2)  # type: ignore[misc]  # bound now
+            until(lambda name=name: came_back(one.why(name)) == 2, 600, f"what was made of {name}", every_s=2)
         kinds = list(kept(orthanc).values())
         assert (kinds.count("SR"), kinds.count("SEG"), len(kinds)) == (STUDIES, STUDIES, 2 * STUDIES)
         until_quiet(one)

@@ -56,7 +56,7 @@ def ehr(**changes: object) -> EhrData:
         procedures={name: NOT_FOUND for name in ("spirometry", "low-dose-chest-ct")},
         symptoms={name: NOT_FOUND for name in ("haemoptysis", "weight-loss")},
     )
-    return replace(data, **changes)  # type: ignore[arg-type]  # the tests name fields
+    return replace(data, **changes)
 
 
 def density(percent: float = 18.2, unit: str = "%", limits: tuple[str, ...] = ("Not for children.",)) -> Findings:
@@ -85,7 +85,7 @@ def case(
 def patient(**changes: object) -> Patient:
     """The patient of all reports, as the store knows her."""
     known = Patient((MRN,), HumanName("Unmistakable", "Ada"), date(1963, 5, 1), Sex.FEMALE, None, "patient-1")
-    return replace(known, **changes)  # type: ignore[arg-type]  # the tests name fields
+    return replace(known, **changes)
 
 
 def study(uid: str = STUDY_UID, study_date: date | None = STUDY_DATE) -> Study:

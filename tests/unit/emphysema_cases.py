@@ -25,7 +25,7 @@ def outcome(given_case: Case) -> PathwayOutcome:
 
 def advice(data: EhrData | None = None, **how: object) -> Advice:
     """What it advises."""
-    said = outcome(case(data, **how))  # type: ignore[arg-type]  # forwarded
+    said = outcome(case(data, **how))
     assert isinstance(said, Advice), said
     return said
 

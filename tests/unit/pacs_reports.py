@@ -104,7 +104,7 @@ def report(of: Images, **changes: object) -> Report:
         decision=Decision((), Release(frozenset({Audience.RADIOLOGIST})), date(2026, 3, 2)),
         issued=ISSUED,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields
+    return replace(made, **changes)
 
 
 def verified(of: Images, verdict: Verdict, **changes: Any) -> Verification:

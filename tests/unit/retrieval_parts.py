@@ -257,7 +257,7 @@ class Site:
     def want(self, study_uid: str = STUDY, accession: Identifier | None = None, **options: object) -> str:
         """Something is wanted; answers the id of its retrieval."""
         purpose = options.pop("purpose", Purpose.STUDY)
-        made = self.retrievals.want(study_uid, accession, purpose=purpose, now=self.clock.at, **options)  # type: ignore[arg-type]  # the port's own
+        made = self.retrievals.want(study_uid, accession, purpose=purpose, now=self.clock.at, **options)
         assert made is not None
         return made.id
 
@@ -292,13 +292,13 @@ def site(
 def ct(number: int = 1, study: str = STUDY, **changes: object) -> RemoteSeries:
     """A chest CT series of a study."""
     base = RemoteSeries(study, f"{study}.{number}", "CT", "CHEST", "axial", number)
-    return replace(base, **changes)  # type: ignore[arg-type]  # field names are given by the tests
+    return replace(base, **changes)
 
 
 def remote(uid: str = STUDY, **changes: object) -> RemoteStudy:
     """A chest CT study of today."""
     base = RemoteStudy(uid, "P-1", "HOSPITAL", "ACC-1", NOW.date(), "", "CT Thorax", ("CT",))
-    return replace(base, **changes)  # type: ignore[arg-type]  # field names are given by the tests
+    return replace(base, **changes)
 
 
 def here(uid: str = STUDY, **changes: object) -> Study:
@@ -316,4 +316,4 @@ def here(uid: str = STUDY, **changes: object) -> Study:
         image_revision=1,
         match_revision=1,
     )
-    return replace(base, **changes)  # type: ignore[arg-type]  # field names are given by the tests
+    return replace(base, **changes)

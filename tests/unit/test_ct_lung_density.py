@@ -122,7 +122,7 @@ def test_thin_slices_are_measured_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kernel", "noise_hu"), [("none", 0.0), ("smooth", 0.0), ("smooth", 30.0), ("sharp", 25.0)])
 def test_the_count_is_right_whatever_the_images_look_like(tmp_path: Path, kernel: str, noise_hu: float) -> None:
     known = {"none": "none", "smooth": "smooth", "sharp": "sharp"}
-    phantom = chest_phantom(kernel=known[kernel], noise_hu=noise_hu, seed=3)  # type: ignore[arg-type]  # from the table
+    phantom = chest_phantom(kernel=known[kernel], noise_hu=noise_hu, seed=3)
     agrees(run(stored(phantom, tmp_path), tmp_path), phantom)
 
 
@@ -275,7 +275,7 @@ def test_a_volume_that_cannot_be_measured_is_refused_by_its_gate(
 ) -> None:
     base = VolumeRef("absent.npy", "int16", (120, 512, 512), (2.5, 0.8, 0.8), (0.0,) * 16, "1.2.3", "CT", "axial",
                      ATTRIBUTES)  # fmt: skip
-    refused = refusal(replace(base, **change), tmp_path)  # type: ignore[arg-type]  # field names above
+    refused = refusal(replace(base, **change), tmp_path)
     assert refused.gate == gate
     assert words in str(refused)
 

@@ -80,7 +80,7 @@ class TestWithdrawal:
 
     def test_a_stored_resource_becomes_entered_in_error_and_keeps_its_identity(self) -> None:
         main = next(r for r in emitted(report()) if r.type == "DiagnosticReport")
-        stored = {**main.body, "meta": {**main.body["meta"], "versionId": "3", "lastUpdated": "2026-03-05T10:11:12Z"}}  # type: ignore[dict-item]  # JSON
+        stored = {**main.body, "meta": {**main.body["meta"], "versionId": "3", "lastUpdated": "2026-03-05T10:11:12Z"}}
         gone = withdrawn(stored, patient_id=PATIENT_ID)
         assert gone.body == {**main.body, "status": "entered-in-error"}
         assert (gone.id, gone.identifiers, gone.patient_id) == (main.id, main.identifiers, PATIENT_ID)

@@ -40,7 +40,7 @@ def series(uid: str = "1.2", images: int = 100, **other: object) -> SeriesSummar
         image_types=(AXIAL,),
         paths=tuple(f"{uid}/{number}" for number in range(images)),
     )
-    return replace(base, **other)  # type: ignore[arg-type]  # field names are given by the tests
+    return replace(base, **other)
 
 
 @pytest.mark.parametrize("body_part", ["CHEST", "chest", "", "Thorax", "CHEST_ABD_PEL", "LUNG", "PARTIALBODY"])
@@ -65,7 +65,7 @@ def test_an_enhanced_ct_is_consumed() -> None:
     ],
 )
 def test_what_is_no_cross_section_of_the_chest_is_not_consumed(change: dict[str, object]) -> None:
-    assert not consumes(MANIFEST, replace(HEADER, **change))  # type: ignore[arg-type]  # field names above
+    assert not consumes(MANIFEST, replace(HEADER, **change))
 
 
 def test_an_axial_image_made_from_raw_data_later_is_consumed() -> None:
@@ -96,7 +96,7 @@ def test_a_series_of_few_images_is_tried_so_that_its_refusal_has_a_reason() -> N
     ],
 )
 def test_a_series_that_is_not_tried_has_a_reason(change: dict[str, object], words: str) -> None:
-    other = series(**change)  # type: ignore[arg-type]  # field names above
+    other = series(**change)
     assert choose(MANIFEST, [other]) == []
     assert words in (why_not(MANIFEST, other) or "")
 
@@ -122,7 +122,7 @@ REMOTE = RemoteSeries("1", "1.2", "CT", "CHEST", number=2)
 def test_a_series_that_may_be_a_ct_of_the_chest_is_worth_fetching(
     change: dict[str, str], sop_class_uids: tuple[str, ...]
 ) -> None:
-    assert wants(MANIFEST, replace(REMOTE, **change), sop_class_uids)  # type: ignore[arg-type]  # texts all
+    assert wants(MANIFEST, replace(REMOTE, **change), sop_class_uids)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_series_that_may_be_a_ct_of_the_chest_is_worth_fetching(
 def test_a_series_that_is_not_worth_fetching_has_a_reason(
     change: dict[str, str], sop_class_uids: tuple[str, ...], words: str
 ) -> None:
-    series = replace(REMOTE, **change)  # type: ignore[arg-type]  # texts all
+    series = replace(REMOTE, **change)
     assert not wants(MANIFEST, series, sop_class_uids)
     assert words in (why_not_wanted(MANIFEST, series, sop_class_uids) or "")
 

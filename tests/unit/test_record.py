@@ -33,7 +33,7 @@ SPIROMETRY = Coding(SNOMED, "127783003", "Spirometry")
 
 def assembled(*statements: object, **how: object) -> EhrData:
     """The record as pathways see it."""
-    return assemble(patient(), record(*statements, **how), now=NOW)  # type: ignore[arg-type]  # forwarded
+    return assemble(patient(), record(*statements, **how), now=NOW)
 
 
 def test_the_newest_effective_value_wins_with_its_date_and_source() -> None:

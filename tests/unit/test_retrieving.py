@@ -166,7 +166,7 @@ def test_a_study_that_still_grows_in_the_pacs_is_followed_until_it_is_whole() ->
         if pacs.held[STUDY][0].instances == 5:
             pacs.add(remote(), (ct(1), 8), (ct(2), 2))
 
-    one.clock.sleep = while_it_sleeps  # type: ignore[method-assign]  # the scanner goes on meanwhile
+    one.clock.sleep = while_it_sleeps
     assert run(one, one.want()) == "done"
     assert len(one.index.known(STUDY)) == 10
     assert all(stated.agreed for stated in one.retrievals.stated(STUDY))
@@ -210,7 +210,7 @@ def test_an_announced_study_is_waited_for() -> None:
         if one.clock.at > NOW + timedelta(minutes=2):
             pacs.add(remote(), (ct(1), 2))
 
-    one.clock.sleep = until_it_is_archived  # type: ignore[method-assign]  # the PACS archives meanwhile
+    one.clock.sleep = until_it_is_archived
     assert run(one, one.want(announced="HL7 RIS")) == "done"
 
 
