@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
@@ -13,6 +10,7 @@ from adapters.dicom.codecs import BROKEN, Pixels, decoded_frame, native_bytes, u
 from adapters.dicom.encodings import UNCOMPRESSED
 from adapters.dicom.frames import Frame
 from adapters.dicom.instance import Instance
+from adapters.dicom.lut import padded
 
 _BIT, _BYTE = 1, 8
 _ALLOCATED = (_BIT, _BYTE, 16, 32)
@@ -60,7 +58,7 @@ def hounsfield(stored: Pixels, frame: Frame, header: Dataset) -> Pixels:
     slope, intercept = frame.slope, frame.intercept
     if slope is None or intercept is None:
         slope, intercept = 1.0, 0.0
-    padding = _padding(stored, header)
+    padding = padded(stored, header)
     if padding is not None and not padding.all():
         stored = np.where(padding, stored[~padding].min() if slope > 0 else stored[~padding].max(), stored)
     return _rescaled(stored, slope, intercept)
@@ -78,27 +76,6 @@ def _rescaled(stored: Pixels, slope: float, intercept: float) -> Pixels:
     if fits and bool((exact == np.rint(exact)).all()):
         return exact.astype(np.int16)
     return exact.astype(np.float32)
-
-
-def _padding(stored: Pixels, header: Dataset) -> npt.NDArray[np.bool_] | None:
-    first, last = (_pixel(header, keyword, stored.dtype) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
-    if first is None:
-        return None
-    low, high = sorted((first, first if last is None else last))
-    padding = np.asarray((stored >= low) & (stored <= high), dtype=np.bool_)
-    return padding if padding.any() else None
-
-
-def _pixel(header: Dataset, keyword: str, dtype: np.dtype[Any]) -> int | None:
-    """US or SS: which one depends on Pixel Representation, and some writers get it wrong; the bits are meant."""
-    value = header.get(keyword)
-    if isinstance(value, bytes) and len(value) == 2:  # noqa: PLR2004  bytes of a short
-        value = int.from_bytes(value, "little")
-    if not isinstance(value, int):
-        return None
-    bits = dtype.itemsize * 8
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if dtype.kind == "i" and value >> (bits - 1) else value
 
 
 def _plain(instance: Instance, index: int, allocated: int) -> Pixels:

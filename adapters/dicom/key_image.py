@@ -44,6 +44,7 @@ class Window:
     name: str = ""
 
 
+#: Customary display settings, chosen by this project: what a reader sees first, no measurement hangs on them.
 _SOFT_TISSUE, _BONE = Window(40, 400, "soft tissue"), Window(400, 1800, "bone")
 #: By body site (SNOMED CT); everything else on CT is seen as soft tissue.
 _WINDOWS = {
