@@ -7,12 +7,28 @@ A code that could be checked only from memory is `verified=False` and does not l
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 
 from cds import measurement_codes
 from cds.domain.coding import Coding
 from cds.domain.ehr import SmokingStatus
-from cds.value_sets import CPT, DCM, ICD10, ICD10_CM, LOINC, SNOMED, UCUM, Entry, ValueSet, icd, loinc, snomed, system
+from cds.value_sets import (
+    CPT,
+    DCM,
+    ICD10,
+    ICD10_CM,
+    LOINC,
+    SNOMED,
+    UCUM,
+    Entry,
+    Index,
+    ValueSet,
+    icd,
+    loinc,
+    snomed,
+    system,
+)
 
 #: THO, CodeSystem non-adherence-reason-codes: why a suggestion was not followed.
 OVERRIDE_REASONS = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
@@ -45,6 +61,8 @@ _LT_LUNG = "HL7 Lithuania, Lung Cancer IG"
 _COPD_LISTS = "public code lists for COPD (NHS cohort notebooks, Da Vinci DTR home oxygen questionnaire)"
 _PRESENTING = "public FHIR value sets of presenting symptoms"
 _ICD_CHAPTER = "ICD-10, WHO tabular list; seen in public ICD-10-CM tables"
+_ABSENT_UNKNOWN = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+_IPS_ABSENT = "HL7 IPS code system absent-unknown-uv-ips, as the Italian, Czech and French guides repeat it"
 _IPS_PREGNANCY = "HL7 IPS 1.0.0 value set pregnancy-status-uv-ips; IPS on art-decor 2024 for SNOMED CT"
 
 SMOKING_STATUS = ValueSet(
@@ -170,6 +188,17 @@ PREGNANCY = ValueSet(
         icd("O09", "Supervision of high risk pregnancy; in ICD-10-GM duration of pregnancy", _ICD_CHAPTER),
     ),
 )
+#: What was ordered and is not done: the same step is not suggested twice.
+SPIROMETRY_ORDERED = ValueSet("spirometry-request", "open request for spirometry", "request", SPIROMETRY.entries)
+LOW_DOSE_CT_ORDERED = ValueSet(
+    "low-dose-chest-ct-request", "open request for low-dose CT of the chest", "request", LOW_DOSE_CT.entries
+)
+CESSATION_ORDERED = ValueSet(
+    "cessation-request",
+    "open request for help to stop smoking",
+    "request",
+    (Entry(CESSATION_REQUEST, "the code of the drafts that Sightline's own cards suggest"),),
+)
 ALL = (
     SMOKING_STATUS,
     PACK_YEARS,
@@ -182,6 +211,9 @@ ALL = (
     HAEMOPTYSIS,
     WEIGHT_LOSS,
     PREGNANCY,
+    SPIROMETRY_ORDERED,
+    LOW_DOSE_CT_ORDERED,
+    CESSATION_ORDERED,
     *measurement_codes.ALL,
 )
 
@@ -223,12 +255,28 @@ NEGATIVE_ANSWERS = (
     snomed("2667000", "Absent", "public FHIR examples of symptom absence"),
 )
 
+#: Entries of an allergy list that say that there is none, of any kind or to drugs: contrast media are drugs.
+NO_KNOWN_ALLERGIES = (
+    snomed("716186003", "No known allergy", "Belgian value set be-noallergy; AU PS and NHS guides; US Core example"),
+    snomed("409137002", "No known drug allergy", "public map of IPS absent-unknown to SNOMED CT; Swiss CDA conditions"),
+    Entry(Coding(_ABSENT_UNKNOWN, "no-known-allergies", "No known allergies"), _IPS_ABSENT),
+    Entry(Coding(_ABSENT_UNKNOWN, "no-known-medication-allergies", "No known medication allergies"), _IPS_ABSENT),
+)
+_NO_KNOWN = frozenset((entry.coding.system, entry.coding.code) for entry in NO_KNOWN_ALLERGIES)
 
+
+@cache
 def loaded() -> MappingProxyType[str, ValueSet]:
     """Every value set by name, without the codes that are not verified."""
     return MappingProxyType(
         {s.name: replace(s, entries=tuple(entry for entry in s.entries if entry.verified)) for s in ALL}
     )
+
+
+@cache
+def index() -> Index:
+    """The value sets of a code, among all that are loaded."""
+    return Index(loaded().values())
 
 
 def smoking_status(answer: Coding) -> SmokingStatus | None:
@@ -252,8 +300,14 @@ def is_negative(answer: Coding | str) -> bool:
     return any(entry.matches(answer) for entry in NEGATIVE_ANSWERS)
 
 
+def is_no_known_allergy(code: Coding) -> bool:
+    """True for an entry of an allergy list that says that there is nothing to list."""
+    return (system(code.system), code.code) in _NO_KNOWN
+
+
 __all__ = [
     "ALL",
+    "CESSATION_ORDERED",
     "CESSATION_REQUEST",
     "COPD",
     "CPT",
@@ -265,9 +319,11 @@ __all__ = [
     "LAA_950",
     "LOINC",
     "LOW_DOSE_CT",
+    "LOW_DOSE_CT_ORDERED",
     "LUNG_CANCER",
     "LUNG_VOLUME",
     "NEGATIVE_ANSWERS",
+    "NO_KNOWN_ALLERGIES",
     "OVERRIDE_REASONS",
     "PACK_YEARS",
     "PERC_15",
@@ -283,12 +339,16 @@ __all__ = [
     "SMOKING_STATUS",
     "SNOMED",
     "SPIROMETRY",
+    "SPIROMETRY_ORDERED",
     "SPIROMETRY_REQUEST",
     "UCUM",
     "WEIGHT_LOSS",
     "Entry",
+    "Index",
     "ValueSet",
+    "index",
     "is_negative",
+    "is_no_known_allergy",
     "is_pregnant",
     "loaded",
     "smoking_status",

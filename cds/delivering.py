@@ -62,7 +62,7 @@ def _not_to_be_told(line: Line, delivery: Delivery) -> str:
     now = release.view(line.settings, line.switches, present, sink.audience, production=sink.production, has=True)
     if now is None:
         return "; ".join(release.decide(line.settings, line.switches, present).withheld) or "it takes no such results"
-    before = release.as_told(told, sink.audience)
+    before = release.as_made(line.settings, told, sink.audience, production=sink.production)
     gone = (release.shown(before) - release.shown(now)) | (_said(before) - _said(now))
     return f"not released any more: {', '.join(sorted(gone))}" if gone else ""
 

@@ -17,6 +17,7 @@ from cds.domain.report import Audience, Gate, Mode
 
 #: PS3.5 section 6.2, VR AE: 1 to 16 printable ASCII characters, no backslash.
 _FIELD_PATH = re.compile(r"[A-Z][A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d?){0,2}")
+_URI = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+|(?!urn:oid:)[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
 
 
@@ -38,6 +39,12 @@ def _http_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^\s@]+", url):
         raise ValueError("want an http:// or https:// URL without user and password")
     return url.rstrip("/")
+
+
+def _uri(text: str) -> str:
+    if not _URI.fullmatch(text):
+        raise ValueError(f"want an absolute URI such as urn:oid:1.2.3 or https://hospital.example/mrn, got {text!r}")
+    return text
 
 
 def _network(text: str) -> str:
@@ -81,6 +88,7 @@ FieldSource = Annotated[str, AfterValidator(_field_source)]
 CharacterSet = Annotated[str, AfterValidator(_character_set)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Uri = Annotated[str, AfterValidator(_uri)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 TimeoutS = Annotated[float, Field(gt=0, le=600)]
 Minutes = Annotated[float, Field(gt=0)]
@@ -157,14 +165,60 @@ class MllpDestination(Destination):
     pdf: bool = False
 
 
-class FhirDestination(Destination):
-    """A FHIR R4 server that takes transactions. `token_file` holds a bearer token."""
+class FhirServer(Table):
+    """A FHIR R4 server that we are a client of: its base URL, and how we prove who we are.
+
+    A fixed bearer token (`token_file`), or `client_id` with `client_secret_file` (OAuth 2.0 client_credentials), or
+    `client_id` alone: SMART Backend Services, signed with a key of CDS_SMART_KEY_FILES. `tls` may add mutual TLS.
+    """
 
     url: HttpUrl
     token_file: Path | None = None
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    #: The algorithm of the assertion; unset: that of the first of CDS_SMART_KEY_FILES.
+    key_algorithm: Literal["", "RS384", "ES384"] = ""
+    #: Where tokens come from; unset: as the server's .well-known/smart-configuration says.
+    token_url: HttpUrl | None = None
+    #: The scopes that are asked for; unset: those that are needed, in the syntax of SMART 2.
+    scope: str = ""
+    tls: PeerTls | None = None
+    timeout_s: TimeoutS = 30.0
+    #: Requests at once.
+    parallel: Annotated[int, Field(ge=1, le=32)] = 4
+    #: post: searches go by POST _search, so that no log of a proxy has a patient's number in an address.
+    search: Literal["post", "get"] = "post"
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> FhirServer:
+        if self.token_file and self.client_id:
+            raise ValueError("want token_file, or client_id, or neither")
+        if self.client_secret_file and not self.client_id:
+            raise ValueError("client_secret_file wants client_id")
+        if (self.token_url or self.key_algorithm or self.scope) and not self.client_id:
+            raise ValueError("token_url, key_algorithm and scope want client_id")
+        return self
+
+    @property
+    def signs(self) -> bool:
+        """True where we prove who we are with a key of our own (private_key_jwt)."""
+        return bool(self.client_id) and self.client_secret_file is None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that must be there."""
+        own = tuple(file for file in (self.token_file, self.client_secret_file) if file)
+        return own + (self.tls.files if self.tls else ())
+
+
+class FhirDestination(Destination, FhirServer):
+    """A FHIR R4 server that takes results: as one transaction, or as its CapabilityStatement lets us."""
+
     #: Put resources under our own ids instead of conditionally by identifier: for servers that limit conditional
     #: transactions and let clients choose ids.
     own_ids: bool = False
+    #: Where a result goes as ORU^R01 that this server cannot take; unset: such a result is held.
+    hl7: MllpDestination | None = None
 
 
 class CriticalRoute(Table):

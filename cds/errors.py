@@ -8,6 +8,7 @@ SightlineError
 │   └── InvalidResource         FHIR and CDS Hooks
 ├── NotFound
 ├── Unauthorized
+├── Forbidden                   the caller is known and may not do this
 ├── PreconditionFailed          CDS Hooks 412: patient identity or a required key cannot be had
 ├── InsufficientData            a score or pathway lacks an input
 ├── NotEvaluable                a model refuses what it was given, with the reason
@@ -88,6 +89,14 @@ class Unauthorized(SightlineError):
     http_status = 401
     dimse_status = 0x0124
     issue_code = "login"
+
+
+class Forbidden(SightlineError):
+    """The caller proved who it is, and may not do this; the text says which scope was wanted."""
+
+    http_status = 403
+    dimse_status = 0x0124
+    issue_code = "forbidden"
 
 
 class PreconditionFailed(SightlineError):

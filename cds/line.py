@@ -204,6 +204,10 @@ class Deliveries(Protocol):
         ...
 
 
+def nothing_missed(work: Work, sources: Sequence[str], now: datetime) -> None:
+    """Where no EHR is asked, and where nothing may be kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Everything that the steps need."""
@@ -236,3 +240,7 @@ class Line:
     evaluate: Callable[[Case, Sequence[str]], tuple[PathwayOutcome, ...]]
     resources: Callable[[Report], Sequence[NewResource]]
     withdraw: Callable[[Mapping[str, object], str | None], NewResource]
+    #: The record together with what EHRs say of a patient now; None where no EHR is asked.
+    ehr: PatientRecord | None = None
+    #: Keeps which EHRs were away when a work's patient was looked up: (work, their names, now).
+    missed: Callable[[Work, Sequence[str], datetime], None] = nothing_missed

@@ -8,6 +8,7 @@ _CID_12 = "DICOM PS3.16 CID 12, imaging contrast agent"
 _CKD = "HL7 FHIR Clinical Guidelines 1.0.0, CKD value sets of creatinine and eGFR"
 _VITAL_SIGNS = "FHIR R4 vital signs profiles"
 _MESSAGES = "HL7 v2 messages of public test suites, with unit"
+_BLOOD_PRESSURE = loinc("85354-9", "Blood pressure panel with all children optional", _VITAL_SIGNS)
 
 CONTRAST_ALLERGY = ValueSet(
     "contrast-allergy",
@@ -76,6 +77,7 @@ SYSTOLIC = ValueSet(
     "measurement",
     (loinc("8480-6", "Systolic blood pressure", _VITAL_SIGNS),),
     unit="mm[Hg]",
+    panels=(_BLOOD_PRESSURE,),
 )
 DIASTOLIC = ValueSet(
     "diastolic-blood-pressure",
@@ -83,6 +85,7 @@ DIASTOLIC = ValueSet(
     "measurement",
     (loinc("8462-4", "Diastolic blood pressure", _VITAL_SIGNS),),
     unit="mm[Hg]",
+    panels=(_BLOOD_PRESSURE,),
 )
 HAEMOGLOBIN = ValueSet(
     "haemoglobin",

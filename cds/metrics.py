@@ -112,6 +112,13 @@ RETRIEVED_INSTANCES = Counter(
     "sightline_retrieved_instances_total", "Instances fetched from PACS, by outcome", ("source", "outcome")
 )
 RETRIEVAL_SECONDS = Histogram("sightline_retrieval_seconds", "Duration of fetching a series", ("source",))
+FHIR_NOTIFICATIONS = Counter(
+    "sightline_fhir_notifications_total", "Notifications of FHIR servers, by type", ("source", "kind")
+)
+FHIR_POLLS = Counter("sightline_fhir_polls_total", "Looks at FHIR servers for news, by outcome", ("source", "outcome"))
+FHIR_EVENTS = Counter(
+    "sightline_fhir_events_total", "Studies and reports that FHIR servers told of, by outcome", ("source", "outcome")
+)
 STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
 WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
 DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report", ("destination", "outcome"))
@@ -124,6 +131,7 @@ DELIVERY_OLDEST_SECONDS = Gauge(
     "sightline_delivery_oldest_seconds", "Age of the oldest delivery that is not sent yet", ("destination",)
 )
 HL7_WAITING = Gauge("sightline_hl7_waiting", "HL7 v2 messages that are committed and not applied yet", ())
+FHIR_WAITING = Gauge("sightline_fhir_waiting", "What FHIR servers told and is not worked off yet", ("source",))
 FEEDS_SILENT = Gauge("sightline_feeds_silent", "Senders of HL7 v2 that are silent for longer than is normal", ())
 CRITICAL_WAITING = Gauge(
     "sightline_critical_waiting", "Critical results that nobody has acknowledged, by state", ("state",)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cds import release
+from cds import critical, release
 from cds.agreement import compare
 from cds.domain import matching
 from cds.domain.ehr import EhrData
@@ -135,16 +135,21 @@ def infer(line: Line, work_id: str, model_id: str) -> str:
 
 
 def enrich(line: Line, work_id: str) -> bool:
-    """Step 4: what the record knows of the patient, dated. Answers False where the study has no patient."""
+    """Step 4: what the record and the EHRs know of the patient, dated. Answers False where the study has no patient.
+
+    A report does not wait for an EHR: one that is away is named, and the study is decided again when it is back.
+    """
     work = line.works.work(work_id)
     patient = _patient(line, work_id)
     if patient is None:
         return False
     now = line.clock.now()
-    statements = line.record.statements(patient)
-    ehr = assemble(patient, statements, now=now, today=line.clock.today())
-    detail = (f"{len(statements.statements)} statements from {len(statements.searched)} sources",)
-    line.works.save_step(work, "enrich", EhrData, ehr, now, outcome="done", detail=detail)
+    told = (line.ehr or line.record).statements(patient)
+    ehr = assemble(patient, told, now=now, today=line.clock.today())
+    asked = f"{len(told.statements)} statements from {len({one.source for one in told.searched})} sources"
+    unasked = dict.fromkeys(f"source {one.source} {one.reason}" for one in told.unasked)
+    line.works.save_step(work, "enrich", EhrData, ehr, now, outcome="done", detail=(asked, *unasked))
+    line.missed(work, told.away, now)
     return True
 
 
@@ -179,6 +184,7 @@ def draft(line: Line, work: Work) -> Report:
     patient = line.record.patient_by_id(found.patient_id) if found.patient_id else None
     order = line.record.order(found.order_id) if found.order_id else None
     decision: Decision | None = line.works.step(work.id, "decide", Decision)
+    outcomes = _advisory(line, work, study)
     number = (order.accession if order else None) or study.accession
     final = (
         line.opinions.final_report(number, patient.id, made=study.started_at or study.study_date)
@@ -192,13 +198,15 @@ def draft(line: Line, work: Work) -> Report:
         match=found,
         patient=patient,
         order=order,
-        outcomes=_advisory(line, work, study),
+        outcomes=outcomes,
         ehr=line.works.step(work.id, "enrich", EhrData),
         decision=decision or Decision((), Release(frozenset()), line.clock.today()),
         issued=line.clock.now(),
         verifications=line.opinions.verifications(study.study_instance_uid, work.revision.image),
         final_report=final,
         test=order.test if order else False,
+        acceptances=line.opinions.acceptances(study.study_instance_uid, patient.id) if patient and patient.id else (),
+        critical=tuple(one.finding for one in critical.find(line.settings, outcomes)),
     )
 
 

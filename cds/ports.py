@@ -13,6 +13,7 @@ from typing import Protocol
 from cds.domain.audit import AuditEvent
 from cds.domain.event import StudyEvent
 from cds.domain.finding import ModelOutcome
+from cds.domain.follow_up import Acceptance
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import (
     ImageRef,
@@ -26,8 +27,9 @@ from cds.domain.imaging import (
 )
 from cds.domain.message import LoggedMessage, MessageContent, RawMessage, RecordStatements
 from cds.domain.report import Audience, Report
-from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
+from cds.domain.resource import ResourcePage, StoredResource
 from cds.domain.retrieval import Fetched, RemoteInstance, RemoteSeries, RemoteStudy, StudyQuery
+from cds.domain.search import ResourceQuery
 from cds.domain.story import Withdrawn
 from cds.domain.switch import SwitchKind
 from cds.domain.verification import FinalReport, Verification
@@ -257,10 +259,14 @@ class Switches(Protocol):
 
 
 class Opinions(Protocol):
-    """What people said about findings."""
+    """What people said about findings and recommendations."""
 
     def verifications(self, study_uid: str, image_revision: int) -> tuple[Verification, ...]:
         """The newest verification of each finding of an image revision."""
+        ...
+
+    def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
+        """The newest answer to each recommendation of a study that counts for a patient."""
         ...
 
     def final_report(
@@ -310,22 +316,47 @@ class ReportStore(Protocol):
 
 
 class ResourceStore(Protocol):
-    """The FHIR resources that Sightline emitted: immutable versions."""
+    """The FHIR resources that Sightline emitted: immutable versions.
 
-    def read(self, resource_type: str, resource_id: str) -> StoredResource:
+    `compartment` is a Patient id: nothing but this patient's versions of what is hers now, as if there were no others.
+    """
+
+    def read(self, resource_type: str, resource_id: str, *, compartment: str | None = None) -> StoredResource:
         """The current version; raise NotFound."""
         ...
 
-    def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
-        """One version; raise NotFound."""
+    def vread(
+        self, resource_type: str, resource_id: str, version: int, *, compartment: str | None = None
+    ) -> StoredResource:
+        """One version; raise NotFound, also where the current one may not be seen."""
         ...
 
-    def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
-        """All versions, newest first; raise NotFound."""
+    def history(
+        self,
+        resource_type: str,
+        resource_id: str,
+        *,
+        count: int = 50,
+        before: int | None = None,
+        compartment: str | None = None,
+    ) -> ResourcePage:
+        """Its versions, newest first, those older than version `before`; the total is known. Raise NotFound."""
         ...
 
     def search(self, query: ResourceQuery) -> ResourcePage:
-        """Current versions that match, oldest change first, one page."""
+        """Current versions that match, one page; raise InvalidResource for a cursor that is none of ours."""
+        ...
+
+    def everything(
+        self,
+        patient_id: str,
+        *,
+        types: Sequence[str] = (),
+        since: datetime | None = None,
+        count: int = 50,
+        after: str | None = None,
+    ) -> ResourcePage:
+        """The Patient, what is hers, and what that refers to (Device), oldest change first; raise NotFound."""
         ...
 
 

@@ -3,25 +3,32 @@
 The rules, in the order in which they are applied:
 
 1. Of several statements with one key from one source the last received counts; entered-in-error removes it.
-2. A value dated in the future is not used; the reason is given where nothing else is found.
-3. The newest effective date wins; an undated value is older than every dated one. Where the newest cannot be read the
-   answer is unknown, with the reason: an older value is told, but does not stand in for it.
-4. A disease that is provisional, differential or a working diagnosis alone is not known: it is suspected since a day.
-5. Two values that contradict each other ("never smoked", yet pack-years) are settled for the newer; the other becomes
+2. What was ordered, what runs in the family, drugs, vaccinations and allergies answer questions of their own kind
+   alone: a relative's disease is not the patient's, and an order is nothing that was done.
+3. A value dated in the future is not used; the reason is given where nothing else is found.
+4. The newest effective date wins; an undated value is older than every dated one; of one day the last received. Where
+   the newest cannot be read the answer is unknown, with the reason: an older value is told, but does not stand in.
+5. What several sources state alike, of one day, is one fact, and its source names them all.
+6. In a list (allergies, drugs, vaccinations, relatives, orders) each entry stands for itself: what says that there is
+   none takes back its own code, or with "no known allergies" what nobody listed, and never another entry.
+7. A disease that is provisional, differential or a working diagnosis alone is not known: it is suspected since a day.
+8. Two values that contradict each other ("never smoked", yet pack-years) are settled for the newer; the other becomes
    unknown with the reason. Of the same age, or undated, neither is believed.
-6. What was not found is NotFoundSince if somebody was asked, Unknown if nobody was.
+9. What was not found is NotFoundSince if somebody was asked and nobody who may hold it was away; Unknown, with the
+   reason, if nobody was asked, or if a source that would have been asked was away. What another source stated stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from cds import codes, units
-from cds.codes import ValueSet
+from cds import answers, codes
+from cds.answers import PRELIMINARY
+from cds.codes import Index, ValueSet
 from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import (
     ClinicalItem,
@@ -30,11 +37,10 @@ from cds.domain.ehr import (
     Known,
     Measurement,
     NotFoundSince,
-    SmokingStatus,
     Unknown,
 )
 from cds.domain.identity import Patient, Sex
-from cds.domain.message import RecordStatements, RecordValue, Searched, Statement
+from cds.domain.message import Demographics, RecordStatements, RecordValue, Statement
 from cds.errors import InvalidInput
 
 T = TypeVar("T")
@@ -45,31 +51,34 @@ DEMOGRAPHICS = "patient demographics"
 _CLOCK_TOLERANCE = timedelta(days=1)
 #: A feed that is younger has hardly told anything of a patient.
 _YOUNG = timedelta(days=30)
-_PRELIMINARY = "preliminary"
-_STATUS_RANK = {_PRELIMINARY: 0, "final": 1, "corrected": 2, "entered-in-error": 3}
-_CONTRADICTION = "contradicts a value of the same age or without a date: ask the patient"
+_STATUS_RANK = {PRELIMINARY: 0, "final": 1, "corrected": 2, "entered-in-error": 3}
+
+
+#: Statements that answer questions of their own kind alone, and questions that nothing else answers.
+_APART = frozenset({"medication", "immunization", "family-history", "request"})
+#: Kinds whose entries stand for themselves.
+_LISTS = ("allergy", "medication", "immunization", "family-history", "request")
 
 
 @dataclass(frozen=True, slots=True)
 class _Valid:
-    """The statements that count on a day, and who was asked."""
+    """The statements that count on a day by value set, the newest first, and who was asked."""
 
-    statements: tuple[Statement, ...]
-    searched: tuple[Searched, ...]
+    stated: Mapping[str, tuple[Statement, ...]]
+    record: RecordStatements
     latest: date
 
-    def newest_first(self, value_set: ValueSet) -> list[Statement]:
+    def newest_first(self, value_set: ValueSet) -> tuple[Statement, ...]:
         """What was stated about one question, the newest first."""
-        stated = [s for s in self.statements if value_set.contains(s.value.code)]
-        return sorted(stated, key=_age, reverse=True)
+        return self.stated.get(value_set.name, ())
 
     def is_future(self, day: date | None) -> bool:
         return day is not None and day > self.latest
 
     def of_status(self, value_set: ValueSet, *, suspected: bool) -> _Valid:
         """Only what is confirmed of one question, or only what is suspected."""
-        kept = (s for s in self.newest_first(value_set) if (s.value.status == _PRELIMINARY) is suspected)
-        return replace(self, statements=tuple(kept))
+        kept = tuple(s for s in self.newest_first(value_set) if (s.value.status == PRELIMINARY) is suspected)
+        return replace(self, stated={value_set.name: kept})
 
 
 def merge(*records: RecordStatements) -> RecordStatements:
@@ -77,6 +86,9 @@ def merge(*records: RecordStatements) -> RecordStatements:
     return RecordStatements(
         tuple(statement for record in records for statement in record.statements),
         tuple(searched for record in records for searched in record.searched),
+        tuple(dict.fromkeys(source for record in records for source in record.away)),
+        tuple(dict.fromkeys(unasked for record in records for unasked in record.unasked)),
+        tuple(dict.fromkeys(who for record in records for who in record.demographics)),
     )
 
 
@@ -85,45 +97,88 @@ def suspicion(condition: str) -> str:
     return f"suspected-{condition}"
 
 
-def assemble(patient: Patient, record: RecordStatements, *, now: datetime, today: date | None = None) -> EhrData:
-    """Everything that pathways and scores may ask about one patient, as of `now`, which is `today` at the site."""
-    sets = codes.loaded()
+def assemble(
+    patient: Patient,
+    record: RecordStatements,
+    *,
+    now: datetime,
+    today: date | None = None,
+    value_sets: Mapping[str, ValueSet] | None = None,
+) -> EhrData:
+    """Everything that pathways and scores may ask about one patient, as of `now`, which is `today` at the site.
+
+    `value_sets` are the questions by name; unsaid: those of `cds.codes`.
+    """
+    sets = codes.loaded() if value_sets is None else value_sets
     latest = now.date() + _CLOCK_TOLERANCE if today is None else today
-    valid = _Valid(_standing(record.statements), record.searched, latest)
-    status = _value(valid, sets[codes.SMOKING_STATUS.name], _smoking_status)
-    pack_years = _value(valid, sets[codes.PACK_YEARS.name], _pack_years)
-    quit_date = _value(valid, sets[codes.QUIT_DATE.name], lambda value: _quit_date(value, valid))
-    status, pack_years, quit_date = _settled(status, pack_years, quit_date)
-    items = {
-        kind: {name: _item(valid, value_set) for name, value_set in sets.items() if value_set.kind == kind}
-        for kind in ("procedure", "symptom", "allergy")
-    }
-    diseases = (_conditions(valid, value_set) for value_set in sets.values() if value_set.kind == "condition")
+    valid = _Valid(_by_value_set(record.statements, sets), record, latest)
+    status = _value(valid, codes.SMOKING_STATUS, answers.smoking_status)
+    pack_years = _value(valid, codes.PACK_YEARS, answers.pack_years)
+    quit_date = _value(valid, codes.QUIT_DATE, lambda value: _quit_date(value, valid))
+    status, pack_years, quit_date = answers.settled(status, pack_years, quit_date)
+    items = {kind: _items(valid, sets, kind) for kind in ("procedure", "symptom", *_LISTS)}
+    known = (Demographics(DEMOGRAPHICS, patient.birth_date, patient.sex, patient.deceased), *record.demographics)
     return EhrData(
-        birth_date=_demographic(patient.birth_date, "the birth date"),
-        sex=_demographic(None if patient.sex is Sex.UNKNOWN else patient.sex, "the sex"),
-        deceased=_demographic(patient.deceased, "whether the patient is alive"),
+        birth_date=_demographic([(who.birth_date, who.source) for who in known], "the birth date"),
+        sex=_demographic([(None if who.sex is Sex.UNKNOWN else who.sex, who.source) for who in known], "the sex"),
+        deceased=_demographic(_dead_first(known), "whether the patient is alive"),
         smoking_status=status,
         pack_years=pack_years,
         quit_date=quit_date,
-        measurements={
-            name: _value(valid, value_set, partial(_measurement, value_set))
-            for name, value_set in sets.items()
-            if value_set.kind == "measurement"
-        },
-        conditions={name: fact for facts in diseases for name, fact in facts.items()},
+        measurements={s.name: _value(valid, s, partial(answers.measurement, s)) for s in _of(sets, "measurement")},
+        conditions={name: fact for s in _of(sets, "condition") for name, fact in _conditions(valid, s).items()},
         procedures=items["procedure"],
         symptoms=items["symptom"],
         assembled_at=now,
         allergies=items["allergy"],
-        pregnancy=_value(valid, sets[codes.PREGNANCY.name], _pregnancy),
+        pregnancy=_value(valid, codes.PREGNANCY, answers.pregnancy),
+        medications=items["medication"],
+        immunizations=items["immunization"],
+        family_history=items["family-history"],
+        requests=items["request"],
     )
 
 
-def _demographic(value: T | None, what: str) -> Fact[T]:
-    if value is None:
-        return Unknown(f"{what} is not in the {DEMOGRAPHICS}")
-    return Known(value, None, DEMOGRAPHICS)
+def _items(valid: _Valid, sets: Mapping[str, ValueSet], kind: str) -> dict[str, Fact[ClinicalItem]]:
+    read = _listed if kind in _LISTS else _item
+    return {value_set.name: read(valid, value_set) for value_set in _of(sets, kind)}
+
+
+def _of(sets: Mapping[str, ValueSet], kind: str) -> list[ValueSet]:
+    return [value_set for value_set in sets.values() if value_set.kind == kind]
+
+
+def _by_value_set(statements: Iterable[Statement], sets: Mapping[str, ValueSet]) -> dict[str, tuple[Statement, ...]]:
+    """Rules 1 and 2: what is asked for of all that was stated, the newest first."""
+    index = codes.index() if sets is codes.loaded() else Index(sets.values())
+    allergies = _of(sets, "allergy")
+    found: dict[str, list[Statement]] = {}
+    for statement in _standing(statements):
+        value = statement.value
+        nothing = value.category == "allergy" and codes.is_no_known_allergy(value.code)
+        for value_set in allergies if nothing else index.find(value.code):
+            if _answers(value_set, value):
+                found.setdefault(value_set.name, []).append(statement)
+    return {name: tuple(sorted(stated, key=_age, reverse=True)) for name, stated in found.items()}
+
+
+def _answers(value_set: ValueSet, value: RecordValue) -> bool:
+    if value_set.kind in _APART or value.category in _APART:
+        return value.category == value_set.kind
+    return value.category != "allergy" or value_set.kind == "allergy"
+
+
+def _demographic(told: Sequence[tuple[T | None, str]], what: str) -> Fact[T]:
+    """The first that says it: our own record before the others'."""
+    for value, source in told:
+        if value is not None:
+            return Known(value, None, source)
+    return Unknown(f"{what} is not in the {' or in '.join(source for _, source in told)}")
+
+
+def _dead_first(known: Sequence[Demographics]) -> list[tuple[bool | None, str]]:
+    """Deceased is who is so for anybody: the others may not have heard."""
+    return sorted(((who.deceased, who.source) for who in known), key=lambda told: told[0] is not True)
 
 
 def _standing(statements: Iterable[Statement]) -> tuple[Statement, ...]:
@@ -153,10 +208,35 @@ def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T])
         return future if stated else _absent(valid, value_set)
     newest, *older = timely
     try:
-        return Known(read(newest.value), newest.value.effective, newest.source)
+        said = read(newest.value)
     except InvalidInput as error:
         found = f"{value_set.title} was found ({_on(newest.value.effective)}) but cannot be used: {error}"
         return Unknown(found + _before(older, read))
+    return Known(said, newest.value.effective, _sources(newest, said, older, read))
+
+
+def _sources(newest: Statement, said: T, older: Iterable[Statement], read: Callable[[RecordValue], T]) -> str:
+    """Rule 5: everybody who states the same of the same day, the one that is believed first."""
+    named = {newest.source: None}
+    for other in older:
+        if other.source in named or other.value.effective != newest.value.effective:
+            continue
+        try:
+            alike = _plain(read(other.value)) == _plain(said)
+        except InvalidInput:
+            continue
+        if alike:
+            named[other.source] = None
+    return " and ".join(named)
+
+
+def _plain(said: object) -> object:
+    """What two statements of one fact have in common: numbers may have been converted, keys are each sender's own."""
+    if isinstance(said, Measurement):
+        return f"{said.quantity.value:.4g}"
+    if isinstance(said, RecordValue):
+        return codes.system(said.code.system), said.code.code, _is_negative(said)
+    return said
 
 
 def _before(older: Iterable[Statement], read: Callable[[RecordValue], T]) -> str:
@@ -200,25 +280,57 @@ def _item(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
     fact = _value(valid, value_set, lambda value: value)
     if not isinstance(fact, Known):
         return fact
-    if isinstance(fact.value.value, Coding | str) and codes.is_negative(fact.value.value):
+    if _is_negative(fact.value):
         recorded = f"recorded as absent on {fact.effective}" if fact.effective else "recorded as absent, undated"
         return NotFoundSince((f"{fact.source} ({recorded})",), None)
     text = fact.value.value if isinstance(fact.value.value, str) else ""
     return Known(ClinicalItem(fact.value.code, text or fact.value.code.display), fact.effective, fact.source)
 
 
+def _listed(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
+    """Rule 6: the newest entry that stands; that there is none only where no entry stands."""
+    newest: dict[tuple[str, str], Statement] = {}
+    for statement in valid.newest_first(value_set):
+        if not valid.is_future(statement.value.effective):
+            newest.setdefault((codes.system(statement.value.code.system), statement.value.code.code), statement)
+    standing = {code: s for code, s in newest.items() if not _is_negative(s.value)}
+    kept = tuple(
+        s
+        for s in valid.newest_first(value_set)
+        if not standing or (codes.system(s.value.code.system), s.value.code.code) in standing
+    )
+    return _item(replace(valid, stated={value_set.name: kept}), value_set)
+
+
+def _is_negative(value: RecordValue) -> bool:
+    said_none = value.category == "allergy" and codes.is_no_known_allergy(value.code)
+    return said_none or (isinstance(value.value, Coding | str) and codes.is_negative(value.value))
+
+
 def _absent(valid: _Valid, value_set: ValueSet) -> NotFoundSince | Unknown:
+    """Rule 9: absence is claimed for who was asked, and only if nobody who may hold it could not be."""
+    silent = [u for u in valid.record.unasked if u.covers is None or value_set.name in u.covers]
+    found = _searched(valid, value_set)
+    if isinstance(found, NotFoundSince) and not any(u.blind for u in silent):
+        return found
+    reasons = dict.fromkeys(f"{u.source} {u.reason}" for u in silent)
+    if isinstance(found, NotFoundSince):
+        reasons[found.sentence(value_set.title)] = None
+    return Unknown("; ".join(reasons)) if reasons else Unknown(f"no source was asked for {value_set.title}")
+
+
+def _searched(valid: _Valid, value_set: ValueSet) -> NotFoundSince | None:
     """Who was asked and since when they know anything; one that has been heard for days only says so.
 
     Sources of one reach share it; where they differ each carries its own date, so that none seems to reach further
     than it does, and `since` is None.
     """
     asked: dict[str, date | None] = {}
-    for source in valid.searched:
+    for source in valid.record.searched:
         if source.covers is None or value_set.name in source.covers:
             asked[source.source] = _longer(asked.get(source.source, source.since), source.since)
     if not asked:
-        return Unknown(f"no source was asked for {value_set.title}")
+        return None
     reaches = set(asked.values())
     if len(reaches) > 1:
         return NotFoundSince(tuple(f"{n} ({_reach(since, valid.latest)})" for n, since in asked.items()), None)
@@ -245,89 +357,9 @@ def _few_days(since: date | None, latest: date) -> str:
     return f"heard for {days} day{'s' if days > 1 else ''} only"
 
 
-def _smoking_status(value: RecordValue) -> SmokingStatus:
-    status = codes.smoking_status(value.value) if isinstance(value.value, Coding) else None
-    if status is None:
-        raise InvalidInput("want an answer code of LOINC 72166-2")
-    return status
-
-
-def _pack_years(value: RecordValue) -> Quantity:
-    if not isinstance(value.value, Quantity):
-        raise InvalidInput("want a number of pack-years")
-    # The code itself counts pack-years: a sender that leaves the unit out has said it already.
-    unit = codes.PACK_YEARS.unit if value.value.unit in {"", "1"} else value.value.unit
-    quantity = units.convert(Quantity(value.value.value, unit), codes.PACK_YEARS.unit)
-    if not 0 <= quantity.value < float("inf"):
-        raise InvalidInput("want a number of pack-years that is not negative")
-    return quantity
-
-
-def _measurement(value_set: ValueSet, value: RecordValue) -> Measurement:
-    """A number in the unit of its value set; one that came without a unit is a number only where the set counts none.
-
-    A preliminary value counts like any other: it says what was measured, and a correction replaces it.
-    """
-    if not isinstance(value.value, Quantity):
-        raise InvalidInput("want a number with a unit")
-    unit = value.value.unit or ("1" if value_set.unit == "1" else "")
-    if not unit:
-        raise InvalidInput("want its unit, none was sent")
-    sent = Quantity(value.value.value, unit)
-    quantity = units.convert(sent, value_set.unit, grams_per_mole=value_set.grams_per_mole)
-    if not 0 <= quantity.value < float("inf"):
-        raise InvalidInput("want a number that is not negative")
-    return Measurement(value.code, quantity)
-
-
-def _pregnancy(value: RecordValue) -> bool:
-    """An answer to the question, or a condition that says it: there "no" stands only where it is stated."""
-    if value.status == _PRELIMINARY:
-        raise InvalidInput("want it confirmed, it is provisional")
-    asked = codes.system(value.code.system) == codes.LOINC
-    if not asked:
-        return not (isinstance(value.value, Coding | str) and codes.is_negative(value.value))
-    answer = codes.is_pregnant(value.value) if isinstance(value.value, Coding | str) else None
-    if answer is None:
-        raise InvalidInput("want an answer that says pregnant or not")
-    return answer
-
-
 def _quit_date(value: RecordValue, valid: _Valid) -> date:
     if not isinstance(value.value, date):
         raise InvalidInput("want a date of quitting")
     if valid.is_future(value.value):
         raise InvalidInput("it lies in the future")
     return value.value
-
-
-def _settled(
-    status: Fact[SmokingStatus], pack_years: Fact[Quantity], quit_date: Fact[date]
-) -> tuple[Fact[SmokingStatus], Fact[Quantity], Fact[date]]:
-    """Rule 5: never smoked excludes pack-years and a quit date; smoking now excludes having quit."""
-    never, now = _says(status, SmokingStatus.NEVER), _says(status, SmokingStatus.CURRENT)
-    if never and isinstance(pack_years, Known) and pack_years.value.value > 0:
-        status, pack_years = _newer(status, "smoking status", pack_years, "pack-years")
-    if (never or now) and isinstance(status, Known) and isinstance(quit_date, Known):
-        status, quit_date = _newer(status, "smoking status", quit_date, "the date of quitting")
-    return status, pack_years, quit_date
-
-
-def _says(status: Fact[SmokingStatus], which: SmokingStatus) -> bool:
-    return isinstance(status, Known) and status.value is which
-
-
-U = TypeVar("U")
-
-
-def _newer(one: Fact[T], one_name: str, other: Fact[U], other_name: str) -> tuple[Fact[T], Fact[U]]:
-    first, second = _effective(one), _effective(other)
-    if first and second and first != second:
-        if first > second:
-            return one, Unknown(f"{other_name} of {second} contradicts {one_name} of {first}, which is newer")
-        return Unknown(f"{one_name} of {first} contradicts {other_name} of {second}, which is newer"), other
-    return Unknown(f"{one_name} {_CONTRADICTION}"), Unknown(f"{other_name} {_CONTRADICTION}")
-
-
-def _effective(fact: Fact[T]) -> date | None:
-    return fact.effective if isinstance(fact, Known) else None

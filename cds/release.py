@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from cds import critical
 from cds.domain.finding import NO_SERIES, Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.follow_up import Acceptance
 from cds.domain.imaging import Study
 from cds.domain.matching import MatchState
 from cds.domain.recommendation import Advice, NothingToSay, PathwayOutcome
@@ -36,6 +37,19 @@ class _Asked:
     reported: bool
     critical: bool
     present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """The switches of when a report was decided, as far as it shows them: what was off said nothing in it."""
+
+    report: Report
+
+    def off(self, kind: SwitchKind, name: str) -> bool:
+        """See `cds.ports.Switches`."""
+        return kind is SwitchKind.MODEL and not any(
+            finding.startswith(f"{name}.") for finding in self.report.decision.release.findings
+        )
 
 
 def site(settings: Settings, study: Study) -> str:
@@ -92,12 +106,17 @@ def view(
         return None
     said = tuple(_advice(settings, switches, report, release))
     decision = replace(report.decision, release=release, outcomes=said)
-    return as_decided(replace(report, decision=decision), audience)
+    answers = tuple(_answers(settings, switches, report, said))
+    return as_decided(replace(report, decision=decision, acceptances=answers), audience)
 
 
 def as_decided(report: Report, audience: Audience) -> Report:
-    """The report as an audience was shown it when it was made: what a retraction takes back."""
+    """The report as an audience was shown it when it was made: what a retraction takes back.
+
+    Whoever may see a recommendation may see what a person did with it.
+    """
     release = report.decision.release
+    said = tuple(_released(report.decision.outcomes, release))
     seen = [_seen(outcome, release, audience) for outcome in report.outcomes]
     outcomes = tuple(outcome for outcome in seen if outcome is not None)
     names = {name for outcome in outcomes for name in _names(outcome)}
@@ -106,8 +125,12 @@ def as_decided(report: Report, audience: Audience) -> Report:
         outcomes=outcomes,
         verifications=tuple(v for v in report.verifications if v.finding.name in names),
         decision=replace(
-            report.decision, comparisons=tuple(c for c in report.decision.comparisons if c.finding in names)
+            report.decision,
+            outcomes=said,
+            comparisons=tuple(c for c in report.decision.comparisons if c.finding in names),
         ),
+        acceptances=_answered(report, said) if release.allows(Audience.REFERRAL) else (),
+        critical=tuple(name for name in report.critical if name in names),
     )
 
 
@@ -115,9 +138,19 @@ def as_told(report: Report, audience: Audience) -> Report:
     """The report as an audience that has it was told it. What stood after its order was cancelled may be all of it."""
     if report.match.state is not MatchState.DETACHED:
         return as_decided(report, audience)
-    everything = {name: frozenset({audience}) for outcome in report.outcomes for name in _names(outcome)}
-    decision = replace(report.decision, release=Release(frozenset({audience}), findings=everything))
+    everybody = frozenset({audience, Audience.REFERRAL})
+    everything = {name: everybody for outcome in report.outcomes for name in _names(outcome)}
+    decision = replace(report.decision, release=Release(everybody, findings=everything))
     return as_decided(replace(report, decision=decision), audience)
+
+
+def as_made(settings: Settings, report: Report, audience: Audience, *, production: bool = True) -> Report:
+    """The report as a delivery says it that was made with it: under the switches of then, by the settings of now."""
+    if report.match.state is MatchState.DETACHED:
+        seen = view(settings, _Then(report), report, audience, production=production, has=True)
+        if seen is not None:
+            return seen
+    return as_decided(report, audience)
 
 
 def pathways(settings: Settings, switches: Switches, installed: Iterable[str], where: str) -> tuple[str, ...]:
@@ -235,14 +268,39 @@ def _seen(outcome: ModelOutcome, release: Release, audience: Audience) -> ModelO
 
 def _advice(settings: Settings, switches: Switches, report: Report, release: Release) -> Iterator[PathwayOutcome]:
     """What pathways say, as far as referral cards may rest on each finding that it rests on."""
-    where = site(settings, report.study)
     if not release.allows(Audience.REFERRAL):
         return
-    shown = {name.partition(".")[2] for name in release.findings if release.shows(name, Audience.REFERRAL)}
-    for said in report.decision.outcomes:
-        if settings.pathway_mode(said.pathway, where) is not Mode.ADVISORY:
-            continue
-        if switches.off(SwitchKind.PATHWAY, said.pathway) or isinstance(said, NothingToSay):
-            continue
-        if not isinstance(said, Advice) or set(said.finding_keys) <= shown:
+    for said in _released(report.decision.outcomes, release):
+        if _speaks(settings, switches, report, said.pathway) and not isinstance(said, NothingToSay):
             yield said
+
+
+def _released(outcomes: Iterable[PathwayOutcome], release: Release) -> Iterator[PathwayOutcome]:
+    """Without the advice that rests on a finding which referral cards may not rest on."""
+    shown = {name.partition(".")[2] for name in release.findings if release.shows(name, Audience.REFERRAL)}
+    return (said for said in outcomes if not isinstance(said, Advice) or set(said.finding_keys) <= shown)
+
+
+def _speaks(settings: Settings, switches: Switches, report: Report, pathway: str) -> bool:
+    if settings.pathway_mode(pathway, site(settings, report.study)) is not Mode.ADVISORY:
+        return False
+    return not switches.off(SwitchKind.PATHWAY, pathway)
+
+
+def _answers(
+    settings: Settings, switches: Switches, report: Report, said: Iterable[PathwayOutcome]
+) -> Iterator[Acceptance]:  # fmt: skip
+    """What people did with the recommendations of pathways that may speak now."""
+    return (one for one in _answered(report, said) if _speaks(settings, switches, report, one.pathway))
+
+
+def _answered(report: Report, said: Iterable[PathwayOutcome]) -> tuple[Acceptance, ...]:
+    """The answers to what is said, and to what no pathway recommends any more; not to what is withheld."""
+    withheld = _recommended(report.decision.outcomes) - _recommended(said)
+    return tuple(one for one in report.acceptances if one.name not in withheld)
+
+
+def _recommended(outcomes: Iterable[PathwayOutcome]) -> frozenset[str]:
+    """The names of recommendations, "<pathway>.<recommendation>"."""
+    advised = [said for said in outcomes if isinstance(said, Advice)]
+    return frozenset(f"{said.pathway}.{step.key}" for said in advised for step in said.recommendations)

@@ -29,7 +29,7 @@ from cds.errors import NotFound, SightlineError
 from cds.hooks import imaging_findings
 from cds.hooks.request import HookRequest
 from cds.hooks.service import CardsShown, HookContext
-from cds.line import Line, Reports, Works
+from cds.line import Line, Reports, Works, nothing_missed
 from cds.ports import ReportSink, ReportStore
 from cds.settings import Settings
 
@@ -93,6 +93,7 @@ def _replay(line: Line, context: HookContext, past: Past) -> StudyReplayed:
         sinks={name: _Mute(sink) for name, sink in line.sinks.items()},
         channels={},
         alarm=_refuse,
+        missed=nothing_missed,
     )
     try:
         matched = pipeline.match(silent, work.id)

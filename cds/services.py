@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 from cds.domain.critical import CriticalResult
 from cds.domain.hold import Hold
+from cds.errors import ConfigurationError
 from cds.ports import Clock, ResourceStore
 from cds.settings import Settings
 
@@ -23,6 +24,26 @@ class Probe:
     detail: str = ""
 
 
+class Notified(Protocol):
+    """Where other FHIR servers notify us; see `cds.web.subscriptions`."""
+
+    def allow(self, subscription_id: str, secret: str) -> None:
+        """Raise Unauthorized where the secret is not that of the subscription."""
+        ...
+
+    def take(self, subscription_id: str, secret: str, body: bytes, *, resource_type: str, resource_id: str) -> None:
+        """Keep a notification; type and id are those of the address. Raise Unauthorized, InvalidResource."""
+        ...
+
+
+def _no_jwks() -> Json:
+    return {"keys": []}
+
+
+def _no_key() -> bytes:
+    raise ConfigurationError(["want a key for links to further pages: Services.seal_key"])
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that a route may use. `bootstrap` fills it."""
@@ -36,7 +57,7 @@ class Services:
     call_service: Callable[[str, Mapping[str, object]], Json]
     #: FHIR CapabilityStatement for a base URL.
     capability: Callable[[str], Json]
-    #: FHIR searchset Bundle of a page: (base url, resource type, page, self query, next query or None).
+    #: See `adapters.fhir.bundle.searchset`.
     searchset: Callable[..., Json]
     #: OperationOutcome of an error: (issue code, text).
     outcome: Callable[[str, str], Json]
@@ -52,10 +73,20 @@ class Services:
     acknowledge_critical: Callable[[str, str], CriticalResult]
     #: What a FHIR Communication acknowledges; raises InvalidResource, NotFound.
     acknowledge_communication: Callable[[Mapping[str, object]], None]
-    #: Keeps a radiologist's DiagnosticReport; False where it says nothing new.
-    file_final_report: Callable[[Json], bool]
+    #: Keeps a radiologist's DiagnosticReport or announces an ImagingStudy; False where it says nothing new.
+    take: Callable[[Json], bool]
+    #: The same of a transaction or batch Bundle; answers the response Bundle.
+    take_bundle: Callable[[Json], Json]
+    #: Who FHIR servers notify of what is new.
+    notified: Notified
     #: (body, content type, Study Instance UID or "") → HTTP status and the Store Instances Response as DICOM JSON;
     #: raises InvalidInput, OutOfResources, Unavailable.
     store_instances: Callable[[IO[bytes], str, str], tuple[int, Json]]
     #: The bearer token that HTTP callers must show; None on loopback without authentication.
     token: str | None = None
+    #: An access token for the FHIR API → what it grants; raises Unauthorized. None where no issuer is configured.
+    access: Callable[[str], object] | None = None
+    #: Our public keys as a JWK Set.
+    jwks: Callable[[], Json] = _no_jwks
+    #: 32 random bytes that all web processes of an installation share: they seal the links to further pages.
+    seal_key: Callable[[], bytes] = _no_key

@@ -27,6 +27,7 @@ from cds.destinations import (
     CriticalFindings,
     CriticalRoute,
     FhirDestination,
+    FhirServer,
     Hl7Door,
     HttpUrl,
     ListenerTls,
@@ -40,9 +41,11 @@ from cds.destinations import (
     SenderName,
     Site,
     TimeZone,
+    Uri,
 )
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
+from cds.fhir_peers import FhirSource, SmartIssuer
 from cds.imaging_peers import PacsDestination, PacsSource, PriorityDestination
 from cds.limits import DicomLimits, Hl7Limits
 
@@ -108,7 +111,7 @@ class Settings(BaseSettings):
     #: The issuer of accession numbers that come without one; unset: such an order cannot match.
     accession_issuer: str = ""
     #: FHIR identifier system → assigning authority, both ways (SAFETY section 1).
-    identifier_systems: dict[str, str] = Field(default_factory=dict)
+    identifier_systems: dict[Uri, str] = Field(default_factory=dict)
     #: Where an order's accession number stands when IPC-1 and OBR-18 are empty.
     accession_fallback: Literal["none", "ORC-3", "ORC-2"] = "ORC-3"
 
@@ -139,6 +142,13 @@ class Settings(BaseSettings):
     site_options: dict[str, str] = Field(default_factory=dict)
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
     fhir_destinations: dict[str, FhirDestination] = Field(default_factory=dict)
+    #: EHRs and VNAs that are read: patients' data, and news of studies and reports.
+    fhir_sources: dict[str, FhirSource] = Field(default_factory=dict)
+    #: PEM private keys (RSA, or EC on P-384) that sign SMART Backend Services assertions; of each algorithm the first
+    #: signs, all are published at /.well-known/jwks.json: a new key is put in front, the old one leaves later.
+    smart_key_files: tuple[Path, ...] = ()
+    #: Who may give out access tokens for /fhir, by the `iss` of their tokens.
+    smart_issuers: dict[HttpUrl, SmartIssuer] = Field(default_factory=dict)
     pacs_destinations: dict[str, PacsDestination] = Field(default_factory=dict)
     #: Worklists that an urgent finding raises a study at.
     priority_destinations: dict[str, PriorityDestination] = Field(default_factory=dict)
@@ -213,9 +223,18 @@ class Settings(BaseSettings):
         token = self.http_token_file
         if token is not None and token.is_file() and not token.read_text().strip():
             mistakes.append("CDS_HTTP_TOKEN_FILE holds no token")
+        mistakes += self._unproven()
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
+
+    def _unproven(self) -> list[str]:
+        """FHIR servers that want a signature which nothing here can make."""
+        named: list[tuple[str, FhirServer]] = [*self.fhir_sources.items(), *self.fhir_destinations.items()]
+        named += [(name, route.fhir) for name, route in self.critical_routes.items() if route.fhir]
+        if self.smart_key_files:
+            return []
+        return [f"CDS_SMART_KEY_FILES is wanted: {name} has a client_id and no secret" for name, d in named if d.signs]
 
     @property
     def hl7_doors(self) -> dict[str, Hl7Door]:
@@ -272,8 +291,11 @@ class Settings(BaseSettings):
         mllp += [d.hl7 for d in self.priority_destinations.values() if d.hl7]
         mllp += [sender.reply_to for sender in self.senders.values() if sender.reply_to]
         fhir = [*self.fhir_destinations.values(), *(r.fhir for r in routes if r.fhir)]
+        servers_of_fhir: list[FhirServer] = [*fhir, *self.fhir_sources.values()]
+        files += [file for server in servers_of_fhir for file in server.files]
+        mllp += [d.hl7 for d in fhir if d.hl7]
         files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
-        files += [d.token_file for d in fhir if d.token_file]
+        files += [*self.smart_key_files, *(i.jwks_file for i in self.smart_issuers.values() if i.jwks_file)]
         nodes = [d.node for d in self.pacs_destinations.values()] + [d.node for d in self.pacs_sources.values()]
         files += [file for node in nodes if node and node.tls for file in node.tls.files]
         servers = [d.dicomweb for d in self.pacs_destinations.values()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from cds.domain.coding import Coding
@@ -39,7 +41,23 @@ _SYSTEM_NAMES = {
 }
 _ICD = frozenset({ICD10, ICD10_CM})
 
+#: What a value set is asked for: an answer, a measured value, a thing that was done, that the patient has, takes, was
+#: given or cannot bear, that runs in the family, or that somebody ordered.
+Kind = Literal[
+    "answer",
+    "condition",
+    "procedure",
+    "symptom",
+    "measurement",
+    "allergy",
+    "medication",
+    "immunization",
+    "family-history",
+    "request",
+]
 
+
+@lru_cache(maxsize=1024)
 def system(name: str) -> str:
     """The URI of a code system named by HL7 v2 table 0396, an OID or a URI; unknown names come back as they are."""
     return _SYSTEM_NAMES.get(name, _SYSTEM_NAMES.get(name.upper(), name))
@@ -71,18 +89,48 @@ class ValueSet:
     """Codes that mean the same question. `title` is read by people, `unit` is the unit that values are turned into.
 
     `grams_per_mole` is the molar mass of what is measured, where it comes as a mass and as an amount of substance.
+    `panels` are observations that hold it as a component: they are searched for too, and do not answer themselves.
     """
 
     name: str
     title: str
-    kind: Literal["answer", "condition", "procedure", "symptom", "measurement", "allergy"]
+    kind: Kind
     entries: tuple[Entry, ...]
     unit: str = ""
     grams_per_mole: float = 0.0
+    panels: tuple[Entry, ...] = ()
 
     def contains(self, coding: Coding) -> bool:
         """True where one of its codes matches."""
         return any(entry.matches(coding) for entry in self.entries)
+
+
+class Index:
+    """Finds the value sets of a code among many: records hold thousands of codes that nobody asks for."""
+
+    def __init__(self, value_sets: Iterable[ValueSet]) -> None:
+        self._exact: dict[tuple[str, str], dict[str, ValueSet]] = {}
+        self._below: dict[str, dict[str, ValueSet]] = {}
+        for value_set in value_sets:
+            for entry in value_set.entries:
+                named, code = entry.coding.system, entry.coding.code
+                if named not in _ICD:
+                    self._exact.setdefault((named, code), {})[value_set.name] = value_set
+                elif entry.prefix:
+                    self._below.setdefault(_plain_icd(code), {})[value_set.name] = value_set
+                else:
+                    self._exact.setdefault((ICD10, _plain_icd(code)), {})[value_set.name] = value_set
+
+    def find(self, coding: Coding) -> tuple[ValueSet, ...]:
+        """Those that contain it, each once: what `ValueSet.contains` says of each of them."""
+        named = system(coding.system)
+        if named not in _ICD:
+            return tuple(self._exact.get((named, coding.code), {}).values())
+        plain = _plain_icd(coding.code)
+        found = dict(self._exact.get((ICD10, plain), {}))
+        for end in range(1, len(plain) + 1):
+            found |= self._below.get(plain[:end], {})
+        return tuple(found.values())
 
 
 def _plain_icd(code: str) -> str:

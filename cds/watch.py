@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cds.domain import fhir_news
 from cds.domain.critical import WAITING, CriticalState
 from cds.domain.hold import HoldKind
+from cds.domain.subscription import Subscription, SubscriptionState
 
 #: A site that states an interval means what is normal: twice that is silence.
 _STATED_TIMES = 2.0
@@ -27,6 +29,7 @@ class AlarmKind(StrEnum):
     """What an alarm is about. The values are stable: they stand in tables and metrics. A NOTICE is told and over."""
 
     FEED_SILENT = "feed-silent"
+    FHIR_SILENT = "fhir-silent"
     DELIVERY_STUCK = "delivery-stuck"
     DESTINATION_OFF = "destination-off"
     HOLD_WAITING = "hold-waiting"
@@ -144,6 +147,8 @@ class Limits:
     stuck_after: timedelta
     intervals: Mapping[str, float] = field(default_factory=dict)
     expected_roles: tuple[str, ...] = ()
+    #: FHIR servers that are listened to.
+    fhir_sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,10 @@ class Seen:
     holds: tuple[Held, ...] = ()
     criticals: Mapping[CriticalState, int] = field(default_factory=dict)
     missing: Mapping[str, datetime] = field(default_factory=dict)
+    fhir_feeds: tuple[fhir_news.Feed, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    #: FHIR server → how much that it told waits to be worked off, and how much a person has to look at.
+    fhir_waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def heard(feeds: Iterable[Feed], intervals: Mapping[str, float]) -> tuple[Heard, ...]:
@@ -191,6 +200,7 @@ def alarms(seen: Seen, limits: Limits, now: datetime) -> tuple[Alarm, ...]:
         *_holds(seen, limits, now),
         *_deliveries(seen, limits, now),
         *_feeds(seen, limits, now),
+        *_fhir(seen, limits, now),
     )
 
 
@@ -239,6 +249,23 @@ def _feeds(seen: Seen, limits: Limits, now: datetime) -> Iterator[Alarm]:
             texts.setdefault(feed.source, []).append(feed.text(now))
     for source, told in texts.items():
         yield Alarm(f"feed:{source}", AlarmKind.FEED_SILENT, f"{source}: {'; '.join(told)}")
+
+
+def _fhir(seen: Seen, limits: Limits, now: datetime) -> Iterator[Alarm]:
+    texts: dict[str, list[str]] = {}
+    for feed in seen.fhir_feeds:
+        since = feed.answered_at or feed.read_up_to or now
+        if feed.failures and now - since > limits.stuck_after:
+            text = f"{feed.resource_type} could not be read for {span(now - since)} ({feed.error})"
+            texts.setdefault(feed.server, []).append(text)
+    for one in seen.subscriptions:
+        broken = bool(one.failures) or one.state is SubscriptionState.SILENT
+        since = one.since or now
+        if broken and one.state is not SubscriptionState.ACTIVE and now - since > limits.stuck_after:
+            text = f"the Subscription for {one.resource_type} does not work for {span(now - since)} ({one.error})"
+            texts.setdefault(one.server, []).append(text)
+    for server in sorted(texts.keys() & limits.fhir_sources):
+        yield Alarm(f"fhir:{server}", AlarmKind.FHIR_SILENT, f"FHIR {server}: {'; '.join(texts[server])}")
 
 
 def critical_counts(seen: Seen) -> dict[CriticalState, int]:

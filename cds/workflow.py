@@ -44,6 +44,8 @@ _INFERENCE_ATTEMPTS = 4
 _RETRIEVALS_AT_ONCE = 32
 #: How long a destination that was switched on again waits at most.
 _PAUSE_S = 5.0
+#: The timers that every worker has.
+_OWN_TIMERS = 4
 _KEPT, _FORGOTTEN_AT_ONCE = timedelta(days=30), 1000
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
@@ -153,6 +155,8 @@ class Worker:
         for timer in self.timers:
             job = self._guarded(lambda run=timer.run: run(self.line.clock.now()))  # type: ignore[misc]  # bound now
             every(job, "interval", seconds=timer.every_s, max_instances=1, coalesce=True, name=timer.name)
+        # A server that answers slowly keeps its own timer waiting, and no other.
+        self._timers.add_executor("threadpool", max_workers=_OWN_TIMERS + len(self.timers))
         # It warns of every look that comes while the last one still waits for a lock; those are simply left out.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._timers.start()

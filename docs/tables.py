@@ -29,6 +29,7 @@ KINDS = {
     HoldKind.DELIVERY_NOT_ENCODED: "a report cannot be written for a destination, or not be taken back there",
     HoldKind.RETRIEVAL_FAILED: "a study that was announced cannot be fetched from a PACS",
     HoldKind.COMMITMENT_FAILED: "a PACS does not promise to keep what it was sent",
+    HoldKind.NOTICE_FAILED: "something that a FHIR server told cannot be read or taken",
     HoldKind.CRITICAL_UNACKNOWLEDGED: "a critical result that nobody acknowledged, or that nobody can be told",
     HoldKind.CRITICAL_LATE: "a critical finding on images that are too old to alert as new",
 }
@@ -40,7 +41,7 @@ MEANINGS = {
     Action.KEEP_FIRST: "the image that came first counts; the other is removed",
     Action.APPLY: "the message is applied all the same",
     Action.DISCARD: "the message changes nothing",
-    Action.RUN_AGAIN: "the study runs again, or its deliveries are encoded again",
+    Action.RUN_AGAIN: "what failed is tried again: a study, a fetch, an encoding, a notification",
     Action.SEND_AGAIN: "the same bytes are sent again",
     Action.GIVE_UP: "nothing more happens",
     Action.ACKNOWLEDGE: "a person has seen it",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import quote
 
 import orjson
 from fhir.resources.R4B.communication import Communication
 from pydantic import ValidationError
 
+from adapters.fhir import payload as payloads
 from adapters.fhir import systems
+from adapters.fhir.client import FhirClient
 from adapters.fhir.elements import Element, coding, concept, identifier, imaging_study, without_empty
-from adapters.fhir.sink import FhirSink
+from adapters.fhir.invariants import check
+from adapters.fhir.sending import Otherwise, Sending
+from adapters.fhir.writing import BundleWriter
 from cds.destinations import FhirDestination
 from cds.domain.coding import Coding
 from cds.domain.critical import CriticalNotice, delivery_id, message_number
@@ -26,20 +30,41 @@ ALERT = Coding("http://terminology.hl7.org/CodeSystem/communication-category", "
 _PREFIX = "critical:"
 
 
+class OtherChannel(Otherwise, Protocol):
+    """A way by HL7 v2 for a server that takes no Communication."""
+
+    def encode(self, notice: CriticalNotice, delivery_id: str) -> bytes:
+        """The message of a critical result."""
+        ...
+
+
 class CommunicationChannel:
-    """Port Channel to a FHIR R4 server. `identifier_systems` maps identifier system to assigning authority."""
+    """Port Channel to a FHIR R4 server. `identifier_systems` maps identifier system to assigning authority.
+
+    A critical result never waits for the server's patients to be tidied up: in doubt its subject stays a logical
+    reference. `otherwise` sends by HL7 v2 what the server cannot take.
+    """
 
     def __init__(
-        self, name: str, destination: FhirDestination, *, identifier_systems: Mapping[str, str], site_name: str
+        self,
+        name: str,
+        destination: FhirDestination,
+        *,
+        client: FhirClient,
+        identifier_systems: Mapping[str, str],
+        otherwise: OtherChannel | None = None,
     ) -> None:
+        self._name = name
         self._by_authority = systems.systems_by_authority(identifier_systems)
         self._test = destination.processing != "P"
-        self._sink = FhirSink(name, destination, identifier_systems=identifier_systems, site_name=site_name)
+        self._otherwise = otherwise
+        writer = BundleWriter(client, main="Communication", own_ids=destination.own_ids, held_in_doubt=False)
+        self._sending = Sending(writer, otherwise)
 
     @property
     def name(self) -> str:
         """The destination's name."""
-        return self._sink.name
+        return self._name
 
     def encode(self, notice: CriticalNotice, delivery: str) -> bytes:
         """The transaction: a conditional create, so that a repeat changes nothing (R4 http.html#ccreate).
@@ -51,11 +76,14 @@ class CommunicationChannel:
             first = delivery_id(notice.result.id, self.name.removeprefix(_PREFIX))
             entries.insert(0, self._take_back(notice, first))
         number: Element = {"system": systems.DELIVERY_IDENTIFIER, "value": delivery}
-        return orjson.dumps({"resourceType": "Bundle", "identifier": number, "type": "transaction", "entry": entries})
+        body = {"resourceType": "Bundle", "identifier": number, "type": "transaction", "entry": entries}
+        check(body)
+        bundle, other = orjson.dumps(body), self._otherwise
+        return payloads.both(bundle, lambda: other.encode(notice, delivery)) if other else bundle
 
     def send(self, payload: bytes) -> str:
         """See ReportSink.send."""
-        return self._sink.send(payload)
+        return self._sending.send(payload)
 
     def _create(self, notice: CriticalNotice, delivery: str) -> Element:
         answers = [delivery_id(notice.result.id, self.name.removeprefix(_PREFIX))] if notice.withdrawn else []

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
 from adapters.fhir import systems
+from cds import __version__
 from cds.codes import UCUM
 from cds.domain.coding import Coding, Quantity
 from cds.domain.conclusion import unit_name
 from cds.domain.identity import Identifier
 from cds.domain.imaging import Study
+from cds.domain.resource import PresentedForm
 from cds.errors import InvalidResource
 
 Element = dict[str, object]
+
+#: XML, the other form of the same resource, cannot carry these.
+_CONTROL = re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F]")
+_NOTHING: tuple[object, ...] = (None, "", [], {})
+#: What Sightline writes in.
+_LANGUAGE = "en"
 
 
 def coding(value: Coding) -> Element:
@@ -71,6 +82,40 @@ def note(text: str, *, author: str = "", at: datetime | None = None) -> Element:
     return without_empty({"authorString": author, "time": at.isoformat() if at else None, "text": text})
 
 
+def software() -> Element:
+    """Sightline itself, where R4 wants a Device that did something."""
+    return {"type": "Device", "display": f"Sightline {__version__}"}
+
+
+def attachment(form: PresentedForm, created: datetime) -> Element:
+    """R4 Attachment with its content inside; size and hash (SHA-1, in base64) are of the bytes before base64."""
+    digest = hashlib.sha1(form.data, usedforsecurity=False).digest()
+    return {
+        "contentType": form.content_type,
+        "language": _LANGUAGE,
+        "data": base64.b64encode(form.data).decode(),
+        "size": len(form.data),
+        "hash": base64.b64encode(digest).decode(),
+        "title": form.title,
+        "creation": created.isoformat(),
+    }
+
+
 def without_empty(element: Mapping[str, object]) -> Element:
     """FHIR forbids empty members: leave out None, "", [] and {}."""
-    return {name: value for name, value in element.items() if value not in (None, "", [], {})}
+    return {name: value for name, value in element.items() if value not in _NOTHING}
+
+
+def tidied(value: object) -> object:
+    """The same at every depth, without what FHIR has no place for: empty members, blank text, control characters.
+
+    Records of others hold all of these, and a report must not wait for them to be put right.
+    """
+    if isinstance(value, str):
+        kept = _CONTROL.sub("", value)
+        return kept if kept.strip() else ""
+    if isinstance(value, Mapping):
+        return {name: left for name, member in value.items() if (left := tidied(member)) not in _NOTHING}
+    if isinstance(value, list | tuple):
+        return [left for member in value if (left := tidied(member)) not in _NOTHING]
+    return value

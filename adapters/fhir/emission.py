@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from fhir.resources.R4B.communication import Communication
 from fhir.resources.R4B.device import Device
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
+from fhir.resources.R4B.flag import Flag
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.patient import Patient as FhirPatient
 from fhir.resources.R4B.provenance import Provenance
 from fhir.resources.R4B.riskassessment import RiskAssessment
+from fhir.resources.R4B.servicerequest import ServiceRequest
+from fhir.resources.R4B.task import Task
 from pydantic import BaseModel, ValidationError
 
 from adapters.fhir import systems
-from adapters.fhir.elements import Element, absent, coding, reference, without_empty
+from adapters.fhir.elements import Element, absent, coding, reference, tidied
+from adapters.fhir.invariants import check
+from adapters.fhir.parameters import EDITION, index
 from cds.domain.conclusion import guidance
 from cds.domain.identity import Patient
 from cds.domain.ids import resource_id
@@ -27,12 +33,16 @@ from cds.domain.resource import NewResource
 from cds.errors import InvalidResource
 
 _MODELS: Mapping[str, type[BaseModel]] = {
+    "Communication": Communication,
     "Device": Device,
     "DiagnosticReport": DiagnosticReport,
+    "Flag": Flag,
     "Observation": Observation,
     "Patient": FhirPatient,
     "Provenance": Provenance,
     "RiskAssessment": RiskAssessment,
+    "ServiceRequest": ServiceRequest,
+    "Task": Task,
 }
 #: States in which it is known whose images they are.
 _KNOWN = (MatchState.MATCHED, MatchState.DETACHED)
@@ -131,12 +141,17 @@ def new_resource(
     identifiers: tuple[tuple[str, str], ...] = (),
     made_by: tuple[str, ...] = (),
 ) -> NewResource:
-    """Validate a body against R4; raise InvalidResource with the places that are wrong, never their values."""
+    """Validate a body against R4; raise InvalidResource with the places that are wrong, never their values.
+
+    fhir.resources reads it and writes it in one form (times, order of elements); `check` knows what it does not.
+    """
     resource_type = cast("str", body["resourceType"])
     try:
-        model = _MODELS[resource_type].model_validate(without_empty(body))
+        model = _MODELS[resource_type].model_validate(tidied(body))
     except ValidationError as error:
         places = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
         raise InvalidResource(f"{resource_type} does not conform to R4 at {', '.join(places)}") from None
     checked = cast("dict[str, object]", json.loads(model.model_dump_json()))
-    return NewResource(resource_type, cast("str", checked["id"]), checked, patient_id, identifiers, made_by)
+    check(checked)
+    own_id = cast("str", checked["id"])
+    return NewResource(resource_type, own_id, checked, patient_id, identifiers, made_by, index(checked), EDITION)

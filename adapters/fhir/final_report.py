@@ -9,11 +9,11 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from urllib.parse import unquote
 
 from adapters.fhir import systems
+from adapters.fhir.order_numbers import accession
 from adapters.fhir.read import read_patient
-from adapters.fhir.tolerant import codings, items, obj, text
+from adapters.fhir.tolerant import codings, items, obj, stated_moment, text
 from cds.codes import SNOMED
 from cds.domain.finding import Presence
 from cds.domain.identity import Identifier
@@ -42,6 +42,14 @@ _PRESENCES = {
 }
 
 
+class MadeByAi(InvalidResource):
+    """A report that no radiologist signed: Sightline's own, or another AI's."""
+
+
+class AnotherService(InvalidResource):
+    """A report of another diagnostic service than radiology."""
+
+
 def read_final_report(
     resource: Resource, identifier_systems: Mapping[str, str], *, accession_issuer: str, received_at: datetime
 ) -> FinalReport:
@@ -51,12 +59,12 @@ def read_final_report(
     radiology report, or was made by an AI; InsufficientData where accession number or patient cannot be had.
     """
     report, others = _unpacked(resource)
-    _refuse_what_is_none(report)
+    refuse_what_is_none(report)
     return FinalReport(
         accession=_accession(report, identifier_systems, accession_issuer),
         patient=_whose(report, others, identifier_systems)[0],
         status=text(report.get("status")),
-        issued=_moment(report.get("issued")),
+        issued=stated_moment(report.get("issued")),
         source=SOURCE,
         received_at=received_at,
         stated=tuple(dict.fromkeys(_stated(report, others))),
@@ -83,14 +91,15 @@ def _unpacked(resource: Resource) -> tuple[Resource, dict[str, Resource]]:
     return reports[0], others
 
 
-def _refuse_what_is_none(report: Resource) -> None:
+def refuse_what_is_none(report: Resource) -> None:
+    """Raise MadeByAi, AnotherService, or InvalidResource where the status is none of R4."""
     if text(report.get("status")) not in _STATUSES:
         raise InvalidResource("DiagnosticReport.status wants a code of diagnostic-report-status")
     labels = [label.get("code") for label in items(obj(report.get("meta")).get("security"))]
     own = [identifier.get("system") for identifier in items(report.get("identifier"))]
     made_by_ai = any(code.same(systems.AI_ANALYSIS) for code in codings(report.get("code")))
     if made_by_ai or systems.AI_ASSERTED.code in labels or systems.REPORT_IDENTIFIER in own:
-        raise InvalidResource("want a report that a radiologist signed: this one is labelled as made by an AI")
+        raise MadeByAi("want a report that a radiologist signed: this one is labelled as made by an AI")
     sections = {
         code.code
         for category in items(report.get("category"))
@@ -98,21 +107,14 @@ def _refuse_what_is_none(report: Resource) -> None:
         if code.system == systems.RADIOLOGY.system
     }
     if sections and not sections & _IMAGING:
-        raise InvalidResource("want a radiology report: the category says another diagnostic service")
+        raise AnotherService("want a radiology report: the category says another diagnostic service")
 
 
 def _accession(report: Resource, identifier_systems: Mapping[str, str], accession_issuer: str) -> Identifier:
     """The identifier of type ACSN, of the report or of an order that it is based on."""
     listed = [*items(report.get("identifier")), *(obj(o.get("identifier")) for o in items(report.get("basedOn")))]
-    for identifier in listed:
-        if not any(code.same(systems.ACCESSION) for code in codings(identifier.get("type"))):
-            continue
-        system, value = text(identifier.get("system")), text(identifier.get("value"))
-        issuer = identifier_systems.get(system, "") if system else accession_issuer
-        if system.startswith(systems.ACCESSION_PREFIX):
-            issuer = unquote(system.removeprefix(systems.ACCESSION_PREFIX))
-        if value and issuer:
-            return Identifier(value, issuer)
+    if found := accession(listed, identifier_systems, accession_issuer):
+        return found
     raise InsufficientData(
         "want the accession number: an identifier of type ACSN, in identifier or basedOn.identifier, "
         "without a system or with one that this site knows"
@@ -187,12 +189,3 @@ def _own_number(report: Resource) -> str:
         if not accession and (value := text(identifier.get("value"))):
             return f"{text(identifier.get('system'))}|{value}"
     return text(report.get("id"))
-
-
-def _moment(value: object) -> datetime | None:
-    """An instant; None where it has no offset or is none."""
-    try:
-        at = datetime.fromisoformat(text(value))
-    except ValueError:
-        return None
-    return at if at.tzinfo else None

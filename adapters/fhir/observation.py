@@ -9,10 +9,11 @@ from adapters.fhir import systems
 from adapters.fhir.device import device_id
 from adapters.fhir.elements import Element, concept, imaging_study, note, quantity, reference
 from adapters.fhir.emission import Emission, ai_label, made_by_model
+from adapters.fhir.verification import verification
 from cds.domain import conclusion
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
-from cds.domain.opinion import remarks
+from cds.domain.opinion import remarks, verifications
 from cds.domain.resource import NewResource
 
 _VALUES = {Presence.PRESENT: systems.DETECTED, Presence.NOT_DETECTED: systems.NOT_DETECTED}
@@ -20,6 +21,8 @@ _INTERPRETATIONS = {
     Presence.PRESENT: systems.INTERPRETED_DETECTED,
     Presence.NOT_DETECTED: systems.INTERPRETED_NOT_DETECTED,
 }
+#: UCUM units of lengths, areas and volumes.
+_SIZES = frozenset({"mm", "cm", "m", "mm2", "cm2", "m2", "mm3", "cm3", "mL", "ml", "L", "l"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, own: tupl
         "resourceType": "Observation",
         "id": own[1],
         "meta": ai_label(),
+        "extension": list(_extensions(emission, outcome, finding)),
         "identifier": [{"system": own[0], "value": own[1]}],
         "status": "preliminary",
         "category": [concept(systems.IMAGING)],
@@ -94,22 +98,35 @@ def _body(emission: Emission, outcome: ModelOutcome, finding: Finding, own: tupl
 
 
 def _value(finding: Finding) -> Element:
-    if finding.presence is not Presence.NOT_EVALUATED:
-        if finding.value is not None:
-            return {"valueQuantity": quantity(finding.value)}
-        if finding.presence in _VALUES:
-            return {"valueCodeableConcept": concept(_VALUES[finding.presence])}
+    """A measurement has its quantity; a finding is there or not, and how much of it is a component."""
+    if finding.presence in _VALUES:
+        return {"valueCodeableConcept": concept(_VALUES[finding.presence])}
+    if finding.presence is Presence.MEASURED and finding.value is not None:
+        return {"valueQuantity": quantity(finding.value)}
     return {"dataAbsentReason": concept(systems.NOT_PERFORMED, text="Not evaluated")}
 
 
+def _extensions(emission: Emission, outcome: ModelOutcome, finding: Finding) -> Iterator[Element]:
+    if finding.confidence is not None and finding.presence is Presence.PRESENT:
+        yield {"url": systems.CONFIDENCE_EXTENSION, "valueDecimal": round(finding.confidence, 6)}
+    for said in verifications(emission.report, outcome.model, outcome.version, finding.key):
+        yield verification(said)
+
+
 def _components(finding: Finding) -> Iterator[Element]:
+    evaluated = finding.presence is not Presence.NOT_EVALUATED
+    if finding.value is not None and finding.presence in _VALUES:
+        what = systems.SIZE if finding.value.unit in _SIZES else systems.MEASURED
+        yield {"code": concept(what), "valueQuantity": quantity(finding.value)}
     if finding.threshold is not None:
         yield {"code": concept(systems.THRESHOLD), "valueQuantity": quantity(finding.threshold)}
-    if finding.confidence is not None:
+    if evaluated and finding.confidence is not None:
         percent = Quantity(round(finding.confidence * 100, 4), "%")
         yield {"code": concept(systems.CERTAINTY), "valueQuantity": quantity(percent)}
     if finding.series_instance_uid:
         yield {"code": concept(systems.SERIES_INSTANCE_UID), "valueString": finding.series_instance_uid}
+    if evaluated and finding.key_sop_instance_uid:
+        yield {"code": concept(systems.KEY_IMAGE), "valueString": finding.key_sop_instance_uid}
 
 
 def _opinions(emission: Emission, outcome: ModelOutcome, finding: Finding) -> Iterator[Element]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from adapters.fhir import systems
 from adapters.fhir.device import device_id
-from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference
+from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference, software
 from adapters.fhir.emission import Emission, made_by_model
 from adapters.fhir.observation import FindingObservation
-from cds import __version__
+from adapters.fhir.verification import practitioner
 from cds.domain.coding import Coding
 from cds.domain.conclusion import guidance, input_text
 from cds.domain.opinion import verifications
@@ -54,13 +54,12 @@ def assembler(site_name: str) -> Element:
     """Sightline itself as an agent."""
     return {
         "type": concept(_ASSEMBLER),
-        "who": {"type": "Device", "display": f"Sightline {__version__}"},
+        "who": software(),
         "onBehalfOf": {"type": "Organization", "display": site_name},
     }
 
 
 def _verification(emission: Emission, found: FindingObservation, said: Verification) -> Element:
-    person: Element = {"system": systems.PERSON_IDENTIFIER, "value": said.by}
     return {
         "resourceType": "Provenance",
         "id": emission.id_of("Provenance", f"verification/{found.resource.id}/{said.at.isoformat()}"),
@@ -71,7 +70,7 @@ def _verification(emission: Emission, found: FindingObservation, said: Verificat
             {
                 "type": concept(_VERIFIER),
                 "role": [concept(text=said.role)],
-                "who": {"type": "Practitioner", "identifier": person, "display": said.by},
+                "who": practitioner(said.by),
                 "onBehalfOf": {"type": "Organization", "display": emission.site_name},
             }
         ],
@@ -105,9 +104,11 @@ def _entities(emission: Emission) -> Iterator[Element]:
 
 
 def _inputs(emission: Emission) -> Iterator[str]:
+    """What the record gave, to the pathways and to their scores."""
     for advice in guidance(emission.report):
         if isinstance(advice, Advice):
             yield from (input_text(item) for item in advice.inputs)
+            yield from (input_text(item) for risk in advice.risks for item in risk.inputs)
 
 
 def _final(report: FinalReport) -> Element:

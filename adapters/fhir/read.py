@@ -1,49 +1,23 @@
-"""What an EHR sends, read tolerantly: Patient, and statements from the prefetch of CDS Hooks.
+"""What an EHR sends, read tolerantly: Patient, and what resources state of her (`adapters.fhir.clinical`).
 
 Nothing here validates: an odd resource says less, it does not fail the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
-from typing import Literal
 from urllib.parse import unquote
 
+from adapters.fhir.clinical import Others, Resource, values
 from adapters.fhir.systems import AUTHORITY_PREFIX
-from adapters.fhir.tolerant import Value, codings, earliest_day, full_day, has_code, items, obj, text, value_of
-from cds import codes
-from cds.domain.coding import Coding
+from adapters.fhir.tolerant import full_day, instant, items, known_by, obj, text
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
-from cds.domain.message import RecordValue, Statement
+from cds.domain.message import Statement
 from cds.errors import InvalidResource
+from cds.value_sets import Index
 
 SOURCE = "FHIR prefetch"
-
-Resource = Mapping[str, object]
-Category = Literal["observation", "condition", "procedure", "symptom"]
-
-_ABSENT = Coding(codes.SNOMED, "2667000", "Absent")
-_IN_ERROR = "entered-in-error"
-#: R4 observation-status and diagnostic-report-status, and event-status, as the record's own; others say nothing.
-_RESULT_STATUS = {
-    "preliminary": "preliminary",
-    "partial": "preliminary",
-    "unknown": "preliminary",
-    "final": "final",
-    "amended": "corrected",
-    "corrected": "corrected",
-    "appended": "corrected",
-    _IN_ERROR: _IN_ERROR,
-}
-_PROCEDURE_STATUS = {
-    "completed": "final",
-    "in-progress": "preliminary",
-    "unknown": "preliminary",
-    _IN_ERROR: _IN_ERROR,
-}
-_DOUBTED = frozenset({"unconfirmed", "provisional", "differential"})
-_OVER = frozenset({"inactive", "remission", "resolved"})
 
 
 def read_patient(resource: Resource, identifier_systems: Mapping[str, str]) -> Patient:
@@ -64,26 +38,59 @@ def read_patient(resource: Resource, identifier_systems: Mapping[str, str]) -> P
 
 
 def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statement, ...]:
-    """All that Observations, Conditions, Procedures and DiagnosticReports of a prefetch state.
+    """All that the resources of a prefetch state, by its keys.
 
     Whose they are, and what an answer without them proves, is for the caller, who knows what was asked.
     """
-    received_at = datetime.combine(today, time.min, UTC)
-    values = [
-        value
-        for key, answer in prefetch.items()
-        for index, resource in enumerate(_resources(answer))
-        for value in _values(resource, f"{key}/{index}")
-    ]
-    return tuple({value.key: Statement(value, SOURCE, received_at) for value in values}.values())
+    found: dict[str, Statement] = {}
+    for key, answer in prefetch.items():
+        resources = list(_resources(answer))
+        latest = datetime.combine(today, time.max, UTC)
+        for one in statements(resources, SOURCE, latest=latest, others=by_reference(resources), place=key):
+            found[one.value.key] = one
+    return tuple(found.values())
+
+
+def statements(
+    resources: Iterable[Resource],
+    source: str,
+    *,
+    latest: datetime,
+    others: Others,
+    place: str = "",
+    index: Index | None = None,
+) -> Iterator[Statement]:
+    """What resources state, as of their `meta.lastUpdated`, no later than `latest`; `others` are what they refer to.
+
+    One without an id is named by its `place`. With an `index` only what one of its value sets asks for.
+    """
+    for number, resource in enumerate(resources):
+        name = text(resource.get("id"))
+        key = f"{text(resource.get('resourceType'))}/{name}" if name else f"{place}/{number}"
+        received_at: datetime | None = None
+        for value in values(resource, key, others, index):
+            received_at = received_at or _received(resource, latest)
+            yield Statement(value, source, received_at)
+
+
+def by_reference(resources: Iterable[Resource], base_url: str = "") -> dict[str, Resource]:
+    """Resources by what others refer to them with: relative, or below the base URL of their server."""
+    named = {f"{text(one.get('resourceType'))}/{text(one.get('id'))}": one for one in resources if text(one.get("id"))}
+    return named | ({f"{base_url}/{name}": one for name, one in named.items()} if base_url else {})
+
+
+def _received(resource: Resource, latest: datetime) -> datetime:
+    """When it was last changed; where nothing says so, at the beginning of the day on which it was read."""
+    changed = instant(obj(resource.get("meta")).get("lastUpdated"))
+    return min(changed, latest) if changed else datetime.combine(latest.date(), time.min, UTC)
 
 
 def _identifiers(resource: Resource, identifier_systems: Mapping[str, str]) -> Iterator[Identifier]:
     for item in items(resource.get("identifier")):
-        system, value = text(item.get("system")), text(item.get("value"))
+        system, value = text(item.get("system")), known_by(item.get("value"))
         authority = identifier_systems.get(system, "")
         if system.startswith(AUTHORITY_PREFIX):
-            authority = unquote(system.removeprefix(AUTHORITY_PREFIX))
+            authority = known_by(unquote(system.removeprefix(AUTHORITY_PREFIX)))
         if authority and value and item.get("use") != "old":
             yield Identifier(value, authority)
 
@@ -109,64 +116,3 @@ def _resources(answer: object) -> list[Resource]:
     if resource.get("resourceType") == "Bundle":
         return [obj(entry.get("resource")) for entry in items(resource.get("entry"))]
     return [resource]
-
-
-def _values(resource: Resource, place: str) -> Iterator[RecordValue]:
-    resource_type = text(resource.get("resourceType"))
-    key = f"{resource_type}/{text(resource.get('id'))}" if text(resource.get("id")) else place
-    if resource_type in ("Observation", "DiagnosticReport"):
-        yield from _of_result(resource, key)
-    elif resource_type == "Condition":
-        yield from _of_condition(resource, key)
-    elif resource_type == "Procedure":
-        status = _PROCEDURE_STATUS.get(text(resource.get("status")), "")
-        yield from _coded(
-            "procedure", key, resource.get("code"), value=None, effective=_when(resource, "performed"), status=status
-        )
-
-
-def _of_result(resource: Resource, key: str) -> Iterator[RecordValue]:
-    """An Observation and its components; a DiagnosticReport says that the examination was done."""
-    status = _RESULT_STATUS.get(text(resource.get("status")), "")
-    when = _when(resource, "effective") or earliest_day(resource.get("issued"))
-    for suffix, part in [("", resource), *((f"#{i}", c) for i, c in enumerate(items(resource.get("component"))))]:
-        if "dataAbsentReason" not in part or status == _IN_ERROR:
-            yield from _coded(
-                "observation", key + suffix, part.get("code"), value=value_of(part), effective=when, status=status
-            )
-
-
-def _of_condition(resource: Resource, key: str) -> Iterator[RecordValue]:
-    """A refuted condition, and a symptom that is over, are known to be absent; a past disease stays a disease."""
-    verification, clinical = resource.get("verificationStatus"), resource.get("clinicalStatus")
-    onset = _when(resource, "onset") or earliest_day(resource.get("recordedDate"))
-    said = earliest_day(resource.get("recordedDate")) or onset
-    status = _IN_ERROR if has_code(verification, frozenset({_IN_ERROR})) else "final"
-    status = "preliminary" if has_code(verification, _DOUBTED) else status
-    refuted, over = has_code(verification, frozenset({"refuted"})), has_code(clinical, _OVER)
-    for value in _coded("condition", key, resource.get("code"), value=None, effective=onset, status=status):
-        if refuted or (over and _is_symptom(value.code)):
-            ended = None if refuted else _when(resource, "abatement")
-            yield RecordValue("condition", value.key, value.code, _ABSENT, ended or said, value.status)
-        else:
-            yield value
-
-
-def _is_symptom(code: Coding) -> bool:
-    return any(value_set.kind == "symptom" and value_set.contains(code) for value_set in codes.loaded().values())
-
-
-def _coded(
-    category: Category, key: str, concept: object, *, value: Value, effective: date | None, status: str
-) -> Iterator[RecordValue]:
-    """One statement per coding, so that whichever system a value set knows finds it; none without a usable status."""
-    for index, code in enumerate(codings(concept) if status else ()):
-        yield RecordValue(category, f"{key}|{index}" if index else key, code, value, effective, status)
-
-
-def _when(resource: Resource, name: str) -> date | None:
-    """The day of name[x]: DateTime, Instant, or the end (else the start) of a Period."""
-    period = obj(resource.get(f"{name}Period"))
-    candidates = (resource.get(f"{name}DateTime"), resource.get(f"{name}Instant"))
-    ends = (period.get("start"), period.get("end")) if name == "onset" else (period.get("end"), period.get("start"))
-    return next((day for day in map(earliest_day, (*candidates, *ends)) if day), None)

@@ -1,11 +1,14 @@
-"""RiskAssessment: what a published score said, with every input, its date and its source."""
+"""RiskAssessment: what a published score said, with every input, its date and its source.
+
+The basis are the findings as references, and what the record gave in words: of those Sightline stores no resource.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 
 from adapters.fhir import systems
-from adapters.fhir.elements import Element, concept, note, reference, without_empty
+from adapters.fhir.elements import Element, concept, note, reference, software, without_empty
 from adapters.fhir.emission import Emission, ai_label, made_by_pathway
 from adapters.fhir.observation import FindingObservation
 from cds.domain.coding import Coding
@@ -40,11 +43,14 @@ def _body(emission: Emission, risk: RiskResult, basis: list[NewResource], own: t
         "method": concept(Coding(systems.SCORE, risk.score, risk.title)),
         "subject": emission.subject,
         "occurrenceDateTime": decided_on.isoformat(),
-        "basis": [reference(r.type, r.id) for r in basis],
+        "performer": software(),
+        "basis": [
+            *(reference(r.type, r.id) for r in basis),
+            *({"display": text} for text in dict.fromkeys(input_text(item) for item in risk.inputs)),
+        ],
         "prediction": [_prediction(risk, decided_on)],
         "note": [
             note(f"Source: {risk.source.label}, {risk.source.url}"),
-            *(note(f"Input {input_text(item)}") for item in risk.inputs),
             *(note(f"Not known: {name}") for name in risk.missing),
         ],
     }

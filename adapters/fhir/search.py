@@ -1,143 +1,179 @@
-"""FHIR search parameters, the few that are supported, read strictly: what is not understood is refused, not ignored."""
+"""A FHIR search read strictly: what is not understood is refused, unless the client asks for leniency (R4 search.html).
+
+Every supported parameter stands in `adapters.fhir.parameters`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
 
-from cds.domain.resource import ResourceQuery
+from adapters.fhir import controls, ranges, sealing
+from adapters.fhir.controls import CONTROLS, LARGEST_PAGE, OF_THE_BYTES
+from adapters.fhir.criteria import Read, UnknownParameter, read
+from adapters.fhir.parameters import PARAMETERS
+from adapters.fhir.subset import Shape
+from adapters.fhir.wanted import ID, Context
+from cds.domain.search import ResourceQuery
 from cds.errors import InvalidResource
 
-#: What each type that Sightline emits can be searched by; Provenance has no identifier in R4.
-PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "DiagnosticReport": ("patient", "identifier", "_lastUpdated"),
-    "Observation": ("patient", "_lastUpdated"),
-    "Device": ("identifier", "_lastUpdated"),
-    "Provenance": ("patient", "_lastUpdated"),
-    "RiskAssessment": ("patient", "_lastUpdated"),
-    "Patient": ("identifier", "_lastUpdated"),
-}
-#: More are not given on one page, however many are asked for.
-LARGEST_PAGE = 200
-DEFAULT_PAGE = 50
+#: What the web needs of the search, and gets here alone.
+__all__ = [
+    "ID",
+    "LARGEST_PAGE",
+    "PARAMETERS",
+    "Context",
+    "Continuation",
+    "Pair",
+    "Search",
+    "Shape",
+    "instant",
+    "page_size",
+    "parse",
+    "shape_of",
+]
 
-_CONTROLS = ("_count", "_after", "_format")
-_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_MOMENT = re.compile(
-    r"(?P<prefix>[a-z]{2})?(?P<date>\d{4}-\d\d-\d\d)"
-    r"(?P<time>T\d\d:\d\d(?P<second>:\d\d(?P<fraction>\.\d{1,6})?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?",
-    re.ASCII,
-)
-_SPECIAL = re.compile(r"(?<!\\)[|,$]")
+Pair = tuple[str, str]
 
-Bounds = tuple[tuple[str, datetime], ...]
-
-#: A prefix over the half-open interval that the text stands for (R4 search.html#prefix).
-_COMPARE: Mapping[str, Callable[[datetime, datetime], Bounds]] = {
-    "eq": lambda start, end: (("ge", start), ("lt", end)),
-    "ge": lambda start, _: (("ge", start),),
-    "gt": lambda _, end: (("ge", end),),
-    "lt": lambda start, _: (("lt", start),),
-    "le": lambda _, end: (("lt", end),),
-}
+#: More criteria and includes would make one search as dear as many.
+MOST_PARAMETERS = 50
 
 
-def parse(resource_type: str, parameters: Iterable[tuple[str, str]], zone: tzinfo = UTC) -> ResourceQuery:
-    """Read a query; raise InvalidResource, saying what is supported. `zone` is for times that come without one.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search as it was understood.
 
-    Comma lists (OR) are not supported. _lastUpdated may repeat (AND); dates are turned into half-open moments.
+    `understood` is what counted of what was given; `linked` what of it a link may repeat. `left_out` is how many
+    parameters a lenient search ignored. `chained` are the types that chains ask.
     """
-    given = _grouped(resource_type, parameters)
-    _check_format(_single(given, "_format"))
-    patient = _single(given, "patient")
-    identifier = _single(given, "identifier")
-    return ResourceQuery(
+
+    query: ResourceQuery
+    shape: Shape
+    understood: tuple[Pair, ...]
+    linked: tuple[Pair, ...]
+    left_out: int = 0
+    chained: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A search, history or operation at `path`, with its parameters, and where it goes on; `begun` is its first now."""
+
+    path: str
+    pairs: tuple[Pair, ...]
+    after: str
+    begun: datetime
+
+    def seal(self, key: bytes, now: datetime) -> str:
+        """As one opaque text for a link; raise InvalidResource where it is too long for one."""
+        value = {"path": self.path, "pairs": self.pairs, "after": self.after, "begun": self.begun.isoformat()}
+        return sealing.seal(value, key, now)
+
+    @classmethod
+    def unseal(cls, token: str, path: str, key: bytes, now: datetime) -> Continuation:
+        """Raise InvalidResource where it is none of ours, too old, or of another address."""
+        value = sealing.unseal(token, key, now)
+        if value["path"] != path:
+            raise InvalidResource("_page is of another address")
+        pairs = tuple((name, text) for name, text in cast("list[list[str]]", value["pairs"]))
+        return cls(path, pairs, cast("str", value["after"]), datetime.fromisoformat(cast("str", value["begun"])))
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The parameters of a search: those that shape the answer, what the others mean, and how many were left out."""
+
+    controls: dict[str, list[str]] = field(default_factory=dict)
+    filters: list[tuple[Pair, Read]] = field(default_factory=list)
+    understood: list[Pair] = field(default_factory=list)
+    left_out: int = 0
+
+
+def parse(
+    resource_type: str,
+    parameters: Iterable[Pair],
+    context: Context,
+    *,
+    lenient: bool = False,
+    after: str | None = None,
+) -> Search:
+    """Read a search; raise InvalidResource, saying what is supported and never what was given.
+
+    `lenient` leaves out parameters that are not known (Prefer: handling=lenient); a modifier or a value that is not
+    understood is refused all the same (R4 search.html#modifiers).
+    """
+    given = _sorted(resource_type, parameters, context, lenient=lenient)
+    query = ResourceQuery(
         type=resource_type,
-        patient_id=None if patient is None else _patient_id(patient),
-        identifier=None if identifier is None else _token(identifier),
-        last_updated=tuple(bound for text in given.get("_lastUpdated", ()) for bound in _bounds(text, zone)),
-        count=_count(_single(given, "_count")),
-        after=_single(given, "_after"),
+        criteria=tuple(found.criterion for _, found in given.filters if found.criterion is not None),
+        includes=tuple(controls.includes(resource_type, given.controls)),
+        sort=controls.sort(resource_type, given.controls),
+        count=controls.page_size(given.controls),
+        total=controls.total(given.controls),
+        after=after,
+        compartment=_compartment(given),
+    )
+    private = {pair for pair, found in given.filters if found.private}
+    return Search(
+        query,
+        controls.shape(given.controls),
+        understood=tuple(given.understood),
+        linked=tuple(pair for pair in given.understood if pair not in private),
+        left_out=given.left_out,
+        chained=frozenset(found.chained for _, found in given.filters if found.chained),
     )
 
 
-def _grouped(resource_type: str, parameters: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    supported = PARAMETERS[resource_type] + _CONTROLS
+def shape_of(parameters: Iterable[Pair]) -> Shape:
+    """What of a resource a read asks for (R4 http.html#read): _summary and _elements, and no other parameter."""
     given: dict[str, list[str]] = {}
-    for name, value in parameters:
-        if name not in supported:
-            raise InvalidResource(f"{resource_type} can be searched by {', '.join(supported)}, and nothing else")
-        if not value:
-            raise InvalidResource(f"the search parameter {name} wants a value")
-        given.setdefault(name, []).append(value)
+    for name, text in parameters:
+        if name not in ("_summary", "_elements", *OF_THE_BYTES):
+            raise InvalidResource("a read takes _summary, _elements, _format and _pretty, and nothing else")
+        given.setdefault(name, []).append(text)
+    if given.get("_summary") == ["count"]:
+        raise InvalidResource("_summary=count is for searches")
+    return controls.shape(given)
+
+
+def page_size(text: str | None) -> int:
+    """_count of a history or an operation, at least one."""
+    return max(1, controls.page_size({"_count": [text]} if text is not None else {}))
+
+
+def instant(name: str, text: str, context: Context) -> datetime:
+    """A moment, such as _since; the first one where it is less precise. Raise InvalidResource."""
+    try:
+        low, _ = ranges.moment(text, context.zone)
+        return datetime.fromtimestamp(low, UTC)
+    except (InvalidResource, OverflowError, ValueError):
+        raise InvalidResource(f"{name} wants a moment") from None
+
+
+def _sorted(resource_type: str, parameters: Iterable[Pair], context: Context, *, lenient: bool) -> _Sorted:
+    given = _Sorted()
+    for name, text in parameters:
+        if name in CONTROLS:
+            given.controls.setdefault(name, []).append(text)
+        else:
+            try:
+                given.filters.append(((name, text), read(resource_type, name, text, context)))
+            except UnknownParameter:
+                if not lenient:
+                    raise
+                given.left_out += 1
+                continue
+        if name not in OF_THE_BYTES:
+            given.understood.append((name, text))
+    if len(given.understood) > MOST_PARAMETERS:
+        raise InvalidResource(f"a search wants {MOST_PARAMETERS} parameters at most")
     return given
 
 
-def _single(given: Mapping[str, list[str]], name: str) -> str | None:
-    values = given.get(name, [])
-    if len(values) > 1:
-        raise InvalidResource(f"the search parameter {name} may be given once")
-    return values[0] if values else None
-
-
-def _check_format(name: str | None) -> None:
-    if name is not None and name.partition(";")[0].strip() not in _FORMATS:
-        raise InvalidResource("_format wants json")
-
-
-def _patient_id(text: str) -> str:
-    found = text.removeprefix("Patient/")
-    if not _ID.fullmatch(found):
-        raise InvalidResource("patient wants the logical id of one Patient of this server")
-    return found
-
-
-def _token(text: str) -> tuple[str | None, str]:
-    """R4 search.html#token: "value" in any system, "system|value", "|value" without a system (as "")."""
-    specials = [match.group() for match in _SPECIAL.finditer(text)]
-    if any(special != "|" for special in specials) or len(specials) > 1:
-        raise InvalidResource("identifier wants one token: value, system|value or |value")
-    system, value = re.split(r"(?<!\\)\|", text) if specials else (None, text)
-    if not value:
-        raise InvalidResource("identifier wants a value after the system")
-    return (None if system is None else _unescaped(system)), _unescaped(value)
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\([,$|\\])", r"\1", text)
-
-
-def _count(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_PAGE
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise InvalidResource(f"_count wants a whole number, of which {LARGEST_PAGE} at most are given on a page")
-    return min(int(text), LARGEST_PAGE)
-
-
-def _bounds(text: str, zone: tzinfo) -> Bounds:
-    match = _MOMENT.fullmatch(text)
-    prefix = (match["prefix"] or "eq") if match else ""
-    if match is None or prefix not in _COMPARE:
-        raise InvalidResource("_lastUpdated wants eq, lt, gt, ge or le and a date or instant")
-    try:
-        start = _start(match, zone)
-        return _COMPARE[prefix](start.astimezone(UTC), (start + _width(match)).astimezone(UTC))
-    except (ValueError, OverflowError):
-        raise InvalidResource("_lastUpdated wants a date that exists") from None
-
-
-def _start(match: re.Match[str], zone: tzinfo) -> datetime:
-    start = datetime.fromisoformat(match["date"] + (match["time"] or ""))
-    return start.replace(tzinfo=zone) if start.tzinfo is None else start
-
-
-def _width(match: re.Match[str]) -> timedelta:
-    """A date stands for its whole day, a time for its minute, second or fraction (R4 search.html#date)."""
-    if match["fraction"]:
-        return timedelta(seconds=10 ** (1 - len(match["fraction"])))
-    if match["second"]:
-        return timedelta(seconds=1)
-    return timedelta(minutes=1) if match["time"] else timedelta(days=1)
+def _compartment(given: _Sorted) -> str | None:
+    named = {found.compartment for _, found in given.filters} - {None}
+    if len(named) > 1:
+        raise InvalidResource("patient wants one Patient here")
+    return named.pop() if named else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from cds.codes import DCM, SNOMED
+from cds.codes import DCM, LOINC, SNOMED
 from cds.domain.coding import Coding
 
 #: Sightline's own codes: it never borrows the LOINC code of the examination for an AI analysis (SAFETY section 3).
@@ -32,16 +32,32 @@ INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpreta
 AI_DEVICE_TYPE = "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS"
 PROVENANCE_AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
+#: What people said of a finding, on the Observation that says it; its parts are named by words alone.
+VERIFICATION_EXTENSION = "urn:sightline:finding-verification"
+_AI_TRANSPARENCY = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/"
+#: How sure a model is, 0 to 1 (AI Transparency IG).
+CONFIDENCE_EXTENSION = f"{_AI_TRANSPARENCY}AIconfidence"
+#: What kind of AI a Device is (AI Transparency IG).
+AI_KIND_EXTENSION = f"{_AI_TRANSPARENCY}aitransparency.AIKind"
+
 AI_ANALYSIS = Coding(SIGHTLINE, "ai-analysis", "AI analysis of imaging study")
 VERIFIED = Coding(SIGHTLINE, "finding-verified", "Verification of a finding of an AI")
 WITHDRAWAL = Coding(SIGHTLINE, "withdrawal", "Withdrawal of a report that does not hold")
 THRESHOLD = Coding(SIGHTLINE, "threshold", "Threshold of the finding")
+SIZE = Coding(SIGHTLINE, "size", "Size of the finding")
+MEASURED = Coding(SIGHTLINE, "measured", "Measured value of the finding")
+KEY_IMAGE = Coding(SIGHTLINE, "key-image", "Key image of the finding (SOP Instance UID)")
+#: SHA-256 of what a model is made of, as hexadecimal digits.
+MODEL_DIGEST = Coding(SIGHTLINE, "model-sha256", "SHA-256 of the model's files")
 #: The label that every AI-made resource carries in meta.security (AI Transparency IG).
 AI_ASSERTED = Coding(
     "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "AIAST", "Artificial Intelligence asserted"
 )
 ARTIFICIAL_INTELLIGENCE = Coding(AI_DEVICE_TYPE, "Artificial-Intelligence", "Artificial Intelligence")
+IMAGE_ANALYSIS = Coding(AI_DEVICE_TYPE, "Medical-Image-Analysis", "Medical Image Analysis")
 RADIOLOGY = Coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")
+#: US Core, value set us-core-diagnosticreport-category: a LOINC part.
+US_CORE_RADIOLOGY = Coding(LOINC, "LP29684-5", "Radiology")
 IMAGING = Coding("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")
 ACCESSION = Coding(IDENTIFIER_TYPE, "ACSN", "Accession ID")
 #: "test health data": no production chart shows it (v3 ActReason, R4 security labels).

@@ -5,30 +5,49 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
+from zoneinfo import ZoneInfo
 
-from cds.codes import SNOMED
+from cds import units
+from cds.codes import SNOMED, UCUM
 from cds.domain.coding import Coding, Quantity
 
 Value = Quantity | Coding | date | str | None
 
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T.*)?)?)?")
+#: R4 datatypes.html#dateTime: no clock is further from UTC, and offsets are hours and minutes.
+_FURTHEST, _MINUTE = timedelta(hours=14), timedelta(minutes=1)
+#: What is longer is no number of a person or thing, and no database indexes it.
+_LONGEST_NUMBER = 256
 
 
 def obj(value: object) -> Mapping[str, object]:
     """A JSON object, empty where it is something else."""
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else cast("Mapping[str, object]", value) if _is_mapping(value) else {}
 
 
 def items(value: object) -> list[Mapping[str, object]]:
     """The objects of a JSON array."""
-    return [obj(item) for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [obj(item) for item in value if isinstance(item, dict) or _is_mapping(item)]
+
+
+def _is_mapping(value: object) -> bool:
+    """What parsers make is a dict; asking an abstract class takes ten times as long."""
+    return not isinstance(value, str | list | int | float | None) and isinstance(value, Mapping)
 
 
 def text(value: object) -> str:
-    """A JSON string without surrounding space, "" where it is something else."""
-    return value.strip() if isinstance(value, str) else ""
+    """A JSON string without surrounding space, "" where it is something else or has U+0000, which R4 does not allow."""
+    return value.strip() if isinstance(value, str) and "\0" not in value else ""
+
+
+def known_by(value: object) -> str:
+    """What a person or a thing is known by: a string of a sensible length, "" where it is something else."""
+    said = text(value)
+    return said if len(said) <= _LONGEST_NUMBER else ""
 
 
 def full_day(value: object) -> date | None:
@@ -43,6 +62,51 @@ def earliest_day(value: object) -> date | None:
     """The day of a date or dateTime, the first one possible where it names a month or year alone."""
     match = _DAY.fullmatch(text(value))
     return None if match is None else _date(match)
+
+
+def instant(value: object) -> datetime | None:
+    """A moment with its offset, in UTC; None where it has none or is none."""
+    try:
+        at = datetime.fromisoformat(text(value))
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def stated_moment(value: object) -> datetime | None:
+    """A moment as its writer's clock had it; None where it has no offset or is none."""
+    try:
+        at = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return at if _is_real(at) else None
+
+
+def local_moment(value: object, zone: ZoneInfo) -> datetime | None:
+    """A date or dateTime of at least a day; without an offset it is the time of a site in that zone."""
+    day = full_day(value)
+    if day is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text(value))
+    except ValueError:
+        at = datetime.combine(day, time.min)
+    at = at if at.tzinfo else at.replace(tzinfo=zone)
+    return at if _is_real(at) else None
+
+
+def _is_real(at: datetime) -> bool:
+    """False without an offset, for one that no clock has, and where UTC ends: it could not be read again."""
+    offset = at.utcoffset()
+    if offset is None or abs(offset) > _FURTHEST or offset % _MINUTE:
+        return False
+    return timedelta(0) <= at.replace(tzinfo=None) - datetime.min - offset <= datetime.max - datetime.min
+
+
+def words(concept: object) -> str:
+    """A CodeableConcept as a person reads it: its text, else a display, else a code."""
+    shown = [c.display or c.code for c in codings(concept)]
+    return text(obj(concept).get("text")) or next(iter(shown), "")
 
 
 def codings(concept: object) -> list[Coding]:
@@ -76,13 +140,21 @@ def _date(match: re.Match[str]) -> date | None:
 
 
 def _quantity(value: object) -> Value:
-    """A number with its unit; "<5" is no number, it stays text."""
+    """A number with its unit in UCUM, or as written where that cannot be told; "<5" is no number, it stays text."""
     element = obj(value)
-    number, unit = element.get("value"), text(element.get("code")) or text(element.get("unit"))
+    number, unit = element.get("value"), _unit(element)
     if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
         return None
     comparator = text(element.get("comparator"))
     return f"{comparator}{number} {unit}".strip() if comparator else Quantity(float(number), unit)
+
+
+def _unit(element: Mapping[str, object]) -> str:
+    """The code where it is said to be UCUM's, or nothing else is said; else what the unit's spelling stands for."""
+    code, written = text(element.get("code")), text(element.get("unit"))
+    if code and text(element.get("system")) in ("", UCUM):
+        return code
+    return next(filter(None, (units.ucum(said) for said in (written, code) if said)), written or code)
 
 
 def _integer(value: object) -> Value:

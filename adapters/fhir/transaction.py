@@ -1,9 +1,8 @@
 """Our resources as one transaction for another FHIR server: all or nothing, and a repeat changes nothing.
 
 Every entry is a conditional update (R4 http.html#cond-update) by an identifier of ours, so that the server keeps its
-own ids; Provenance has no identifier in R4 and is found by a tag. Where a server lets clients choose ids (R4
-http.html#upsert), every entry is an update under our own, which are UUIDs. The server's Patient is never written: the
-subject is a logical reference by the patient's identifier.
+own ids; Provenance has no identifier in R4 and is found by a tag. `writing` makes of it what the server can do when it
+is sent. The server's Patient is never written: the subject is a logical reference by the patient's identifier.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import cast
-from urllib.parse import quote
 
 import orjson
 
-from adapters.fhir import systems
+from adapters.fhir import entries, systems
 from adapters.fhir.elements import Element, coding, concept, identifier, note, reference, without_empty
 from adapters.fhir.emission import new_resource
+from adapters.fhir.invariants import check
 from adapters.fhir.provenance import assembler
 from cds.domain.matching import MatchState
 from cds.domain.report import Report
@@ -28,36 +27,34 @@ from cds.errors import InvalidInput
 #: What of a resource stays when it is withdrawn: whose, what and when it was, and no result.
 _KEPT = (
     "resourceType", "id", "meta", "identifier", "category", "code", "method", "subject", "effectiveDateTime",
-    "_effectiveDateTime", "occurrenceDateTime", "performer", "imagingStudy", "result",
+    "_effectiveDateTime", "occurrenceDateTime", "performer", "imagingStudy", "result", "intent", "for",
 )  # fmt: skip
+#: What an order or a task is about is what the report recommended.
+_SAYS_WHAT = ("ServiceRequest", "Task")
 
 
 def transaction(
-    resources: Sequence[NewResource],
-    *,
-    delivery_id: str,
-    subject: Element | None,
-    own_ids: bool = False,
-    test: bool = False,
+    resources: Sequence[NewResource], *, delivery_id: str, subject: Element | None, test: bool = False
 ) -> bytes:
     """The Bundle. `subject` stands for our Patient; `test` labels everything as test health data (HTEST)."""
     sent = [resource for resource in resources if resource.type != "Patient"]
     own = {f"{resource.type}/{resource.id}" for resource in sent}
-    entries = []
+    listed = []
     for resource in sent:
         body = cast("Element", _rewritten(resource.body, own, subject))
-        head = {"resourceType": resource.type, "id": resource.id if own_ids else "", "meta": _meta(resource, test)}
-        full = {**without_empty(head), **{name: value for name, value in body.items() if name not in head}}
-        request = {"method": "PUT", "url": f"{resource.type}/{resource.id}" if own_ids else _condition(resource)}
-        entries.append({"fullUrl": f"urn:uuid:{resource.id}", "resource": full, "request": request})
-    return orjson.dumps(
-        {
-            "resourceType": "Bundle",
-            "identifier": {"system": systems.DELIVERY_IDENTIFIER, "value": delivery_id},
-            "type": "transaction",
-            "entry": entries,
-        }
-    )
+        head = {"resourceType": resource.type, "meta": _meta(resource, test)}
+        left = {name: value for name, value in body.items() if name not in ("id", *head)}
+        full = {**without_empty(head), **left}
+        request = {"method": "PUT", "url": f"{resource.type}?{entries.key_of(full).condition}"}
+        listed.append({"fullUrl": f"urn:uuid:{resource.id}", "resource": full, "request": request})
+    bundle: Element = {
+        "resourceType": "Bundle",
+        "identifier": {"system": systems.DELIVERY_IDENTIFIER, "value": delivery_id},
+        "type": "transaction",
+        "entry": listed,
+    }
+    check(bundle)
+    return orjson.dumps(bundle)
 
 
 def subject_of(report: Report, by_authority: Mapping[str, str]) -> Element | None:
@@ -79,6 +76,8 @@ def void(resource: NewResource, reason: str, at: datetime) -> NewResource:
     """A resource in status entered-in-error, without its result, and why (R4 observation-status)."""
     text = f"Withdrawn: {reason.rstrip('.')}."
     kept = {name: value for name, value in resource.body.items() if name in _KEPT}
+    if resource.type in _SAYS_WHAT:
+        kept.pop("code", None)
     said: dict[str, Element] = {
         "DiagnosticReport": {"issued": at.isoformat(), "conclusion": text},
         "Observation": {
@@ -86,9 +85,10 @@ def void(resource: NewResource, reason: str, at: datetime) -> NewResource:
             "dataAbsentReason": concept(systems.IN_ERROR),
             "note": [note(text, at=at)],
         },
-        "RiskAssessment": {"note": [note(text, at=at)]},
+        "Task": {"lastModified": at.isoformat(), "note": [note(text, at=at)]},
+        "Flag": {"code": concept(text=text)},  # its code is what it says
     }
-    body = {**kept, "status": "entered-in-error", **said[resource.type]}
+    body = {**kept, "status": "entered-in-error", **said.get(resource.type, {"note": [note(text, at=at)]})}
     return new_resource(body, patient_id=resource.patient_id, identifiers=resource.identifiers)
 
 
@@ -106,19 +106,6 @@ def withdrawal(
         "agent": [assembler(site_name)],
     }
     return new_resource(body, patient_id=None)
-
-
-def _condition(resource: NewResource) -> str:
-    """The search that finds the server's copy, as a relative URL."""
-    if resource.type == "Provenance":
-        return f"Provenance?_tag={_token(systems.PROVENANCE_TAG, resource.id)}"
-    system, value = resource.identifiers[0]
-    return f"{resource.type}?identifier={_token(system, value)}"
-
-
-def _token(system: str, value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("|", "\\|").replace(",", "\\,").replace("$", "\\$")
-    return quote(f"{system}|{escaped}", safe=":")
 
 
 def _meta(resource: NewResource, test: bool) -> Element:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adapters.hl7.context import Context
+from cds.domain.modality import ACQUIRED
 from cds.domain.order import OrderStatus, Priority
 
 #: HL7 table 0119: these end the order. CA is a request, but what was asked to be cancelled is no longer to be worked
@@ -49,11 +50,6 @@ _FOR_SOMETHING = frozenset({"P", "C", "PRN"})
 _TIMING_CRITICAL = ("", "S", "M", "H", "D", "W", "L")
 #: HL7 table 0074 where it names a modality otherwise than DICOM PS3.3 section C.7.3.1.1.1.
 _SECTIONS = {"NMR": "MR", "RUS": "US", "OUS": "US", "VUS": "US", "CUS": "US", "NMS": "NM"}
-#: PS3.3 section C.7.3.1.1.1: what acquires images.
-_MODALITIES = frozenset(
-    {"BDUS", "BI", "BMD", "CR", "CT", "DG", "DMS", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "LS", "MG", "MR", "NM"}
-    | {"OAM", "OCT", "OP", "OPM", "OPT", "PT", "PX", "RF", "RG", "SM", "TG", "US", "XA", "XC"}
-)
 #: HL7 table 0074, the sections of a laboratory. SR (serology) is left out: in imaging it is a structured report.
 LABORATORY = frozenset(
     {"BG", "BLB", "CG", "CH", "CP", "GE", "HM", "IMM", "LAB", "MB", "MCB", "MYC", "OSL", "PAR", "PAT", "SP", "TX"}
@@ -107,7 +103,7 @@ def modality(code: str, context: Context) -> str | None:
     """The DICOM modality of IPC-5 or OBR-24; None, with a warning, for a code that is none."""
     wanted = code.upper()
     found = _SECTIONS.get(wanted, wanted)
-    if found in _MODALITIES:
+    if found in ACQUIRED:
         return found
     if code:
         context.note("the modality of the order is not known")

@@ -63,6 +63,8 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
 
     `durable` for roles that acknowledge what they commit; `patience_ms` is how long a write waits for others.
     """
+    from adapters.fhir.parameters import EDITION
+
     if not settings.database_url and not (settings.data_dir / "app.sqlite").exists():
         raise ConfigurationError(
             [f"CDS_DATA_DIR: {settings.data_dir} has no tables yet: run cds serve or cds db upgrade"]
@@ -83,7 +85,7 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
         record=RecordStore(database),
         works=WorkStore(database),
         reports=SqlReportStore(database),
-        resources=SqlResourceStore(database, lambda: switches.hidden() | _silent(settings)),
+        resources=SqlResourceStore(database, lambda: switches.hidden() | _silent(settings), EDITION),
         deliveries=DeliveryStore(database),
         switches=switches,
         opinions=OpinionStore(database),
@@ -118,38 +120,48 @@ def why(settings: Settings, asked: str) -> Story:
 
 def services(settings: Settings) -> Services:
     """What the web role's routes may use; called once in every web process."""
-    from adapters.fhir.bundle import searchset
-    from adapters.fhir.capability import capability
-    from adapters.fhir.outcome import operation_outcome
+    from adapters.fhir import bundle, outcome
     from cds import hooks
+    from cds.bootstrap import fhir_doors
     from cds.bootstrap.critical import acknowledge, acknowledge_communication
     from cds.bootstrap.dicom_stow import stow
-    from cds.bootstrap.findings import filer
+    from cds.bootstrap.ehr import asks, sources, with_ehr
+    from cds.bootstrap.fhir_events import notifications
+    from cds.bootstrap.pushed import bundle_taker, taker
     from cds.bootstrap.readiness import probes
     from cds.bootstrap.watch import banner
 
     held, clock = stores(settings, patience_ms=_HOOK_PATIENCE_MS), SystemClock(settings.time_zone)
-    acting = stores(settings, durable=True)  # people and peers who act wait for a lock; a hook's answer does not
-    context = hook_context(settings, held, clock)
+    acting = stores(settings, durable=True)  # who acts waits for a lock; a hook's answer does not
+    context = with_ehr(hook_context(settings, held, clock), settings, clock, sources(settings, clock))
     return Services(
         settings=settings,
         clock=clock,
         resources=held.resources,
-        discovery=hooks.discovery,
+        discovery=lambda: hooks.discovery(hooks.services(asks(settings))),
         call_service=lambda service, request: hooks.call(service, request, context),
-        capability=capability,
-        searchset=searchset,
-        outcome=operation_outcome,
+        capability=fhir_doors.capability(settings),
+        searchset=bundle.searchset,
+        outcome=outcome.operation_outcome,
         probes=lambda: probes(settings, held),
         holds=lambda: open_holds(held.database),
         banner=banner(settings, held.database, clock),
         critical=acting.criticals.by_token,
         acknowledge_critical=acknowledge(acting.criticals, clock),
         acknowledge_communication=acknowledge_communication(acting.criticals, clock),
-        file_final_report=filer(settings, acting.database, clock),
+        take=taker(settings, acting.database, clock),
+        take_bundle=bundle_taker(settings, acting.database, clock),
+        notified=notifications(settings, acting.database, clock),
         store_instances=stow(settings, acting),
-        token=settings.http_token_file.read_text().strip() if settings.http_token_file else None,
+        token=_token(settings),
+        access=fhir_doors.access(settings),
+        jwks=fhir_doors.jwks(settings),
+        seal_key=fhir_doors.seal_key(held.database),
     )
+
+
+def _token(settings: Settings) -> str | None:
+    return settings.http_token_file.read_text().strip() if settings.http_token_file else None
 
 
 def _anothers(study: Study, report: Report) -> str:

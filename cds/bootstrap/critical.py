@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cds.bootstrap import stores
 from cds.clock import SystemClock
-from cds.destinations import CriticalRoute
+from cds.destinations import CriticalRoute, FhirDestination
 from cds.domain.critical import CriticalResult, Tell
 from cds.errors import InvalidInput, NotFound
 from cds.ports import Channel, Clock
 from cds.settings import Settings
 from cds.store.criticals import DESTINATION, CriticalStore
+
+if TYPE_CHECKING:
+    from adapters.fhir.communication import CommunicationChannel
 
 _LONGEST_NAME = 200
 
@@ -79,7 +83,6 @@ def acknowledge_communication(criticals: CriticalStore, clock: Clock) -> Callabl
 
 def _way(settings: Settings, name: str, route: CriticalRoute) -> tuple[Channel, Tell]:
     """A route's channel, and how it says a critical result."""
-    from adapters.fhir.communication import CommunicationChannel
     from adapters.hl7.critical import CriticalOru
     from adapters.notify.critical import critical_mail, critical_webhook
     from adapters.notify.mail import MailChannel
@@ -90,10 +93,25 @@ def _way(settings: Settings, name: str, route: CriticalRoute) -> tuple[Channel, 
         oru = CriticalOru(destination, route.hl7, facility=settings.site_name, time_zone=settings.time_zone)
         return oru, oru.encode
     if route.fhir is not None:
-        systems = settings.identifier_systems
-        server = CommunicationChannel(destination, route.fhir, identifier_systems=systems, site_name=settings.site_name)
+        server = _communication(settings, destination, route.fhir)
         return server, server.encode
     if route.webhook_url is not None:
         return WebhookChannel(destination, route.webhook_url), critical_webhook
     mail = MailChannel(destination, settings.smtp_host, settings.smtp_port)
     return mail, partial(critical_mail, sender=settings.smtp_from, to=route.mail_to)
+
+
+def _communication(settings: Settings, destination: str, server: FhirDestination) -> CommunicationChannel:
+    """A FHIR server as a channel, with its way by HL7 v2 where the site has one."""
+    from adapters.fhir.client import open_client
+    from adapters.fhir.communication import CommunicationChannel
+    from adapters.fhir.keys import SmartKeys
+    from adapters.hl7.critical import CriticalOru
+
+    site, zone, otherwise = settings.site_name, settings.time_zone, None
+    if server.hl7 is not None:
+        to = server.hl7.model_copy(update={"processing": server.processing})
+        otherwise = CriticalOru(destination, to, facility=site, time_zone=zone)
+    client = open_client(destination, server, SmartKeys(settings.smart_key_files))
+    systems = settings.identifier_systems
+    return CommunicationChannel(destination, server, client=client, identifier_systems=systems, otherwise=otherwise)

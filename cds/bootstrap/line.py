@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cds import alerting, pathways
-from cds.bootstrap import Stores, dicom
+from cds.bootstrap import Stores, dicom, fhir_events
 from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
+from cds.bootstrap.ehr import MergedRecord, decide_again, sources
+from cds.bootstrap.emitting import forms, model_cards
 from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.priority import raisers
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
+from cds.destinations import FhirDestination, MllpDestination
 from cds.domain.ids import resource_id
 from cds.domain.report import Report
 from cds.domain.resource import NewResource
@@ -25,6 +29,7 @@ from cds.settings import Settings
 from cds.store.artifacts import ScratchFolders
 from cds.store.commitments import CommitmentStore
 from cds.store.engine import workflow_engine
+from cds.store.enriching import EnrichingStore
 from cds.store.priorities import PriorityStore
 from cds.store.resources import SqlResourceStore
 from cds.store.sources import files, own_instances
@@ -32,12 +37,15 @@ from cds.store.sources import files, own_instances
 if TYPE_CHECKING:
     from adapters.dicom.ahead_decode import AheadDecoding
     from adapters.dicom.pool import DecodePool
+    from adapters.fhir.client import FhirClient
+    from adapters.fhir.ehr import EhrSources
     from adapters.hl7.report import Document
-    from cds.workflow import Worker
+    from cds.workflow import Timer, Worker
     from models.runtime import Runtime
 
 
 _ANSWERED_WITHIN = timedelta(hours=24)
+_INDEXED_AT_ONCE = 500
 
 
 def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool) -> Worker:
@@ -49,7 +57,11 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
     clock, database = SystemClock(settings.time_zone), held.database
     models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in load().values()}
     ahead = dicom.ahead_decoding(settings, pool)
+    ehr = sources(settings, clock)
     built = line(settings, held, models, clock, pool, ahead=ahead)
+    if ehr is not None:
+        missed = EnrichingStore(database).missed
+        built = replace(built, ehr=MergedRecord(held.record, ehr), missed=missed)
     complete = dicom.completeness(settings, database)
     return Worker(
         built,
@@ -61,9 +73,40 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
             Timer("escalate", 1.0, lambda now: alerting.escalate(built, now)),
             Timer("watch", 10.0, watch(settings, database)),
             Timer("commitments", 60.0, _unanswered(CommitmentStore(database))),
+            Timer("index", 5.0, _indexing(held)),
+            *fhir_events.timers(settings, database, clock, _opener(settings)),
+            *_missed(held, ehr),
         ),
         retrieving=dicom.retrieving(settings, held, clock, f"worker-{settings.worker_slot}", ahead),
     )
+
+
+def _opener(settings: Settings) -> Callable[[str], FhirClient]:
+    """Opens the client of a FHIR source that is listened to."""
+    from adapters.fhir.client import open_client
+    from adapters.fhir.keys import SmartKeys
+
+    keys = SmartKeys(settings.smart_key_files)
+    return lambda name: open_client(name, settings.fhir_sources[name], keys)
+
+
+def _missed(held: Stores, ehr: EhrSources | None) -> list[Timer]:
+    """Studies that an EHR missed are decided again when it answers."""
+    from cds.workflow import Timer
+
+    if ehr is None:
+        return []
+    return [Timer("enrich again", 15.0, decide_again(EnrichingStore(held.database), held.record, ehr))]
+
+
+def _indexing(held: Stores) -> Callable[[datetime], None]:
+    """What an earlier edition of the search parameters indexed is indexed anew, a little at a time."""
+    from adapters.fhir.parameters import EDITION, index
+
+    def look(_now: datetime) -> None:
+        held.resources.reindex(index, EDITION, _INDEXED_AT_ONCE)
+
+    return look
 
 
 def _unanswered(commitments: CommitmentStore) -> Callable[[datetime], None]:
@@ -129,22 +172,51 @@ def sinks(settings: Settings, held: Stores, clock: Clock, pool: DecodePool | Non
     if settings.oru_destinations:
         from adapters.hl7.report import OruSink
 
-        zone, site, draw = settings.time_zone, settings.site_name, _document(settings)
+        zone, site = settings.time_zone, settings.site_name
         for name, to in settings.oru_destinations.items():
+            draw = _document(settings, to)
             found[name] = OruSink(name, to, facility=site, time_zone=zone, clock=clock, document=draw)
-    if settings.fhir_destinations:
-        from adapters.fhir.sink import FhirSink
-
-        systems, who = settings.identifier_systems, settings.site_name
-        for name, server in settings.fhir_destinations.items():
-            own = server.own_ids
-            found[name] = FhirSink(name, server, identifier_systems=systems, site_name=who, own_ids=own, clock=clock)
-    return found | _pacs(settings, held, clock, pool)
+    return found | _fhir(settings, clock) | _pacs(settings, held, clock, pool)
 
 
-def _document(settings: Settings) -> Document | None:
-    """What draws a report as a PDF; its library is not loaded where no destination wants one."""
-    if not any(to.pdf for to in settings.oru_destinations.values()):
+def _fhir(settings: Settings, clock: Clock) -> dict[str, ReportSink]:
+    if not settings.fhir_destinations:
+        return {}
+    from adapters.fhir.client import open_client
+    from adapters.fhir.keys import SmartKeys
+    from adapters.fhir.sink import FhirSink
+
+    keys = SmartKeys(settings.smart_key_files)
+    return {
+        name: FhirSink(
+            name,
+            server,
+            client=open_client(name, server, keys),
+            identifier_systems=settings.identifier_systems,
+            site_name=settings.site_name,
+            forms=forms(settings),
+            cards=model_cards(),
+            otherwise=_otherwise(settings, name, server, clock),
+            clock=clock,
+        )
+        for name, server in settings.fhir_destinations.items()
+    }
+
+
+def _otherwise(settings: Settings, name: str, server: FhirDestination, clock: Clock) -> ReportSink | None:
+    """The way by HL7 v2 of what a FHIR server cannot take, for the same eyes."""
+    if server.hl7 is None:
+        return None
+    from adapters.hl7.report import OruSink
+
+    zone, site = settings.time_zone, settings.site_name
+    to = server.hl7.model_copy(update={"audience": server.audience, "processing": server.processing})
+    return OruSink(name, to, facility=site, time_zone=zone, clock=clock, document=_document(settings, to))
+
+
+def _document(settings: Settings, to: MllpDestination) -> Document | None:
+    """What draws a report as a PDF; its library is not loaded where the destination does not want one."""
+    if not to.pdf:
         return None
     from cds.render.pdf import render
 
@@ -179,8 +251,14 @@ def _pacs(settings: Settings, held: Stores, clock: Clock, pool: DecodePool | Non
 def _resources(settings: Settings, held: Stores, report: Report) -> Sequence[NewResource]:
     from adapters.fhir.report import resources
 
-    systems, site, previous = settings.identifier_systems, settings.site_name, _stored_version(held, report)
-    return resources(report, identifier_systems=systems, site_name=site, previous=previous)
+    return resources(
+        report,
+        identifier_systems=settings.identifier_systems,
+        site_name=settings.site_name,
+        previous=_stored_version(held, report),
+        forms=forms(settings),
+        cards=model_cards(),
+    )
 
 
 def _stored_version(held: Stores, report: Report) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from cds import critical
 from cds.bootstrap import Stores, hl7_profile, stores
 from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
+from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
@@ -32,6 +33,7 @@ def checks(settings: Settings) -> list[Check]:
             *(partial(source_check, settings, name) for name in settings.pacs_sources),
             *(partial(destination_check, settings, name) for name in settings.pacs_destinations),
             *(partial(priority_check, settings, name) for name in settings.priority_destinations),
+            *fhir_checks(settings),
         ),
     )
 

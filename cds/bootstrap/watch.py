@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cds import metrics
 from cds.bootstrap.people import switchable
+from cds.domain.fhir_news import Feed
 from cds.domain.hold import HoldKind
+from cds.domain.subscription import Subscription
 from cds.domain.switch import SwitchKind
 from cds.errors import SightlineError
+from cds.fhir_peers import FhirSource
 from cds.ports import Clock
 from cds.settings import Settings
 from cds.store import watch as store
 from cds.store.engine import Database
+from cds.store.fhir_feeds import feeds as stored_feeds
+from cds.store.fhir_notices import NoticeQueue
+from cds.store.fhir_subscriptions import subscriptions
 from cds.watch import Alarm, AlarmKind, Change, Heard, Limits, Seen, critical_counts, heard
 
 
 def limits(settings: Settings) -> Limits:
     """What this site finds normal."""
     stated = {f"HL7 {name}": s.expected_interval_s for name, s in settings.senders.items() if s.expected_interval_s}
-    return Limits(timedelta(minutes=settings.stuck_after_minutes), stated, settings.expected_roles)
+    listened = frozenset(name for name, source in settings.fhir_sources.items() if source.events != "none")
+    return Limits(timedelta(minutes=settings.stuck_after_minutes), stated, settings.expected_roles, listened)
 
 
 def watch(settings: Settings, database: Database) -> Callable[[datetime], None]:
@@ -32,6 +40,8 @@ def watch(settings: Settings, database: Database) -> Callable[[datetime], None]:
         looked = watching.look(now)
         destinations.update(waiting.destination for waiting in looked.seen.waiting)
         _measure(looked.seen, looked.alarms, destinations, now)
+        for name in settings.fhir_sources:
+            metrics.FHIR_WAITING.set(sum(looked.seen.fhir_waiting.get(name, ())), source=name)
 
     return look
 
@@ -87,6 +97,33 @@ def banner(settings: Settings, database: Database, clock: Clock) -> Callable[[],
 def feeds(settings: Settings, database: Database) -> tuple[Heard, ...]:
     """Every feed as it is judged."""
     return heard(store.feeds(database), limits(settings).intervals)
+
+
+@dataclass(frozen=True, slots=True)
+class FhirFeed:
+    """A type of resource of a FHIR server, as it is listened to; `waiting` and `held` are of the whole server."""
+
+    server: str
+    resource_type: str
+    source: FhirSource
+    feed: Feed | None = None
+    subscription: Subscription | None = None
+    waiting: int = 0
+    held: int = 0
+
+
+def fhir_feeds(settings: Settings, database: Database) -> tuple[FhirFeed, ...]:
+    """Every type that is listened to at the configured servers, with what is known of it."""
+    feeds = {(one.server, one.resource_type): one for one in stored_feeds(database)}
+    kept = {(one.server, one.resource_type): one for one in subscriptions(database)}
+    counts = NoticeQueue(database).counts()
+    found = []
+    for server, source in settings.fhir_sources.items():
+        waiting, held = counts.get(server, (0, 0))
+        for resource_type in source.resources if source.events != "none" else ():
+            key = (server, resource_type)
+            found.append(FhirFeed(server, resource_type, source, feeds.get(key), kept.get(key), waiting, held))
+    return tuple(found)
 
 
 def _measure(seen: Seen, alarms: tuple[Alarm, ...], destinations: set[str], now: datetime) -> None:

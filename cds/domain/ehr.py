@@ -78,9 +78,9 @@ class EhrData:
     """Everything that pathways and scores may ask about one patient.
 
     Demographics are facts like all others. `measurements` maps a value set of `cds.codes` to its newest valid value.
-    `conditions`, `procedures`, `symptoms` and `allergies` map a value-set name to the newest matching item or to an
-    absence. `pregnancy` is as of the day that it was stated for. `pathways` ask by name; a name that no source was
-    asked for is Unknown.
+    `conditions`, `procedures`, `symptoms`, `allergies`, `medications`, `immunizations`, `family_history` and `requests`
+    (what was ordered and is not done) map a value-set name to the newest matching item or to an absence. `pregnancy`
+    is as of the day that it was stated for. `pathways` ask by name; a name that no source was asked for is Unknown.
     """
 
     birth_date: Fact[date]
@@ -96,6 +96,10 @@ class EhrData:
     assembled_at: datetime | None = None
     allergies: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
     pregnancy: Fact[bool] = Unknown("pregnancy was not asked for")
+    medications: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
+    immunizations: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
+    family_history: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
+    requests: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
 
     def measurement(self, name: str) -> Fact[Measurement]:
         """The newest value of a value set; Unknown where nothing was asked."""
@@ -116,3 +120,19 @@ class EhrData:
     def allergy(self, name: str) -> Fact[ClinicalItem]:
         """The newest allergy of a value set; Unknown where nothing was asked."""
         return self.allergies.get(name, Unknown(f"{name} was not asked for"))
+
+    def medication(self, name: str) -> Fact[ClinicalItem]:
+        """The newest drug of a value set that was prescribed or is taken; Unknown where nothing was asked."""
+        return self.medications.get(name, Unknown(f"{name} was not asked for"))
+
+    def immunization(self, name: str) -> Fact[ClinicalItem]:
+        """The newest vaccination of a value set; Unknown where nothing was asked."""
+        return self.immunizations.get(name, Unknown(f"{name} was not asked for"))
+
+    def relative(self, name: str) -> Fact[ClinicalItem]:
+        """The newest word of a relative who has a disease of a value set; Unknown where nothing was asked."""
+        return self.family_history.get(name, Unknown(f"{name} was not asked for"))
+
+    def request(self, name: str) -> Fact[ClinicalItem]:
+        """The newest open request for something of a value set; Unknown where nothing was asked."""
+        return self.requests.get(name, Unknown(f"{name} was not asked for"))

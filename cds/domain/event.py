@@ -37,3 +37,8 @@ class StudyEvent:
     scheduled_at: datetime | None = None
     #: (Series Instance UID, instances) as an Instance Availability Notification states them.
     series: tuple[tuple[str, int], ...] = ()
+    #: The DICOMweb base URL that the wire names (R4 ImagingStudy.endpoint): a configured PACS of this URL is asked
+    #: first; any other is never asked.
+    endpoint: str = ""
+    #: What else of its content was stated, where `series` cannot say it: with another one it is another event.
+    content: str = ""

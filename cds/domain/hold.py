@@ -24,6 +24,7 @@ class HoldKind(StrEnum):
     DELIVERY_NOT_ENCODED = "delivery-not-encoded"
     RETRIEVAL_FAILED = "retrieval-failed"
     COMMITMENT_FAILED = "commitment-failed"
+    NOTICE_FAILED = "notice-failed"
     CRITICAL_UNACKNOWLEDGED = "critical-unacknowledged"
     CRITICAL_LATE = "critical-late"
 
@@ -63,6 +64,7 @@ ACTIONS: dict[HoldKind, tuple[Action, ...]] = {
     HoldKind.DELIVERY_NOT_ENCODED: (Action.RUN_AGAIN, Action.GIVE_UP),
     HoldKind.RETRIEVAL_FAILED: (Action.RUN_AGAIN, Action.GIVE_UP),
     HoldKind.COMMITMENT_FAILED: (Action.SEND_AGAIN, Action.GIVE_UP),
+    HoldKind.NOTICE_FAILED: (Action.RUN_AGAIN, Action.GIVE_UP),
     HoldKind.CRITICAL_UNACKNOWLEDGED: (Action.ACKNOWLEDGE,),
     HoldKind.CRITICAL_LATE: (Action.ACKNOWLEDGE,),
 }

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cds.domain.coding import Coding, Quantity
 from cds.domain.event import StudyEvent
-from cds.domain.identity import Identifier, IdentityChange, Patient
+from cds.domain.identity import Identifier, IdentityChange, Patient, Sex
 from cds.domain.order import OrderChange
 from cds.domain.verification import FinalReport
 
@@ -100,15 +100,30 @@ class MessageEntry:
     applied_at: datetime | None = None
 
 
+#: What a statement is about: of the patient, of a relative (family-history), or only ordered (request).
+Category = Literal[
+    "observation",
+    "condition",
+    "procedure",
+    "symptom",
+    "allergy",
+    "medication",
+    "immunization",
+    "family-history",
+    "request",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordValue:
-    """One statement about a patient: an observation, condition, procedure, symptom, allergy, drug or vaccination.
+    """One statement about a patient: an observation, condition, procedure, symptom, allergy, drug or vaccination,
+    what runs in the family, or what was ordered and is not done.
 
     `status` is final, preliminary, corrected or entered-in-error. `value`: a number with unit, a code, a date or text.
     `key` identifies the statement within its sender, so that a correction replaces it.
     """
 
-    category: Literal["observation", "condition", "procedure", "symptom", "allergy", "medication", "immunization"]
+    category: Category
     key: str
     code: Coding
     value: Quantity | Coding | date | str | None
@@ -138,11 +153,41 @@ class Searched:
 
 
 @dataclass(frozen=True, slots=True)
+class Unasked:
+    """A source that does not answer for value sets (`covers`; None: for any), and why: `reason` follows its name.
+
+    `blind` is True where it may hold what was asked for, so that nothing may be called absent without it; False where
+    it holds nothing of it, such as a server that does not know the patient.
+    """
+
+    source: str
+    reason: str
+    covers: tuple[str, ...] | None = None
+    blind: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Demographics:
+    """What a source says of who the patient is; it contradicts nothing that was known."""
+
+    source: str
+    birth_date: date | None = None
+    sex: Sex = Sex.UNKNOWN
+    deceased: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordStatements:
-    """Everything said about one patient, and where it was looked for."""
+    """Everything said about one patient, and where it was looked for.
+
+    `away` names sources that could not be asked now and may tell more when asked again; `unasked` says of what.
+    """
 
     statements: tuple[Statement, ...] = ()
     searched: tuple[Searched, ...] = ()
+    away: tuple[str, ...] = ()
+    unasked: tuple[Unasked, ...] = ()
+    demographics: tuple[Demographics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +218,8 @@ class MessageContent:
 
 
 __all__ = [
+    "Category",
+    "Demographics",
     "LoggedMessage",
     "MessageContent",
     "MessageEntry",
@@ -183,4 +230,5 @@ __all__ = [
     "RecordValue",
     "Searched",
     "Statement",
+    "Unasked",
 ]

@@ -1,4 +1,4 @@
-"""An imaging order (FHIR ServiceRequest), as the HL7 v2 edge reads it."""
+"""An imaging order (FHIR ServiceRequest), as the HL7 v2 and the FHIR edge read it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,10 @@ class ServiceRequest:
     scheduled_at: datetime | None = None
     changed_at: datetime | None = None
     id: str | None = None
-    #: Ordered by a message with MSH-11 T or D.
+    #: Ordered by a message with MSH-11 T or D, or by what FHIR labels as test data.
     test: bool = False
+    #: Wire and sender that stated it first ("FHIR ehr"); empty for HL7 v2.
+    source: str = ""
 
 
 #: The durable queue takes 1 as the most urgent; unset would beat them all.
@@ -71,7 +73,7 @@ def queue_priority(orders: Iterable[ServiceRequest]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """An order as a message states it, and what the message does to it (ORC-1).
+    """An order as a message states it, and what the message does to it (ORC-1; of FHIR the status, in words).
 
     `states_status` is False where the message says nothing of the order's status.
     """

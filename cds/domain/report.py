@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from cds.domain.ehr import EhrData
 from cds.domain.finding import ModelOutcome
+from cds.domain.follow_up import Acceptance
 from cds.domain.identity import Patient
 from cds.domain.imaging import Study
 from cds.domain.matching import Match
@@ -99,6 +100,10 @@ class Report:
     verifications: tuple[Verification, ...] = ()
     final_report: FinalReport | None = None
     test: bool = False
+    #: What people did with its recommendations, the newest answer to each.
+    acceptances: tuple[Acceptance, ...] = ()
+    #: `<model>.<key>` of its findings that are critical here (ACR category 1 to 3).
+    critical: tuple[str, ...] = ()
 
 
 class DeliveryKind(StrEnum):

@@ -8,10 +8,20 @@ from datetime import datetime
 
 from cds.domain.imaging import OwnInstance
 from cds.domain.report import Report
+from cds.domain.search import IndexEntry
 
 #: What may say by its status that it does not hold any more (R4 diagnostic-report-, observation-status): the others
 #: have no entered-in-error.
-WITHDRAWABLE = ("DiagnosticReport", "Observation", "RiskAssessment")
+WITHDRAWABLE = ("DiagnosticReport", "Observation", "RiskAssessment", "ServiceRequest", "Task", "Flag")
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedForm:
+    """A report as a document (R4 DiagnosticReport.presentedForm)."""
+
+    content_type: str
+    title: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +50,22 @@ class NewResource:
     patient_id: str | None
     identifiers: tuple[tuple[str, str], ...] = ()
     made_by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceQuery:
-    """FHIR search, the parameters that are supported. `last_updated` pairs a prefix (eq lt gt ge le) with a moment.
-
-    `identifier` is (system or None, value); `after` is the cursor of the page before.
-    """
-
-    type: str
-    patient_id: str | None = None
-    identifier: tuple[str | None, str] | None = None
-    last_updated: tuple[tuple[str, datetime], ...] = ()
-    count: int = 50
-    after: str | None = None
+    #: What it can be searched by, and by which edition of the search parameters.
+    index: tuple[IndexEntry, ...] = ()
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ResourcePage:
-    """One page of a search, the number of all matches, and the cursor of the next page, None at the end."""
+    """One page: the matches, what `_include` brought along, and the cursor of the next page, None at the end.
+
+    `total` is the number of all matches where it was asked for or is known anyway.
+    """
 
     resources: tuple[StoredResource, ...]
-    total: int
+    total: int | None
     next: str | None
+    included: tuple[StoredResource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

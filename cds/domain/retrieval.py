@@ -150,9 +150,10 @@ class Expected:
     """Whose a study must be that a PACS has: a patient with one of these identifiers, under this accession number.
 
     Empty parts are not known. `orders` are those of production that may be its orders: the date has to fit one of them
-    (`cds.domain.matching.dates_fit`).
+    (`cds.domain.matching.dates_fit`). `endpoints` are the DICOMweb base URLs that wires named for it.
     """
 
     patients: tuple[Identifier, ...] = ()
     accession: Identifier | None = None
     orders: tuple[ServiceRequest, ...] = ()
+    endpoints: frozenset[str] = frozenset()

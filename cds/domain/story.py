@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from cds.domain.audit import AuditEvent
 from cds.domain.critical import CriticalResult
+from cds.domain.follow_up import Acceptance
 from cds.domain.hold import Hold
 from cds.domain.identity import AppliedIdentity
 from cds.domain.order import ServiceRequest
@@ -38,7 +39,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpTold:
-    """A recommendation that primary care was shown: open, done or closed, with the reason."""
+    """A recommendation that primary care was shown: open, answered, done or closed, with the reason."""
 
     pathway: str
     action: str
@@ -84,6 +85,8 @@ class StudyTold:
     verifications: tuple[Verification, ...] = ()
     final_reports: tuple[FinalReport, ...] = ()
     follow_ups: tuple[FollowUpTold, ...] = ()
+    #: What people did with its recommendations, oldest first, whoever the patient was then.
+    acceptances: tuple[Acceptance, ...] = ()
     #: True while images may still join the image revision.
     revision_open: bool = False
     #: Why the images of the last closed revision are not known to be all; empty where they are.

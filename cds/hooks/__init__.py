@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cds.codes import ValueSet
 from cds.errors import NotFound
 from cds.hooks import imaging_findings, request
 from cds.hooks.service import CardsShown, HookContext, Json, Service
@@ -11,9 +12,9 @@ from cds.hooks.service import CardsShown, HookContext, Json, Service
 __all__ = ["CardsShown", "HookContext", "Json", "Service", "call", "discovery", "services"]
 
 
-def services() -> tuple[Service, ...]:
-    """Every service of this server."""
-    return (imaging_findings.service(),)
+def services(asks: Sequence[ValueSet] | None = None) -> tuple[Service, ...]:
+    """Every service of this server; `asks` are the value sets that clients are asked for, see `HookContext.asks`."""
+    return (imaging_findings.service(asks),)
 
 
 def discovery(offered: Sequence[Service] | None = None) -> Json:

@@ -6,18 +6,21 @@ A patient who cannot be mapped gets a card that says so; one without a report ge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cds import record
+from cds.codes import ValueSet
 from cds.domain.finding import Findings, ModelOutcome
 from cds.domain.identity import Patient, Sex
 from cds.domain.message import RecordStatements
 from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
 from cds.domain.report import Report
+from cds.errors import PreconditionFailed
 from cds.hooks import cards, prefetch
 from cds.hooks.cards import Site
+from cds.hooks.prefetch import Given
 from cds.hooks.request import HookRequest
 from cds.hooks.service import CardsShown, HookContext, Json, Service
 from cds.release import believed
@@ -32,16 +35,17 @@ _OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the image
 _OTHER_SEX = "The sex contradicts the one that came with the images; a person must decide."
 
 
-def service() -> Service:
-    """The service as it is discovered and called."""
-    searches = {key: template.query for key, template in prefetch.templates().items()}
+def service(asks: Sequence[ValueSet] | None = None) -> Service:
+    """The service as it is discovered and called; `asks` as in `HookContext`."""
+    searches = {key: prefetch.query(search) for key, search in prefetch.templates(asks).items()}
     return Service(
         id=ID,
         hook="patient-view",
         title="Imaging findings",
         description="Findings of AI models on this patient's images, with guideline steps as drafts to accept.",
         usage_requirements="The prefetch key 'patient' is needed, with an identifier of a system that the site has "
-        "configured; the others make the advice more complete.",
+        "configured; the others make the advice more complete. What is not prefetched is fetched with "
+        "fhirAuthorization, if the site has configured fhirServer.",
         version="1.0.0",
         prefetch={prefetch.PATIENT: "Patient/{{context.patientId}}"} | searches,
         respond=respond,
@@ -72,11 +76,11 @@ class _Shown:
 
 def respond(request: HookRequest, context: HookContext) -> list[Json]:
     """The cards of one patient-view call."""
-    resource: Mapping[str, object] = prefetch.patient(request.prefetch, request.patient_id)
-    patient = context.read_patient(resource)
-    stated = prefetch.statements(request.prefetch, request.patient_id, context.read_statements)
-    asked = _Asked(request, context, patient, stated)
+    patient = context.read_patient(_resource(request, context))
+    wanted = prefetch.templates(context.asks)
+    given = prefetch.statements(request.prefetch, request.patient_id, context.read_statements, wanted)
     reports = _reports(patient, context)
+    asked = _Asked(request, context, patient, given.record)
     doubt = _doubt(patient, reports, context)
     if doubt:
         context.on_shown(CardsShown(ID, None, 1, (doubt,)))
@@ -84,7 +88,36 @@ def respond(request: HookRequest, context: HookContext) -> list[Json]:
     taken_back = _withdrawn(asked)
     if not reports:
         context.on_shown(CardsShown(ID, None, len(taken_back), (_no_report(patient, context),)))
+        return taken_back
+    asked = replace(asked, stated=_completed(asked, given))
     return [*taken_back, *(card for report in reports for card in _show(asked, report))]
+
+
+def _resource(request: HookRequest, context: HookContext) -> Mapping[str, object]:
+    """The Patient that was prefetched, or is fetched for this call; raise PreconditionFailed where neither is."""
+    try:
+        return prefetch.patient(request.prefetch, request.patient_id)
+    except PreconditionFailed:
+        fetched = context.fetch_patient(request.access, request.patient_id) if request.access else None
+        if fetched is None:
+            raise
+        return prefetch.patient({prefetch.PATIENT: fetched}, request.patient_id)
+
+
+def _completed(asked: _Asked, given: Given) -> RecordStatements:
+    """What was not prefetched is fetched from the client's server, and what is not there is asked of the EHRs."""
+    request, context = asked.request, asked.context
+    if not given.missing:
+        return given.record
+    access = request.access
+    fetched = context.fetch(access, request.patient_id, given.missing) if access else RecordStatements()
+    whole = {one.source for one in fetched.searched}
+    lacking = {name for search in given.missing if search.source not in whole for name in search.covers}
+    told = context.ask(asked.patient, lacking) if lacking else RecordStatements()
+    # What a configured EHR has answered for is not lacking because the call's own server did not.
+    answered = {name for one in told.searched for name in one.covers or ()}
+    unasked = tuple(one for one in fetched.unasked if not set(one.covers or ()) <= answered)
+    return record.merge(given.record, replace(fetched, unasked=unasked), told)
 
 
 def _withdrawn(asked: _Asked) -> list[Json]:

@@ -8,23 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cds import codes
-from cds.codes import CPT, LOINC, SNOMED, ValueSet
+from cds import pathways
+from cds.codes import ValueSet
 from cds.domain.message import RecordStatements, Searched, Statement
 from cds.errors import InvalidResource, PreconditionFailed
+from cds.searches import Search, searches
 
 PATIENT = "patient"
 _OF_PATIENT = "patient={{context.patientId}}"
-_NEWEST = "&_sort=-date"
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A search that the client is asked to make, the value sets that it answers, and how the source is called."""
-
-    query: str
-    source: str
-    covers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +24,16 @@ class _Answer:
     complete: bool = True
 
 
-def _search(resource_type: str, source: str, *value_sets: ValueSet, systems: Iterable[str], tail: str = "") -> Template:
-    verified = (e.coding for s in value_sets for e in codes.loaded()[s.name].entries)
-    tokens = ",".join(f"{c.system}|{c.code}" for c in verified if c.system in systems)
-    query = f"{resource_type}?{_OF_PATIENT}&code={tokens}{tail}"
-    return Template(query, source, tuple(s.name for s in value_sets))
+def templates(asks: Iterable[ValueSet] | None = None) -> dict[str, Search]:
+    """The searches of the imaging services by prefetch key; `asks` unsaid: what all installed pathways ask."""
+    return {search.key: search for search in searches(pathways.asked() if asks is None else asks)}
 
 
-def templates() -> dict[str, Template]:
-    """The searches of the imaging services by prefetch key, in the query subset that clients support."""
-    sets = codes.loaded().values()
-    problems = tuple(s.name for s in sets if s.kind in {"condition", "symptom"})
-    observed, done = {LOINC, SNOMED}, {SNOMED, CPT}
-    return {
-        "smoking": _search(
-            "Observation", "FHIR smoking observations", codes.SMOKING_STATUS, systems=observed, tail=_NEWEST
-        ),
-        "packYears": _search(
-            "Observation", "FHIR pack-year observations", codes.PACK_YEARS, systems=observed, tail=_NEWEST
-        ),
-        "quitDate": _search(
-            "Observation", "FHIR quit-date observations", codes.QUIT_DATE, systems=observed, tail=_NEWEST
-        ),
-        "spirometry": _search(
-            "Observation", "FHIR spirometry observations", codes.SPIROMETRY, systems={LOINC}, tail=_NEWEST
-        ),
-        "procedures": _search("Procedure", "FHIR procedures", codes.SPIROMETRY, codes.LOW_DOSE_CT, systems=done),
-        "conditions": Template(f"Condition?{_OF_PATIENT}", "FHIR conditions", problems),
-    }
+def query(search: Search) -> str:
+    """A search as a template, in the query subset that clients support."""
+    tokens = f"&code={','.join((*search.codes, *search.panels))}" if search.codes else ""
+    newest = "&_sort=-date" if search.newest_first else ""
+    return f"{search.type}?{_OF_PATIENT}{tokens}{newest}"
 
 
 def patient(prefetch: Mapping[str, object], patient_id: str) -> Mapping[str, object]:
@@ -76,22 +49,35 @@ def patient(prefetch: Mapping[str, object], patient_id: str) -> Mapping[str, obj
     return resource
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the prefetched searches state, and the searches that were not prefetched, or not whole."""
+
+    record: RecordStatements
+    missing: tuple[Search, ...]
+
+
 def statements(
-    prefetch: Mapping[str, object], patient_id: str, read: Callable[[Mapping[str, object]], tuple[Statement, ...]]
-) -> RecordStatements:
+    prefetch: Mapping[str, object],
+    patient_id: str,
+    read: Callable[[Mapping[str, object]], tuple[Statement, ...]],
+    wanted: Mapping[str, Search] | None = None,
+) -> Given:
     """What the prefetched searches state, and what each of them allows to be called not found.
 
-    Resources that name another patient are left out; such an answer proves no absence.
+    Resources that name another patient are left out; such an answer proves no absence. `wanted` are the templates.
     """
-    found: list[RecordStatements] = []
-    for key, template in templates().items():
-        if key not in prefetch:
-            continue
-        answer = _answer(key, prefetch[key], patient_id)
-        stated = read({key: answer.resource}) if answer.resource else ()
-        searched = (Searched(template.source, None, template.covers),) if answer.complete else ()
-        found.append(RecordStatements(stated, searched))
-    return RecordStatements(tuple(s for f in found for s in f.statements), tuple(s for f in found for s in f.searched))
+    found: list[Statement] = []
+    searched: list[Searched] = []
+    missing: list[Search] = []
+    for key, search in (templates() if wanted is None else wanted).items():
+        answer = _answer(key, prefetch[key], patient_id) if key in prefetch else _Answer(complete=False)
+        found += read({key: answer.resource}) if answer.resource else ()
+        if answer.complete:
+            searched.append(Searched(search.source, None, search.covers))
+        else:
+            missing.append(search)
+    return Given(RecordStatements(tuple(found), tuple(searched)), tuple(missing))
 
 
 def _answer(key: str, value: object, patient_id: str) -> _Answer:

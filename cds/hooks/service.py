@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from cds.codes import ValueSet
 from cds.domain.identity import Patient
-from cds.domain.message import Statement
+from cds.domain.message import RecordStatements, Statement
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Report
-from cds.hooks.request import HookRequest
+from cds.hooks.request import FhirAccess, HookRequest
 from cds.ports import Clock, PatientRecord, ReportStore
+from cds.searches import Search
 
 Json = dict[str, object]
+
+
+def no_patient(access: FhirAccess, patient_id: str) -> None:
+    """Where the client's server is never asked."""
+
+
+def nothing_fetched(access: FhirAccess, patient_id: str, searches: Sequence[Search]) -> RecordStatements:
+    """Where the client's server is never asked."""
+    return RecordStatements()
+
+
+def nothing_asked(patient: Patient, value_sets: Collection[str]) -> RecordStatements:
+    """Where no EHR is configured."""
+    return RecordStatements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,14 @@ class HookContext:
     site_options: Mapping[str, str]
     site_name: str
     on_shown: Callable[[CardsShown], None]
+    #: The patient's resource at the client's own server, with the call's token; None where it cannot be had in time.
+    fetch_patient: Callable[[FhirAccess, str], Mapping[str, object] | None] = no_patient
+    #: What searches at the client's own server state in time, with the call's token: (access, patient id, searches).
+    fetch: Callable[[FhirAccess, str, Sequence[Search]], RecordStatements] = nothing_fetched
+    #: What the configured EHRs say in time of a patient to some value sets, by name.
+    ask: Callable[[Patient, Collection[str]], RecordStatements] = nothing_asked
+    #: What clients and EHRs are asked for; None: what all installed pathways ask.
+    asks: Sequence[ValueSet] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import ModuleType
 
+from cds.codes import ValueSet
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome, Source
 from cds.errors import ConfigurationError, InsufficientData
 from cds.logs import get_logger
@@ -26,7 +27,10 @@ _NOT_PATHWAYS = frozenset({"markdown"})
 
 @dataclass(frozen=True, slots=True)
 class Pathway:
-    """A guideline: where it comes from, the models whose findings trigger it, what it needs, and the function."""
+    """A guideline: where it comes from, the models whose findings trigger it, what it needs, and the function.
+
+    `asks` is all that it asks of the record: EHRs are asked for nothing else.
+    """
 
     id: str
     title: str
@@ -34,6 +38,7 @@ class Pathway:
     models: tuple[str, ...]
     function: Callable[[Case], PathwayOutcome]
     needs: tuple[Need, ...] = ()
+    asks: tuple[ValueSet, ...] = ()
 
     def __call__(self, case: Case) -> PathwayOutcome:
         """Evaluate one case, unless nobody may speak of this patient or what it needs is not known."""
@@ -41,13 +46,20 @@ class Pathway:
 
 
 def pathway(
-    *, id: str, title: str, source: Source, models: tuple[str, ...], needs: tuple[Need, ...] = ()
+    *,
+    id: str,
+    title: str,
+    source: Source,
+    models: tuple[str, ...],
+    needs: tuple[Need, ...] = (),
+    asks: tuple[ValueSet, ...] = (),
 ) -> Callable[[Callable[[Case], PathwayOutcome]], Pathway]:
     """Declare a function as a pathway; `models` are the ids of the models whose findings it reads.
 
-    With `needs` it is asked only where that is known: it could not tell where the age or the sex is not.
+    With `needs` it is asked only where that is known: it could not tell where the age or the sex is not. `asks` are the
+    value sets that it looks up in `Case.ehr`: what nobody declares no EHR is asked for.
     """
-    return lambda function: Pathway(id, title, source, models, function, needs)
+    return lambda function: Pathway(id, title, source, models, function, needs, asks)
 
 
 def load(package: ModuleType | None = None) -> dict[str, Pathway]:
@@ -75,6 +87,13 @@ def evaluate(case: Case, enabled: Collection[str], package: ModuleType | None = 
     """What the enabled pathways say of a case, in the order of their ids; one that fails does not stop the others."""
     pathways = _installed(package)
     return tuple(_evaluate(pathways.get(name), name, case) for name in sorted(enabled))
+
+
+def asked(names: Collection[str] | None = None, package: ModuleType | None = None) -> tuple[ValueSet, ...]:
+    """What the pathways of these names ask of the record, each value set once; of all that are installed by default."""
+    installed = _installed(package)
+    wanted = sorted(installed) if names is None else sorted(set(names) & installed.keys())
+    return tuple(dict.fromkeys(value_set for name in wanted for value_set in installed[name].asks))
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
+from cds.codes import ValueSet
 from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import ClinicalItem, Fact, Known, NotFoundSince
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
@@ -27,6 +28,9 @@ class Need(StrEnum):
 
 #: The sexes that guidelines have limits for; any other says nothing about which of them to take.
 _BINARY = (Sex.FEMALE, Sex.MALE)
+
+#: A request that is open for longer was forgotten, rather than waits to be carried out.
+_REQUEST_STANDS_MONTHS = 12
 
 #: How an absence that was searched for stands among the values used.
 NONE_FOUND = "none found"
@@ -141,6 +145,14 @@ def could_not_tell(pathway: str, title: str, reason: str, *missing: Missing) -> 
     """A pathway's answer where something that it needs is missing, and how to get it."""
     lacking = tuple(f"{m.what}: {m.why}" for m in missing)
     return CouldNotTell(pathway, title, reason, lacking, tuple(f"{m.what}: {m.how}" for m in missing))
+
+
+def ordered(case: Case, value_set: ValueSet) -> Known[ClinicalItem] | None:
+    """The open request of the last twelve months that a suggestion would repeat; None where there is none."""
+    request = case.ehr.request(value_set.name)
+    if not isinstance(request, Known) or request.effective is None:
+        return None
+    return request if add_months(request.effective, _REQUEST_STANDS_MONTHS) >= case.today else None
 
 
 def words(item: ClinicalItem) -> str:

@@ -13,7 +13,7 @@ from cds import codes
 from cds.domain.ehr import Known, SmokingStatus, Unknown
 from cds.domain.recommendation import Case, InputUsed, Recommendation, RiskResult
 from cds.pathways import markdown as md
-from cds.pathways._facts import Missing, Part, add_months, age_lack, age_years, lack, use, words, years_between
+from cds.pathways._facts import Missing, Part, add_months, age_lack, age_years, lack, ordered, use, words, years_between
 from cds.record import suspicion
 from cds.risk import Answer, Inputs, NotScored, Scored
 from cds.risk.uspstf_lung_2021 import SCORE
@@ -21,6 +21,15 @@ from cds.risk.uspstf_lung_2021 import SCORE
 #: USPSTF 2021 screens once a year.
 _INTERVAL_MONTHS = 12
 _SYMPTOMS = (codes.HAEMOPTYSIS, codes.WEIGHT_LOSS)
+#: What the step looks up in the record beside the smoking status.
+ASKS = (
+    codes.PACK_YEARS,
+    codes.QUIT_DATE,
+    codes.LUNG_CANCER,
+    codes.LOW_DOSE_CT,
+    codes.LOW_DOSE_CT_ORDERED,
+    *_SYMPTOMS,
+)
 
 
 def screening(case: Case, status: SmokingStatus) -> Part:
@@ -39,6 +48,10 @@ def screening(case: Case, status: SmokingStatus) -> Part:
     if SCORE(_score_inputs(case, status, due)) != Scored({"eligible": True}):
         why = "the USPSTF 2021 criteria will not be met any more when the next CT is due"
         return replace(part, note=f"Lung cancer screening: {why} ({due}).", why=why)
+    if (request := ordered(case, codes.LOW_DOSE_CT_ORDERED)) is not None:
+        why = f"an {codes.LOW_DOSE_CT_ORDERED.title} is on record"
+        note = f"Lung cancer screening: {why} ({md.day(request.effective)}, {request.source})."
+        return replace(part, note=note, why=why)
     return replace(part, recommendation=_visit(case, due), missing=_unknowns(case))
 
 

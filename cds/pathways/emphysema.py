@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cds import codes, units
+from cds.codes import ValueSet
 from cds.domain.ehr import ClinicalItem, Fact, Known, NotFoundSince, SmokingStatus, Unknown
 from cds.domain.finding import NotEvaluated
 from cds.domain.recommendation import (
@@ -25,7 +26,8 @@ from cds.domain.recommendation import (
 from cds.errors import InvalidInput
 from cds.pathways import markdown as md
 from cds.pathways import pathway
-from cds.pathways._facts import Measured, Missing, Part, age_lack, age_years, lack, measured, use, used, words
+from cds.pathways._facts import Measured, Missing, Part, age_lack, age_years, lack, measured, ordered, use, used, words
+from cds.pathways._lung_screening import ASKS as SCREENING_ASKS
 from cds.pathways._lung_screening import screening
 
 ID = "emphysema"
@@ -64,7 +66,10 @@ class _Trigger:
     status: Known[SmokingStatus]
 
 
-@pathway(id=ID, title=TITLE, source=NICE, models=(MODEL,))
+_ASKS = (codes.SMOKING_STATUS, codes.SPIROMETRY, codes.SPIROMETRY_ORDERED, codes.COPD, codes.CESSATION_ORDERED)
+
+
+@pathway(id=ID, title=TITLE, source=NICE, models=(MODEL,), asks=(*_ASKS, *SCREENING_ASKS))
 def emphysema(case: Case) -> PathwayOutcome:
     """Advise on emphysema seen by quantitative CT, together with what the record says of smoking."""
     trigger = _trigger(case)
@@ -160,6 +165,8 @@ def _spirometry(case: Case) -> Part:
         return _on_record("spirometry", spirometry, known)
     if isinstance(copd, Known):
         return _on_record("COPD", copd, known)
+    if (request := ordered(case, codes.SPIROMETRY_ORDERED)) is not None:
+        return _ordered("Spirometry", codes.SPIROMETRY_ORDERED, request, known)
     if isinstance(spirometry, Unknown):
         how = "look in the pulmonary function reports, or ask the patient"
         return Part(used=known, missing=lack("spirometry", spirometry, how))
@@ -170,6 +177,13 @@ def _spirometry(case: Case) -> Part:
 def _on_record(name: str, fact: Known[ClinicalItem], known: tuple[InputUsed, ...]) -> Part:
     why = f"{name} is on record"
     return Part(note=f"Spirometry: {why} ({md.day(fact.effective)}, {fact.source}).", why=why, used=known)
+
+
+def _ordered(step: str, value_set: ValueSet, request: Known[ClinicalItem], known: tuple[InputUsed, ...] = ()) -> Part:
+    """What somebody has ordered already is not suggested again."""
+    why = f"an {value_set.title} is on record"
+    note = f"{step}: {why} ({md.day(request.effective)}, {request.source})."
+    return Part(note=note, why=why, used=(*known, *use(value_set.title, request, words)))
 
 
 def _request_spirometry(searched: NotFoundSince) -> Recommendation:
@@ -191,6 +205,8 @@ def _cessation(case: Case, status: Known[SmokingStatus]) -> Part:
     if age_years(born.value, case.today) < _ADULT_AGE:
         why = f"the recommendation is for adults aged {_ADULT_AGE} and over"
         return Part(note=f"Help to stop smoking: {why}.", why=why)
+    if (request := ordered(case, codes.CESSATION_ORDERED)) is not None:
+        return _ordered("Help to stop smoking", codes.CESSATION_ORDERED, request)
     recommendation = Recommendation(
         key="cessation",
         action="Help to stop smoking: counselling and medication",

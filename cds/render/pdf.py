@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
-from zoneinfo import ZoneInfo
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
@@ -18,22 +17,14 @@ from fpdf.fonts import FontFace
 
 from cds import __version__
 from cds.domain import conclusion
-from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
-from cds.domain.ids import report_number
-from cds.domain.matching import MatchState
-from cds.domain.opinion import remarks
-from cds.domain.recommendation import Advice, CouldNotTell, Recommendation
+from cds.domain.recommendation import Source
 from cds.domain.report import Report
+from cds.render.document import TITLE, Block, Cell, Heading, Notice, Paragraph, blocks
 
 _FONT = "Helvetica"
 _ENCODING = "cp1252"
 _MISSING = "Characters that this document cannot draw stand as [U+number]; the message that it came with has them."
-_WORDS = {
-    Presence.PRESENT: "detected",
-    Presence.NOT_DETECTED: "not detected; does not exclude",
-    Presence.MEASURED: "measured",
-    Presence.NOT_EVALUATED: "not evaluated",
-}
+_TITLE_SIZE, _HEADING_SIZE = 14, 11
 _GREY = 230
 #: What fills most of a page even in the widest letters, and in lines of their own.
 _CHARACTERS_PER_PERCENT, _MOST_LINES = 25, 20
@@ -46,24 +37,29 @@ def render(report: Report, *, site_name: str, time_zone: str) -> bytes:
     page = _Page()
     page.set_creation_date(report.issued)
     page.set_producer(f"Sightline {__version__}")
-    page.set_title("AI analysis of imaging study")
+    page.set_title(TITLE)
     page.core_fonts_encoding = _ENCODING
     page.add_page()
-    page.heading(f"AI analysis of imaging study - {site_name}", size=14)
-    if report.test:
-        page.bold("TEST: made from test messages, not a result of a patient.")
-    page.bold(conclusion.DISCLAIMER)
-    page.text_lines("Research software, not a cleared medical device. Advice for a clinician.")
-    page.rows(("Patient and study", ""), list(_about(report, ZoneInfo(time_zone))), (30, 70))
-    for text in (*conclusion.unattached(report), *conclusion.incomplete(report)):
-        page.bold(text)
-    _findings(page, report)
-    _guidance(page, report)
-    page.text_lines(*conclusion.withheld(report))
-    page.text_lines(*_closing(report))
+    for block in blocks(report, site_name=site_name, time_zone=time_zone):
+        _draw(page, block)
     if page.refused:
         page.bold(_MISSING)
     return bytes(page.output())
+
+
+def _draw(page: _Page, block: Block) -> None:
+    if isinstance(block, Heading):
+        page.heading(block.text, size=_TITLE_SIZE if block.top else _HEADING_SIZE)
+    elif isinstance(block, Notice):
+        page.bold(block.text)
+    elif isinstance(block, Paragraph):
+        page.text_lines("".join(_words(span) for span in block.spans))
+    else:
+        page.rows(block.head, [tuple(_words(cell) for cell in row) for row in block.rows], block.widths)
+
+
+def _words(cell: Cell) -> str:
+    return f"{cell.label}, {cell.url}" if isinstance(cell, Source) else cell
 
 
 class _Page(FPDF):
@@ -77,7 +73,7 @@ class _Page(FPDF):
         self.set_font(_FONT, size=8)
         self.cell(0, 5, f"{conclusion.DISCLAIMER} Page {self.page_no()}")
 
-    def heading(self, text: str, *, size: int = 11) -> None:
+    def heading(self, text: str, *, size: int = _HEADING_SIZE) -> None:
         """A heading with room above it."""
         self.ln(2)
         self.set_font(_FONT, "B", size)
@@ -132,98 +128,3 @@ def _pieces(text: str, width: int) -> list[str]:
     if len(text) <= most and text.count("\n") < _MOST_LINES:
         return [text]
     return textwrap.wrap(text, most)
-
-
-def _about(report: Report, zone: ZoneInfo) -> Iterator[Row]:
-    patient, study = report.patient, report.study
-    if patient is not None:
-        yield "Name", f"{patient.name.family}, {patient.name.given}".strip(", ") or "not known"
-        numbers = (identifier.as_sent() for identifier in patient.identifiers)
-        yield "Numbers", "; ".join(f"{number.value} ({number.assigner})" for number in numbers)
-        yield "Birth date, sex", f"{patient.birth_date or 'not known'}, {patient.sex.value}"
-    if report.match.state is MatchState.MATCHED:  # an order that was cancelled is not named
-        accession = (report.order.accession if report.order else None) or study.accession
-        sent = accession.as_sent() if accession else None
-        yield "Accession number", f"{sent.value} ({sent.assigner})" if sent else "none"
-    made = study.started_at.astimezone(zone).isoformat(" ", "minutes") if study.started_at else study.study_date
-    yield "Images made", str(made or "not known")
-    yield "Study", f"{study.description} {study.study_instance_uid}".strip()
-    yield "Report", f"SL-{report_number(study, report.episode)}, version {report.version}, preliminary"
-    yield "Issued", report.issued.astimezone(zone).isoformat(" ", "minutes")
-
-
-def _findings(page: _Page, report: Report) -> None:
-    measured: list[Row] = []
-    refused: list[Row] = []
-    for outcome in report.outcomes:
-        name = f"{outcome.model} {outcome.version}"
-        if isinstance(outcome, NotEvaluated):
-            refused.append(("the study", name, "; ".join(outcome.reasons) or "no reason given"))
-            continue
-        for finding in outcome.findings:
-            if finding.presence is Presence.NOT_EVALUATED:
-                refused.append((_title(finding), name, finding.reason or "no reason given"))
-            else:
-                measured.append(_row(finding, name))
-    page.rows(("Finding", "Result", "Value", "Threshold", "By"), measured, (34, 22, 14, 12, 18))
-    page.rows(("Not evaluated", "By", "Why"), refused, (34, 24, 42))
-    page.text_lines(*_remarks(report))
-
-
-def _row(finding: Finding, name: str) -> Row:
-    value, threshold = (conclusion.amount(q) if q else "" for q in (finding.value, finding.threshold))
-    return _title(finding), _WORDS[finding.presence], value, threshold, name
-
-
-def _title(finding: Finding) -> str:
-    site = f" ({finding.body_site.display or finding.body_site.code})" if finding.body_site else ""
-    return f"{finding.code.display or finding.code.code}{site}"
-
-
-def _remarks(report: Report) -> Iterator[str]:
-    for outcome in report.outcomes:
-        if isinstance(outcome, Findings):
-            for finding in outcome.findings:
-                said = remarks(report, outcome.model, outcome.version, finding.key, conclusion.amount)
-                yield from (f"{_title(finding)}: {remark.text}" for remark in said)
-            name = f"{outcome.model} {outcome.version}"
-            yield from (f"Limit of {name}: {limit.rstrip('.')}." for limit in outcome.limits)
-
-
-def _guidance(page: _Page, report: Report) -> None:
-    for said in conclusion.guidance(report):
-        if isinstance(said, Advice):
-            page.heading(said.title)
-            page.text_lines(*filter(None, (said.summary, *_used(said))))
-            rows = [_recommended(item) for item in said.recommendations]
-            page.rows(("Recommendation", "When", "Why", "Source"), rows, (22, 16, 34, 28))
-        elif isinstance(said, CouldNotTell):
-            page.heading(said.title)
-            page.text_lines(f"Not evaluated: {said.reason}.", *(f"Missing: {name}." for name in said.missing))
-            page.text_lines(*(f"How to get it: {how}." for how in said.how_to_get))
-
-
-def _used(advice: Advice) -> Iterator[str]:
-    yield from (f"Used: {conclusion.input_text(item)}." for item in advice.inputs)
-    for risk in advice.risks:
-        source = f"Source: {risk.source.label}, {risk.source.url}"
-        said = f"{risk.value}, {risk.outcome}" if risk.value is not None else f"not evaluated, {risk.outcome}"
-        yield f"{risk.title}: {said}. {source}"
-        yield from (f"Missing for {risk.title}: {name}." for name in risk.missing)
-    yield from (f"Not known: {name}." for name in advice.missing)
-
-
-def _recommended(item: Recommendation) -> Row:
-    days = [f"{word} {day.isoformat()}" for word, day in (("from", item.not_before), ("by", item.by)) if day]
-    when = f"{' '.join(days)} ({item.priority.value})".strip()
-    return item.action, when, item.reason, f"{item.source.label}, {item.source.url}"
-
-
-def _closing(report: Report) -> Iterator[str]:
-    yield ""
-    if report.replaces is not None:
-        yield f"This is version {report.version}; it replaces version {report.replaces}."
-    if report.final_report is not None:
-        day = (report.final_report.issued or report.final_report.received_at).date()
-        yield f"A radiology report of {day.isoformat()} was known."
-    yield f"Made by Sightline {__version__}."

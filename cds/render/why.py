@@ -161,7 +161,7 @@ def _stated(said: StatedSeries) -> str:
 
 
 def _people(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:
-    """What radiologists said of single findings, and their reports: when, never what was written."""
+    """What people said of findings and did with recommendations, and radiology reports: when, never their text."""
     for said in told.verifications:
         value = f" to {said.corrected.value:.4g} {said.corrected.unit}" if said.corrected else ""
         because = f": {said.reason}" if said.reason else ""
@@ -169,6 +169,10 @@ def _people(told: StudyTold, zone: ZoneInfo) -> Iterator[str]:
             f"finding {said.finding.name} {said.verdict.value}{value} by {said.by} ({said.role}), "
             f"{_at(said.at, zone)}{because}"
         )
+    for answer in told.acceptances:
+        because = f": {answer.reason}" if answer.reason else ""
+        by = f"{answer.by} ({answer.role}), {_at(answer.at, zone)}"
+        yield f"recommendation {answer.name} {answer.answer.value} by {by}{because}"
     for final in told.final_reports:
         yield f"radiology report ({final.status}) from {final.source}, received {_at(final.received_at, zone)}"
 

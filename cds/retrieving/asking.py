@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cds.domain.endpoint import dicomweb_base
 from cds.domain.identity import Identifier
 from cds.domain.matching import dates_fit
 from cds.domain.retrieval import (
@@ -84,12 +85,17 @@ def _query(retrieval: Retrieval) -> StudyQuery:
 
 
 def sources(line: Retrieving, retrieval: Retrieval) -> list[Archive]:
-    """Those whose issuers fit what is known of the study, the one that had it before first."""
+    """Those whose issuers fit what is known of the study: the one that had it before, then those that a wire named."""
     expected = line.retrievals.patient_of(retrieval)
     issuers = {identifier.as_sent().assigner for identifier in expected.patients}
     issuers |= {retrieval.accession.as_sent().assigner} if retrieval.accession else set()
     fitting = [a for a in line.archives if _may_have(line.sources[a.name], issuers)]
-    return sorted(fitting, key=lambda archive: archive.name != retrieval.source)
+    return sorted(fitting, key=lambda a: (a.name != retrieval.source, not _is_named(line.sources[a.name], expected)))
+
+
+def _is_named(source: PacsSource, expected: Expected) -> bool:
+    """Whether a wire said that the study is there. An address that is not configured is never asked."""
+    return source.dicomweb is not None and dicomweb_base(source.dicomweb.url) in expected.endpoints
 
 
 def _may_have(source: PacsSource, issuers: Collection[str]) -> bool:

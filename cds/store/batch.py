@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
@@ -29,7 +29,8 @@ _BATCH = "batch"
 _KEYS_AT_ONCE = 1000
 
 #: The columns by which a message finds its orders.
-NumberColumn = Literal["placer_order_number", "filler_order_number"]
+NumberColumn = Literal["placer_order_number", "filler_order_number", "accession_number"]
+_NUMBERS: tuple[NumberColumn, ...] = get_args(NumberColumn)
 #: Patient, source and key of a statement.
 StatementKey = tuple[str, str, str]
 
@@ -92,7 +93,7 @@ class Batch:
     identifiers: Shelf[Identifier, PatientIdentifierRow] = field(default_factory=Shelf)
     identifiers_of: Shelf[str, PatientIdentifierRow] = field(default_factory=Shelf)
     orders_with: dict[NumberColumn, Shelf[str, OrderRow]] = field(
-        default_factory=lambda: {"placer_order_number": Shelf(), "filler_order_number": Shelf()}
+        default_factory=lambda: {column: Shelf() for column in _NUMBERS}
     )
     orders_of: Shelf[str, OrderRow] = field(default_factory=Shelf)
     statements: Shelf[StatementKey, StatementRow | Unwritten] = field(default_factory=Shelf)

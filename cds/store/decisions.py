@@ -16,7 +16,7 @@ from cds.domain.lifecycle import Effect, Event
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.order import OrderStatus
 from cds.errors import Conflict, InvalidInput, NotFound
-from cds.store import audit, criticals, holds, patients, timeline, wanted
+from cds.store import audit, criticals, fhir_notices, holds, patients, timeline, wanted
 from cds.store.engine import Database, lock
 from cds.store.identity import members
 from cds.store.instances import resolve_conflict
@@ -227,11 +227,16 @@ def without_the_old(
 def _run_again(session: Session, row: HoldRow, said: Said) -> None:
     """A failed work runs in the next analysis run, since the engine knows its id; a study that is not complete waits.
 
-    What was not encoded is decided again, with the same findings; what was not fetched is wanted again.
+    What was not encoded is decided again, with the same findings; what was not fetched is wanted again, and what a FHIR
+    server told is read again.
     """
     if row.kind == HoldKind.RETRIEVAL_FAILED:
         if not wanted.again_by_person(session, row.key, said.now):
             raise NotFound("the retrieval is not there any more")
+        return
+    if row.kind == HoldKind.NOTICE_FAILED:
+        if not fhir_notices.again_by_person(session, row.key, said.now):
+            raise NotFound("what the FHIR server told is worked off already")
         return
     if row.kind == HoldKind.DELIVERY_NOT_ENCODED:
         rematch(session, _uid(row), "a person asked to encode its deliveries again", said.now)
@@ -255,6 +260,8 @@ def _acknowledge(session: Session, row: HoldRow, said: Said) -> None:
 
 def _give_up(session: Session, row: HoldRow, said: Said) -> None:
     """Nothing more happens: what failed or was refused stays so."""
+    if row.kind == HoldKind.NOTICE_FAILED:
+        fhir_notices.give_up(session, row.key)
 
 
 #: An effect answers the path of a file that is not wanted any more, where there is one.

@@ -17,7 +17,7 @@ from cds.domain.message import LoggedMessage, MessageContent
 from cds.errors import InvalidMessage
 from cds.store.batch import Batch, StatementKey, portions, rows_with
 from cds.store.feeds import source_of
-from cds.store.orders import key
+from cds.store.orders import number_in
 from cds.store.study_events import feed_of
 from cds.store.tables import FeedRow, OrderRow, PatientIdentifierRow, PatientRow, StatementRow, StudyRow
 
@@ -77,7 +77,7 @@ def _foresee_orders(session: Session, batch: Batch, trees: Collection[str], cont
     orders = [change.order for content in contents for change in content.orders]
     numbers = {order.accession.value for order in orders if order.accession}
     for column, shelf in batch.orders_with.items():
-        named = {number for order in orders if (number := key(getattr(order, column)))}
+        named = {number for order in orders if (number := number_in(order, column))}
         shelf.foresee(named)
         for some in portions(trees):
             theirs = col(OrderRow.patient_id).in_(some)

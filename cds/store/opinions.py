@@ -13,13 +13,14 @@ from sqlmodel import Session, col, select
 from cds.domain.audit import AuditEvent
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome
+from cds.domain.follow_up import Acceptance
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier
 from cds.domain.lifecycle import Effect, Event, row
 from cds.domain.report import Report
 from cds.domain.verification import VERIFIERS, Agreement, FinalReport, FindingRef, Verdict, Verification
 from cds.errors import Conflict, InsufficientData, InvalidInput, NotFound
-from cds.store import audit, criticals, final_reports, holds, patients, timeline
+from cds.store import acceptances, audit, criticals, final_reports, holds, patients, timeline
 from cds.store.engine import Database, lock
 from cds.store.final_reports import file_report
 from cds.store.orders import rematch_all, studies_with
@@ -74,6 +75,11 @@ class OpinionStore:
         with self._database.reading() as session:
             return _newest(session, study_uid, image_revision)
 
+    def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
+        """See the port."""
+        with self._database.reading() as session:
+            return acceptances.counting(session, study_uid, patient_id)
+
     def final_report(
         self, accession: Identifier, patient_id: str, *, made: datetime | date | None = None
     ) -> FinalReport | None:
@@ -88,14 +94,7 @@ class OpinionStore:
         """
         with self._database.writing() as session:
             lock(session, "record")
-            owners = patients.owners(session, whose)
-            if len(owners) != 1:
-                found = "more than one patient" if owners else "no patient"
-                raise InsufficientData(f"want identifiers of one patient who is known here; these name {found}")
-            filed_under = next(one for identifier in whose if (one := patients.leaf(session, identifier)))
-            number = file_report(session, report, filed_under, None, now)
-            rematch_all(session, studies_with(session, {number}) if number else (), _REPORT_CAME, now)
-        return number is not None
+            return file_in(session, report, whose, now)
 
     def findings(self, study_uid: str) -> StudyFindings:
         """What the models say of the current images, and what people said of it; raise NotFound."""
@@ -138,6 +137,18 @@ class OpinionStore:
             listed = ", ".join(found)
             raise Conflict(f"{len(found)} studies have this accession number, want one Study Instance UID: {listed}")
         raise NotFound("the order with this accession number has no images yet" if waiting else "no such study")
+
+
+def file_in(session: Session, report: FinalReport, whose: Sequence[Identifier], now: datetime) -> bool:
+    """As `OpinionStore.file`, in the transaction of its cause, which has locked the record."""
+    owners = patients.owners(session, whose)
+    if len(owners) != 1:
+        found = "more than one patient" if owners else "no patient"
+        raise InsufficientData(f"want identifiers of one patient who is known here; these name {found}")
+    filed_under = next(one for identifier in whose if (one := patients.leaf(session, identifier)))
+    number = file_report(session, report, filed_under, None, now)
+    rematch_all(session, studies_with(session, {number}) if number else (), _REPORT_CAME, now)
+    return number is not None
 
 
 def hold_discordance(session: Session, report: Report, now: datetime) -> None:

@@ -1,11 +1,11 @@
-"""Orders as HL7 v2 brought them, and the studies that they touch, inside the transaction of whoever asks."""
+"""Orders as HL7 v2 and FHIR brought them, and the studies that they touch, inside the transaction of whoever asks."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ from cds.store.revisions import locked, rematch
 from cds.store.tables import OrderRow, ReportRow, StudyRow
 from cds.store.values import dump, parse
 
+#: Older than everything that was ever stated.
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _ORDER_CAME = "the order came after the images"
 _ORDER_CHANGED = "the order changed after the images came"
 _CANCELLED = "the order was cancelled after the images came"
@@ -52,6 +54,13 @@ def key(identifier: Identifier | None) -> str | None:
     return f"{identifier.value}|{identifier.assigner}" if identifier else None
 
 
+def number_in(order: ServiceRequest, column: NumberColumn) -> str | None:
+    """A number of an order as it stands in its column."""
+    if column == "accession_number":
+        return order.accession.value if order.accession else None
+    return key(order.placer_order_number if column == "placer_order_number" else order.filler_order_number)
+
+
 def apply_order(
     session: Session, filed: FiledUnder, change: OrderChange, now: datetime, *, by_study: bool = False
 ) -> tuple[set[str], str]:
@@ -67,10 +76,10 @@ def apply_order(
     touched: set[str] = set()
     for row in rows:
         before = order_of(row)
-        after, reason = merge_order(before, _without_assumed(change) if before.accession else change)
+        after, reason = _merged(before, change)
         if after == before:
             _file(row, filed)
-            timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
+            _tell_of_none(session, row, change, reason, now)
             continue
         _file(row, filed)
         update(row, **_columns(after, now))
@@ -87,9 +96,49 @@ def apply_order(
     return touched, _ORDER_CHANGED
 
 
-def _without_assumed(change: OrderChange) -> OrderChange:
-    """What is known of an order's accession number stays where a message only assumes one."""
-    return replace(change, order=replace(change.order, accession=None)) if _assumed(change.order) else change
+def _tell_of_none(session: Session, row: OrderRow, change: OrderChange, reason: str, now: datetime) -> None:
+    """FHIR says all of an order again with each version of its study: of that nothing is told twice."""
+    if change.order.source:
+        timeline.write_once(session, now, "order", "no change", order_id=row.id, detail=(reason,))
+    else:
+        timeline.write(session, now, "order", "no change", order_id=row.id, detail=(reason,))
+
+
+def _merged(before: ServiceRequest, change: OrderChange) -> tuple[ServiceRequest, str]:
+    """As `merge_order`. Of an order that FHIR brought, even an old message of HL7 v2 says by which numbers others of
+    HL7 v2 will name it: a cancel may name it by no other.
+    """
+    said = change.order
+    after, reason = merge_order(before, _fitting(before, change))
+    if after != before or said.source or not before.source:
+        return after, reason
+    placer, filler = said.placer_order_number, said.filler_order_number
+    numbered = replace(
+        before,
+        placer_order_number=placer or before.placer_order_number,
+        filler_order_number=filler or before.filler_order_number,
+    )
+    return numbered, reason if numbered == before else "HL7 v2 numbers it"
+
+
+def _fitting(before: ServiceRequest, change: OrderChange) -> OrderChange:
+    """The change without what it only assumes of an order that is known.
+
+    What is known of the accession number stays where a message assumes one. FHIR adds numbers and replaces none, for
+    messages of HL7 v2 find the order by them; where it does not say since when, it is older than what says so.
+    """
+    said = change.order
+    if before.accession and _assumed(said):
+        said = replace(said, accession=None)
+    if said.source:
+        undated = before.changed_at and said.changed_at is None and said.status is not OrderStatus.REVOKED
+        said = replace(
+            said,
+            placer_order_number=before.placer_order_number or said.placer_order_number,
+            filler_order_number=before.filler_order_number or said.filler_order_number,
+            changed_at=NEVER if undated else said.changed_at,
+        )
+    return replace(change, order=said)
 
 
 def exams_apart(changes: Sequence[OrderChange]) -> Iterator[tuple[OrderChange, bool]]:
@@ -227,7 +276,20 @@ def _another_wants(session: Session, order: ServiceRequest) -> bool:
 
 
 def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -> Sequence[OrderRow]:
-    """The stored orders that a message speaks of: by placer, else filler number; an accession number narrows.
+    """The stored orders that a message or a ServiceRequest speaks of."""
+    if rows := _by_number(session, tree, order):
+        return rows
+    rows = _of_another_wire(session, tree, order)
+    return rows if len(rows) == 1 else []
+
+
+def is_unclear(session: Session, tree: Sequence[str], order: ServiceRequest) -> bool:
+    """True where nothing tells which of several orders of another wire is meant."""
+    return not _by_number(session, tree, order) and len(_of_another_wire(session, tree, order)) > 1
+
+
+def _by_number(session: Session, tree: Sequence[str], order: ServiceRequest) -> Sequence[OrderRow]:
+    """By placer, else filler number; an accession number narrows.
 
     A filler number finds an order whose placer number is not known, or the same. Where no accession number tells exams
     apart, another filler number does.
@@ -243,6 +305,40 @@ def _same_orders(session: Session, tree: Sequence[str], order: ServiceRequest) -
         return [row for row in rows if row.accession_number or filler in (None, row.filler_order_number or filler)]
     meant = [row for row in rows if row.accession_number in (None, order.accession.value)]
     return meant or ([row for row in rows if row.filler_order_number in (None, filler)] if _assumed(order) else [])
+
+
+def _of_another_wire(session: Session, tree: Sequence[str], order: ServiceRequest) -> Sequence[OrderRow]:
+    """By accession number, where FHIR brought either order: a wire may number orders by itself, or not at all.
+
+    Where several of the patient's orders have it, one that is still wanted, or is of the same procedure.
+    """
+    if order.accession is None:
+        return []
+    when = order.scheduled_at or order.requested_at or order.changed_at
+    rows = [
+        row
+        for row in _with_number(session, tree, "accession_number", order.accession.value)
+        if (known := order_of(row)).accession == order.accession
+        and (known.source or order.source)
+        and not _numbered_apart(known, order)
+        and dates_fit(when.date() if when else None, known)
+    ]
+    if order.status is not OrderStatus.REVOKED:
+        rows = [row for row in rows if row.status != OrderStatus.REVOKED.value] or rows
+    return [row for row in rows if _same_procedure(order_of(row), order)] or rows
+
+
+def _same_procedure(one: ServiceRequest, other: ServiceRequest) -> bool:
+    return bool(one.procedure and other.procedure and one.procedure.same(other.procedure))
+
+
+def _numbered_apart(one: ServiceRequest, other: ServiceRequest) -> bool:
+    """True where somebody gave the two different numbers: they are two orders."""
+    pairs = (
+        (one.placer_order_number, other.placer_order_number),
+        (one.filler_order_number, other.filler_order_number),
+    )
+    return any(a and b and a.assigner == b.assigner and a.value != b.value for a, b in pairs)
 
 
 def _assumed(order: ServiceRequest) -> bool:

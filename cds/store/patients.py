@@ -78,6 +78,12 @@ def owners(session: Session, identifiers: Iterable[Identifier]) -> set[str]:
     return {canonical(session, one) for identifier in identifiers if (one := leaf(session, identifier)) is not None}
 
 
+def contradicted(known: Patient, said: Patient) -> str:
+    """What a statement contradicts of whom it names: "birth date", "sex", both; empty where nothing."""
+    differs = ["birth date"] if said.birth_date and known.birth_date and said.birth_date != known.birth_date else []
+    return " and ".join([*differs, *(["sex"] if {said.sex, known.sex} == {Sex.FEMALE, Sex.MALE} else [])])
+
+
 def upsert(session: Session, patient: Patient, now: datetime) -> tuple[str, bool]:
     """File what a message says of a patient, under the one who owns her first known identifier.
 

@@ -1,11 +1,10 @@
-"""What committing a report does beyond the report: resources, deliveries, retractions, follow-ups.
+"""What committing a report does beyond the report: resources, deliveries, retractions.
 
 All of it happens in the commit's transaction, so that what is told and what was told never differ.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -16,20 +15,18 @@ from sqlmodel import Session, col, select
 from cds.domain.hold import HoldKind
 from cds.domain.imaging import OwnInstance
 from cds.domain.matching import MatchState
-from cds.domain.recommendation import Advice
-from cds.domain.report import Audience, DeliveryKind, DeliveryState, Report
+from cds.domain.report import DeliveryKind, DeliveryState, Report
 from cds.domain.resource import WITHDRAWABLE, Encode, NewResource
 from cds.errors import SightlineError
 from cds.store import holds, timeline
 from cds.store.deliveries import enqueue
-from cds.store.engine import lock
-from cds.store.safety_tables import FollowUpRow
-from cds.store.tables import DeliveryRow, OwnInstanceRow, ReportRow, ResourceIdentifierRow, ResourceRow
+from cds.store.fhir_tables import ResourceRow
+from cds.store.resource_versions import put_all
+from cds.store.tables import DeliveryRow, OwnInstanceRow, ReportRow
 from cds.store.values import parse
 
 #: What belongs to no one study.
 _SHARED = ("Patient", "Device")
-_OPEN = "open"
 
 
 def emit(session: Session, report: Report, encode: Encode, now: datetime) -> None:
@@ -44,12 +41,11 @@ def emit(session: Session, report: Report, encode: Encode, now: datetime) -> Non
             col(ResourceRow.type).in_(WITHDRAWABLE),
         )
     ).all()
-    for row in stale:
-        if (row.type, row.id) not in renewed:
-            put(session, encode.withdraw(orjson.loads(row.body), row.patient_id), study_uid, now)
-    for resource in resources:
-        shared = resource.type in _SHARED
-        put(session, resource, None if shared else study_uid, now)
+    withdrawn = [
+        encode.withdraw(orjson.loads(row.body), row.patient_id) for row in stale if (row.type, row.id) not in renewed
+    ]
+    made = [*withdrawn, *resources]
+    put_all(session, [(one, None if one.type in _SHARED else study_uid) for one in made], now)
 
 
 def send(session: Session, report: Report, encode: Encode, now: datetime) -> list[str]:
@@ -82,65 +78,6 @@ def overtake(session: Session, report: Report, now: datetime) -> None:
         row.acknowledgment = f"version {report.version} of the report came first"
         row.updated_at = now
         session.add(row)
-
-
-def follow_up(session: Session, report: Report, now: datetime) -> None:
-    """Recommendations that primary care may see are open follow-ups; those that do not hold any more are closed."""
-    study_uid, wanted = report.work.study_instance_uid, _recommended(report)
-    for row in session.exec(
-        select(FollowUpRow).where(FollowUpRow.study_uid == study_uid, FollowUpRow.state == _OPEN)
-    ).all():
-        if row.id not in wanted:
-            row.state, row.updated_at = "closed", now
-            row.reason = f"version {report.version}: {_why_void(report)}"
-            session.add(row)
-            timeline.write(
-                session, now, "follow-up", "closed", study_uid=study_uid, work_id=report.work.id,
-                detail=(f"{row.pathway}.{row.recommendation}", row.reason),
-            )  # fmt: skip
-    for key, row in wanted.items():
-        known = session.get(FollowUpRow, key)
-        if known is None:
-            row.created_at = row.updated_at = now
-            session.add(row)
-            timeline.write(
-                session, now, "follow-up", "open", study_uid=study_uid, work_id=report.work.id,
-                detail=(f"{row.pathway}.{row.recommendation}", f"due {row.due}" if row.due else "no date"),
-            )  # fmt: skip
-        elif known.state != _OPEN and known.reason.startswith("version "):
-            known.state, known.reason, known.updated_at = _OPEN, "", now
-            session.add(known)
-
-
-def _recommended(report: Report) -> dict[str, FollowUpRow]:
-    """What the report recommends to primary care, by follow-up id; nothing of it where it is not released to them."""
-    if report.patient is None or report.patient.id is None or not report.decision.release.allows(Audience.REFERRAL):
-        return {}
-    found = {}
-    for advice in report.decision.outcomes:
-        for step in advice.recommendations if isinstance(advice, Advice) else ():
-            name = f"{report.work.study_instance_uid}/{report.episode}/{advice.pathway}/{step.key}"
-            key = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
-            found[key] = FollowUpRow(
-                id=key,
-                study_uid=report.work.study_instance_uid,
-                patient_id=report.patient.id,
-                work_id=report.work.id,
-                pathway=advice.pathway,
-                recommendation=step.key,
-                action=step.action,
-                due=step.by,
-                state=_OPEN,
-                created_at=report.issued,
-                updated_at=report.issued,
-            )
-    return found
-
-
-def _why_void(report: Report) -> str:
-    if report.match.state is not MatchState.MATCHED:
-        return "; ".join(report.match.reasons)
-    return "; ".join(report.decision.release.withheld) or "it is not recommended any more, or not to this patient"
 
 
 def _is_void(earlier: Report, report: Report, renewed: bool) -> bool:
@@ -254,65 +191,4 @@ def _remember(session: Session, report: Report, leaving: Sequence[OwnInstance], 
 
 def put(session: Session, resource: NewResource, study_uid: str | None, now: datetime) -> None:
     """Add the next version of a resource; one whose content did not change gets none."""
-    lock(session, "resource", resource.type, resource.id)
-    current = session.exec(
-        select(ResourceRow).where(
-            ResourceRow.type == resource.type, ResourceRow.id == resource.id, col(ResourceRow.is_current).is_(True)
-        )
-    ).first()
-    version = current.version + 1 if current else 1
-    if current is not None:
-        if _content(orjson.loads(current.body)) == _content(resource.body):
-            return
-        current.is_current = False
-        session.add(current)
-        session.flush()
-    session.add(
-        ResourceRow(
-            type=resource.type,
-            id=resource.id,
-            version=version,
-            last_updated=now,
-            patient_id=resource.patient_id,
-            study_uid=study_uid,
-            made_by=f" {' '.join(resource.made_by)} " if resource.made_by else "",
-            is_current=True,
-            body=orjson.dumps(_stamped(resource, version, now)),
-        )
-    )
-    session.execute(
-        sa.delete(ResourceIdentifierRow).where(
-            col(ResourceIdentifierRow.type) == resource.type, col(ResourceIdentifierRow.id) == resource.id
-        )
-    )
-    for system, value in dict.fromkeys(resource.identifiers):
-        session.add(ResourceIdentifierRow(type=resource.type, id=resource.id, system=system, value=value))
-    session.flush()
-
-
-def _stamped(resource: NewResource, version: int, now: datetime) -> dict[str, object]:
-    content = _content(resource.body)
-    meta = content.pop("meta")
-    stamps = {"versionId": str(version), "lastUpdated": instant(now)}
-    return {
-        "resourceType": resource.type,
-        "id": resource.id,
-        "meta": {**(meta if isinstance(meta, dict) else {}), **stamps},
-        **content,
-    }
-
-
-def _content(body: Mapping[str, object]) -> dict[str, object]:
-    """A resource without what the store stamps on it."""
-    content = {k: v for k, v in body.items() if k not in ("resourceType", "id")}
-    meta = content.get("meta")
-    kept: dict[str, object] = dict(meta) if isinstance(meta, dict) else {}
-    for stamp in ("versionId", "lastUpdated"):
-        kept.pop(stamp, None)
-    content["meta"] = kept
-    return content
-
-
-def instant(at: datetime) -> str:
-    """FHIR instant with milliseconds (R4 datatypes, instant)."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    put_all(session, [(resource, study_uid)], now)

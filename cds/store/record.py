@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from cds.domain import lifecycle
 from cds.domain.hold import HoldKind
-from cds.domain.identity import Identifier, Patient, Sex
+from cds.domain.identity import Identifier, Patient
 from cds.domain.lifecycle import Effect, Event
 from cds.domain.message import (
     LoggedMessage,
@@ -218,14 +218,10 @@ def _doubt(session: Session, patient: Patient, message_type: str) -> str:
     if not owners:
         return ""
     known = patients.load(session, owners.pop())
-    differs = []
-    if patient.birth_date and known.birth_date and patient.birth_date != known.birth_date:
-        differs.append("birth date")
-    if {patient.sex, known.sex} == {Sex.FEMALE, Sex.MALE}:
-        differs.append("sex")
+    differs = patients.contradicted(known, patient)
     brings = set(patient.identifiers) - set(known.known_as)
     if differs and (message_type != "ADT" or brings):
-        return f"the patient with this identifier has another {' and '.join(differs)}"
+        return f"the patient with this identifier has another {differs}"
     return ""
 
 

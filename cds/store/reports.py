@@ -16,7 +16,7 @@ from cds.domain.report import Report
 from cds.domain.resource import Encode
 from cds.domain.story import Withdrawn
 from cds.errors import NotFound
-from cds.store import audit, criticals, opinions, publishing, timeline
+from cds.store import audit, criticals, follow_ups, opinions, publishing, timeline
 from cds.store.engine import Database, lock
 from cds.store.identity import canonical, members
 from cds.store.revisions import current
@@ -151,7 +151,7 @@ def _commit(session: Session, report: Report, encode: Encode, now: datetime, *, 
     session.add(_row(report))
     publishing.emit(session, report, encode, now)
     deliveries = publishing.send(session, report, encode, now)
-    publishing.follow_up(session, report, now)
+    follow_ups.follow_up(session, report, now)
     opinions.hold_discordance(session, report, now)
     if changed_hands:
         reason = "the study was taken back, or belongs to another patient"

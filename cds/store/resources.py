@@ -1,141 +1,176 @@
-"""Read, vread, history and search over the emitted FHIR resources. Implements `cds.ports.ResourceStore`."""
+"""Read, vread, history, search and $everything over the emitted FHIR resources. Implements `cds.ports.ResourceStore`.
+
+A page costs the same at the first and at the millionth resource where one index leads to it: by reference, identifier
+or any other token, by _lastUpdated or _id, in the order of a date, with what is included and through a chain to few.
+`total=accurate` counts, and criteria that many resources fulfil each but few together are walked past one by one.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from cds.domain.resource import ResourcePage, ResourceQuery, StoredResource
-from cds.errors import InvalidResource, NotFound
+from cds.domain.resource import ResourcePage, StoredResource
+from cds.domain.search import Include, ResourceQuery
+from cds.errors import InvalidResource, NotFound, Unavailable
+from cds.store import resource_everything, resource_index, resource_search
 from cds.store.engine import Database
-from cds.store.tables import ResourceIdentifierRow, ResourceRow, StudyRow, UtcDateTime
+from cds.store.resource_conditions import OF_RESOURCE
+from cds.store.resource_everything import Asked
+from cds.store.resource_includes import MOST, included
+from cds.store.resource_index import RESOURCE, Extract
+from cds.store.resource_search import Found, stored
+from cds.store.resource_sight import SHARED, Sight, sight
 
-_COMPARE = {
-    "eq": lambda column, at: column == at,
-    "gt": lambda column, at: column > at,
-    "ge": lambda column, at: column >= at,
-    "lt": lambda column, at: column < at,
-    "le": lambda column, at: column <= at,
-}
+_FIND = tuple(RESOURCE.c[name] for name in ("version", "type", "patient_id", "made_by", "study_uid", "is_current"))
+_READ = (RESOURCE.c.type, RESOURCE.c.id, RESOURCE.c.version, RESOURCE.c.last_updated, RESOURCE.c.body)
 
 
 class SqlResourceStore:
-    """The resource table. Paging is by key, so a page costs the same at the first and at the millionth row.
+    """The tables of resources and of what they are searched by.
 
     `hidden` names what is switched off now ("model:x", "pathway:y"): what rests on it is not served, as if it were
-    not there. Nor is what holds of a study that is in doubt since a moment ago.
+    not there. Nor is what holds of a study that is in doubt since a moment ago. `edition` is that of the search
+    parameters: what an earlier one indexed is not searched, but said to be `Unavailable` until it is indexed again.
     """
 
-    def __init__(self, database: Database, hidden: Callable[[], Collection[str]] = frozenset) -> None:
+    def __init__(self, database: Database, hidden: Callable[[], Collection[str]] = frozenset, edition: int = 0) -> None:
         self._database = database
         self._hidden = hidden
+        self._edition = edition
 
-    def read(self, resource_type: str, resource_id: str) -> StoredResource:
+    def read(self, resource_type: str, resource_id: str, *, compartment: str | None = None) -> StoredResource:
         """See the port."""
-        return self.history(resource_type, resource_id)[0]
-
-    def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
-        """See the port."""
-        hidden = self._hidden()
         with self._database.reading() as session:
-            row = session.get(ResourceRow, (resource_type, resource_id, version))
-            if row is None or _rests_on(row, hidden) or _stands(row, _doubted(session)):
+            row = _current(session, resource_type, resource_id, sight(session, self._hidden(), compartment))
+            return _version(session, resource_type, resource_id, row.version)
+
+    def vread(
+        self, resource_type: str, resource_id: str, version: int, *, compartment: str | None = None
+    ) -> StoredResource:
+        """See the port. A resource whose current version is hidden has no versions."""
+        with self._database.reading() as session:
+            seen = sight(session, self._hidden(), compartment)
+            _current(session, resource_type, resource_id, seen)
+            row = session.execute(_versions(resource_type, resource_id).where(RESOURCE.c.version == version)).first()
+            if row is None or not seen.sees(row):
                 raise NotFound("no such resource version")
-            return _stored(row)
+            return _version(session, resource_type, resource_id, version)
 
-    def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
+    def history(
+        self,
+        resource_type: str,
+        resource_id: str,
+        *,
+        count: int = 50,
+        before: int | None = None,
+        compartment: str | None = None,
+    ) -> ResourcePage:
         """See the port. A resource whose current version is hidden has no history; hidden versions are left out."""
-        hidden = self._hidden()
+        r = RESOURCE
         with self._database.reading() as session:
-            rows = session.exec(
-                select(ResourceRow)
-                .where(ResourceRow.type == resource_type, ResourceRow.id == resource_id)
-                .order_by(col(ResourceRow.version).desc())
-            ).all()
-            doubted = _doubted(session) if rows else frozenset[str]()
-        if not rows or _rests_on(rows[0], hidden) or _stands(rows[0], doubted):
-            raise NotFound("no such resource")
-        return [_stored(row) for row in rows if not _rests_on(row, hidden)]
+            seen = sight(session, self._hidden(), compartment)
+            _current(session, resource_type, resource_id, seen)
+            of = [r.c.type == resource_type, r.c.id == resource_id, *replace(seen, doubted=()).linked(r)]
+            total = session.execute(sa.select(sa.func.count()).select_from(r).where(*of)).scalar_one()
+            older = [] if before is None else [r.c.version < before]
+            page = sa.select(*_READ).where(*of, *older).order_by(r.c.version.desc()).limit(count + 1)
+            versions = [StoredResource(*row) for row in session.execute(page)] if count else []
+        more = len(versions) > count
+        kept = versions[:count]
+        return ResourcePage(tuple(kept), total, str(kept[-1].version) if more else None)
 
     def search(self, query: ResourceQuery) -> ResourcePage:
-        """See the port."""
-        after = _after(query.after) if query.after else None
+        """See the port; raise Unavailable while resources of the types that are asked for wait to be indexed."""
         with self._database.reading() as session:
-            where = [*_conditions(query), *_visible(self._hidden()), *_sure(_doubted(session))]
-            page = select(ResourceRow).where(*where).order_by(col(ResourceRow.last_updated), col(ResourceRow.id))
-            if after is not None:
-                page = page.where(sa.tuple_(col(ResourceRow.last_updated), col(ResourceRow.id)) > after)
-            total = session.exec(select(sa.func.count()).select_from(ResourceRow).where(*where)).one()
-            rows = session.exec(page.limit(query.count + 1)).all() if query.count else []
-        more = len(rows) > query.count
-        kept = rows[: query.count]
-        return ResourcePage(tuple(map(_stored, kept)), total, _cursor(kept[-1]) if more else None)
+            seen = sight(session, self._hidden(), query.compartment)
+            self._check(session, _searched(query))
+            own = replace(seen, patient_id=None) if query.type == SHARED else seen
+            found = resource_search.find(session, query, own)
+            found, along = _with_included(session, query.includes, found, seen)
+            return _page(session, found, along)
+
+    def everything(
+        self,
+        patient_id: str,
+        *,
+        types: Sequence[str] = (),
+        since: datetime | None = None,
+        count: int = 50,
+        after: str | None = None,
+    ) -> ResourcePage:
+        """See the port. What is shared comes last; raise Unavailable while something of hers waits to be indexed."""
+        asked = Asked(patient_id, tuple(types), since, count)
+        with self._database.reading() as session:
+            self._check(session, (), patient_id)
+            found = resource_everything.find(session, asked, sight(session, self._hidden()), after)
+            return _page(session, found, ())
+
+    def reindex(self, extract: Extract, edition: int, limit: int = 200) -> int:
+        """See `resource_index.reindex`: to be called until it answers 0."""
+        return resource_index.reindex(self._database, extract, edition, limit)
+
+    def _check(self, session: Session, types: Collection[str], patient_id: str | None = None) -> None:
+        r = RESOURCE.c
+        of = r.type.in_(sorted(types)) if patient_id is None else r.patient_id == patient_id
+        if self._edition == 0 or not (types or patient_id):
+            return
+        waiting = sa.select(r.number).where(of, r.is_current, r.indexed < self._edition).limit(1)
+        if session.execute(waiting).first() is not None:
+            raise Unavailable("the resources are being indexed for search: ask again in some minutes")
 
 
-def _rests_on(row: ResourceRow, names: Collection[str]) -> bool:
-    return not set(names).isdisjoint(row.made_by.split())
+def _searched(query: ResourceQuery) -> set[str]:
+    """The types whose index a query asks."""
+    types = {include.source for include in query.includes}
+    types |= {criterion.chain[0] for criterion in query.criteria if criterion.chain}
+    by_index = any(criterion.param not in OF_RESOURCE for criterion in query.criteria)
+    return types | ({query.type} if by_index or query.sort.param not in OF_RESOURCE else set())
 
 
-def _doubted(session: Session) -> frozenset[str]:
-    """The studies that are stopped, or whose images contradict each other and nobody decided: few, found by index."""
-    stopped = select(StudyRow.uid).where(col(StudyRow.stopped) > "")
-    contradicting = select(StudyRow.uid).where(col(StudyRow.contradiction) > "", StudyRow.decided == "")
-    return frozenset((*session.exec(stopped), *session.exec(contradicting)))
+def _versions(resource_type: str, resource_id: str) -> sa.Select[Any]:
+    return sa.select(*_FIND).where(RESOURCE.c.type == resource_type, RESOURCE.c.id == resource_id)
 
 
-def _stands(row: ResourceRow, doubted: Collection[str]) -> bool:
-    """True for what still claims to hold of a doubted study: its withdrawal is a moment away, and is then served."""
-    return bool(row.made_by) and row.is_current and row.study_uid in doubted
+def _current(session: Session, resource_type: str, resource_id: str, seen: Sight) -> Any:
+    newest = _versions(resource_type, resource_id).order_by(RESOURCE.c.version.desc()).limit(1)
+    row = session.execute(newest).first()
+    if row is None or not seen.sees(row):
+        raise NotFound("no such resource")
+    return row
 
 
-def _sure(doubted: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    if not doubted:
-        return []
-    whose = col(ResourceRow.study_uid)
-    return [sa.or_(col(ResourceRow.made_by) == "", whose.is_(None), whose.not_in(sorted(doubted)))]
+def _version(session: Session, resource_type: str, resource_id: str, version: int) -> StoredResource:
+    r = RESOURCE.c
+    found = sa.select(*_READ).where(r.type == resource_type, r.id == resource_id, r.version == version)
+    return StoredResource(*session.execute(found).one())
 
 
-def _visible(hidden: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    return [~col(ResourceRow.made_by).contains(f" {name} ", autoescape=True) for name in sorted(hidden)]
+def _with_included(
+    session: Session, includes: Sequence[Include], found: Found, seen: Sight
+) -> tuple[Found, Sequence[int]]:
+    """A page that would bring too much along becomes shorter: the next one goes on from there."""
+    while includes:
+        numbers = [place.number for place in found.places]
+        along = included(session, includes, numbers, seen)
+        if along is not None:
+            return found, along
+        if len(numbers) == 1:
+            raise InvalidResource(f"_include and _revinclude would bring more than {MOST} resources along: search them")
+        half = found.places[: len(numbers) // 2]
+        found = Found(half, more=True, total=found.total)
+    return found, ()
 
 
-def _conditions(query: ResourceQuery) -> list[sa.ColumnElement[bool]]:
-    where: list[Any] = [ResourceRow.type == query.type, col(ResourceRow.is_current).is_(True)]
-    if query.patient_id is not None:
-        where.append(ResourceRow.patient_id == query.patient_id)
-    for prefix, at in query.last_updated:
-        where.append(_COMPARE[prefix](col(ResourceRow.last_updated), at))
-    if query.identifier is not None:
-        system, value = query.identifier
-        match = sa.and_(
-            col(ResourceIdentifierRow.type) == ResourceRow.type,
-            col(ResourceIdentifierRow.id) == ResourceRow.id,
-            col(ResourceIdentifierRow.value) == value,
-            sa.true() if system is None else col(ResourceIdentifierRow.system) == system,
-        )
-        where.append(sa.exists().where(match))
-    return where
-
-
-def _cursor(row: ResourceRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.last_updated.isoformat()} {row.id}".encode()).decode().rstrip("=")
-
-
-def _after(cursor: str) -> sa.Tuple:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, resource_id = text.split(" ")
-        moment = datetime.fromisoformat(at)
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise InvalidResource("the page cursor is not one that this server gave") from None
-    return sa.tuple_(sa.literal(moment, UtcDateTime()), sa.literal(resource_id))
-
-
-def _stored(row: ResourceRow) -> StoredResource:
-    return StoredResource(row.type, row.id, row.version, row.last_updated, row.body)
+def _page(session: Session, found: Found, along: Iterable[int]) -> ResourcePage:
+    numbers, others = [place.number for place in found.places], list(along)
+    bodies = stored(session, [*numbers, *others])
+    cursor = found.places[-1].text if found.more else None
+    return ResourcePage(
+        tuple(bodies[number] for number in numbers), found.total, cursor, tuple(bodies[number] for number in others)
+    )

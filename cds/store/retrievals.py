@@ -201,7 +201,8 @@ class RetrievalStore:
             named = whose - {None} or {order.patient for order in orders}
             identifiers = {one for name in named if name for one in _also_known_as(session, name)}
             ordered = tuple(sorted(identifiers, key=lambda one: (one.assigner, one.value)))
-            return Expected(ordered, accession or _same_number(orders), tuple(orders))
+            endpoints = _endpoints(session, retrieval.study_instance_uid)
+            return Expected(ordered, accession or _same_number(orders), tuple(orders), endpoints)
 
     def _announce(self, session: Session, key: str, now: datetime) -> None:
         lock(session, "announcement", key)
@@ -250,6 +251,13 @@ def _orders(session: Session, uid: str, accession: Identifier | None) -> list[Se
     living = [order for order in orders if not order.test and order.status is not OrderStatus.REVOKED]
     meant = [order for order in living if accession is None or order.accession in (None, accession)]
     return meant if uid else _announced(session, meant)
+
+
+def _endpoints(session: Session, uid: str) -> frozenset[str]:
+    """Where wires said that the study is."""
+    bodies = select(StudyEventRow.body).where(StudyEventRow.study_uid == uid) if uid else None
+    events: list[StudyEvent] = [parse(StudyEvent, body) for body in session.exec(bodies)] if bodies is not None else []
+    return frozenset(event.endpoint for event in events if event.endpoint)
 
 
 def _announced(session: Session, orders: Sequence[ServiceRequest]) -> list[ServiceRequest]:

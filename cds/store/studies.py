@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 
 from cds.domain.identity import Sex
 from cds.domain.imaging import InstanceHeader, RejectionNote, SeriesSummary, StoredInstance, Study
-from cds.domain.revision import Work
 from cds.errors import NotFound
 from cds.store import rejections
 from cds.store.attribution import Site, identifier
@@ -18,11 +17,11 @@ from cds.store.engine import Database
 from cds.store.instance_batch import arrive_all
 from cds.store.instance_plain import arrive_plainly
 from cds.store.instances import Added, Arrival, arrive, resolve_conflict
-from cds.store.revisions import decide_match, locked, open_work, rematch, stop
+from cds.store.revisions import decide_match, locked, rematch, stop
 from cds.store.tables import InstanceRow, StudyRow
 from cds.store.values import parse
 
-__all__ = ["StudyStore", "decide_match", "locked", "open_work", "rematch", "resolve_conflict", "stop"]
+__all__ = ["StudyStore", "decide_match", "locked", "rematch", "resolve_conflict", "stop"]
 
 
 def _never(_one: str, _other: str) -> bool:
@@ -126,31 +125,9 @@ class StudyStore:
         found = [one for one in self.series(uid, revision) if series_uid in ("", one.series_instance_uid)]
         return [path for one in found for path in one.paths]
 
-    def close_quiet(self, now: datetime, quiet_period: timedelta) -> Sequence[Work]:
-        """Close the open revisions that heard nothing for the quiet period; each becomes pending work."""
-        with self._database.reading() as session:
-            due = session.exec(
-                select(StudyRow.uid).where(
-                    col(StudyRow.revision_open).is_(True), StudyRow.last_instance_at <= now - quiet_period
-                )
-            ).all()
-        return [work for uid in sorted(due) if (work := self._close(uid, now, quiet_period)) is not None]
-
     def _arrive(self, arrival: Arrival, same: dict[str, bool]) -> Added:
         with self._database.writing() as session:
             return arrive_plainly(session, self._site, arrival) or arrive(session, self._site, arrival, same)
-
-    def _close(self, uid: str, now: datetime, quiet_period: timedelta) -> Work | None:
-        """Looked at again under the study's lock: an instance may have come in between."""
-        with self._database.writing() as session:
-            row = locked(session, uid)
-            if not row.revision_open or row.last_instance_at > now - quiet_period:
-                return None
-            row.revision_open = False
-            session.add(row)
-            row.incomplete = ""
-            reason = f"quiet for {quiet_period.total_seconds():g} s with {row.instances} instances"
-            return open_work(session, row, now, reason)
 
 
 def _study(row: StudyRow) -> Study:

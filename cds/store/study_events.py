@@ -51,9 +51,7 @@ class StudyEventStore:
         """See the port. The event names no patient: an order is found only where its numbers are one patient's."""
         with self._database.writing() as session:
             lock(session, "record")
-            touched = _file(session, event, None, now, test=False)
-            rematch_all(session, touched or (), _CHANGED, now)
-            return touched is not None
+            return announce_in(session, event, None, now)
 
     def of_study(self, study_instance_uid: str) -> Sequence[StudyEvent]:
         """What was said of a study, oldest first."""
@@ -77,6 +75,13 @@ class StudyEventStore:
 def apply(session: Session, event: StudyEvent, patient: Patient | None, now: datetime, *, test: bool) -> set[str]:
     """File an event in the transaction of its message; answers the studies to match again because of it."""
     return _file(session, event, patient, now, test=test) or set()
+
+
+def announce_in(session: Session, event: StudyEvent, patient: Patient | None, now: datetime) -> bool:
+    """As `StudyEventStore.announce`, in the transaction of its cause, which has locked the record."""
+    touched = _file(session, event, patient, now, test=False)
+    rematch_all(session, touched or (), _CHANGED, now)
+    return touched is not None
 
 
 def feed_of(content: MessageContent, message_type: str) -> str:

@@ -30,6 +30,17 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+class CodePointText(sa.TypeDecorator[str]):
+    """Text in the order of its code points, so that what begins alike stands together in every database."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[str]:
+        """SQLite does so anyway; PostgreSQL has a collation for it."""
+        return dialect.type_descriptor(sa.String(collation="C" if dialect.name == "postgresql" else None))
+
+
 class InboxBase(SQLModel):
     """Tables of the message log, which lives in a file of its own."""
 
@@ -292,35 +303,6 @@ class ReportRow(AppBase, table=True):
     episode: int = 1
     body: str
     issued: datetime = Field(sa_type=UtcDateTime)
-
-
-class ResourceRow(AppBase, table=True):
-    """One immutable version of one FHIR resource."""
-
-    __tablename__ = "resource"
-    __table_args__ = (sa.Index("ix_resource_order", "type", "is_current", "last_updated", "id"),)
-    type: str = Field(primary_key=True)
-    id: str = Field(primary_key=True)
-    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    last_updated: datetime = Field(sa_type=UtcDateTime)
-    patient_id: str | None = Field(default=None, index=True)
-    #: The study whose report made it; None for what several studies share (Patient, Device).
-    study_uid: str | None = Field(default=None, index=True)
-    #: " model:x pathway:y ": what it rests on, so that a kill switch finds it.
-    made_by: str = ""
-    is_current: bool
-    body: bytes
-
-
-class ResourceIdentifierRow(AppBase, table=True):
-    """Business identifiers of the current version of a resource."""
-
-    __tablename__ = "resource_identifier"
-    __table_args__ = (sa.Index("ix_resource_identifier_value", "value", "system"),)
-    type: str = Field(primary_key=True)
-    id: str = Field(primary_key=True)
-    system: str = Field(primary_key=True)
-    value: str = Field(primary_key=True)
 
 
 class DeliveryRow(AppBase, table=True):

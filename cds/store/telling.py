@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from cds.domain.coding import Quantity
 from cds.domain.critical import CriticalResult
 from cds.domain.ehr import EhrData, Known, Unknown
+from cds.domain.follow_up import Acceptance
 from cds.domain.hold import Hold
 from cds.domain.identity import Identifier, Patient
 from cds.domain.order import ServiceRequest
@@ -19,8 +20,8 @@ from cds.domain.report import Report
 from cds.domain.retrieval import Purpose, Retrieval, StatedSeries
 from cds.domain.story import DeliveryTold, FollowUpTold, PatientTold, StudyTold
 from cds.domain.verification import FinalReport, FindingRef, Verdict, Verification
+from cds.store import acceptances, holds, stated, wanted
 from cds.store import critical_rows as kept
-from cds.store import holds, stated, wanted
 from cds.store.identity import canonical
 from cds.store.retrieval_tables import PriorRow
 from cds.store.safety_tables import (
@@ -96,6 +97,7 @@ def study(session: Session, row: StudyRow, asked: str) -> StudyTold:
         verifications=_verifications(session, row.uid),
         final_reports=_final_reports(session, row, report, asked),
         follow_ups=_follow_ups(session, row.uid),
+        acceptances=_acceptances(session, row.uid),
         revision_open=row.revision_open,
         incomplete=row.incomplete,
         prior=row.purpose == Purpose.PRIOR.value,
@@ -274,3 +276,8 @@ def _follow_ups(session: Session, uid: str) -> tuple[FollowUpTold, ...]:
         FollowUpTold(row.pathway, row.action, row.due, row.state, row.reason, row.created_at, row.updated_at)
         for row in rows
     )
+
+
+def _acceptances(session: Session, uid: str) -> tuple[Acceptance, ...]:
+    """All answers that were ever given; what they were about stands in the report."""
+    return tuple(replace(one, about=None, accepted=None) for one in acceptances.ever_said(session, uid))

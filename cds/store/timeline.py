@@ -43,6 +43,27 @@ def write(
     )
 
 
+def write_once(
+    session: Session,
+    at: datetime,
+    step: str,
+    outcome: str,
+    *,
+    study_uid: str | None = None,
+    order_id: str | None = None,
+    detail: _Detail = (),
+) -> None:
+    """As `write`, but not what was told of this study or order before: for what is said again and again."""
+    told = select(TimelineRow.id).where(
+        col(TimelineRow.study_uid) == study_uid if order_id is None else col(TimelineRow.order_id) == order_id,
+        TimelineRow.step == step,
+        TimelineRow.outcome == outcome,
+        TimelineRow.detail == dump(_Detail, detail),
+    )
+    if session.exec(told.limit(1)).first() is None:
+        write(session, at, step, outcome, study_uid=study_uid, order_id=order_id, detail=detail)
+
+
 def read(
     session: Session, *, studies: Collection[str], orders: Collection[str], patients: Collection[str] = ()
 ) -> Sequence[TimelineEvent]:

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from cds.errors import ConfigurationError, Unauthorized
 
-#: What a load balancer may ask without a secret; it says nothing but "live".
-OPEN_PATHS = frozenset({"/health/live"})
-#: Below it stand secrets of 256 bits, each of which opens one page (`cds.web.critical`): a person comes from a mail.
-OPEN_BELOW = "/critical/"
+#: What a load balancer or another server may ask without a secret: "live", and public keys.
+OPEN_PATHS = frozenset({"/health/live", "/.well-known/jwks.json"})
+#: Below these, addresses have secrets of their own: links in mails (`cds.web.critical`), and notifications of FHIR
+#: servers, which carry the secret of their subscription (`cds.web.subscriptions`).
+OPEN_BELOW = ("/critical/", "/subscriptions/")
+_FHIR = "/fhir"
 
 
-def install(app: Flask, token: str | None) -> None:
+def install(app: Flask, token: str | None, access: Callable[[str], object] | None = None) -> None:
     """Refuse every request without the bearer token (RFC 6750), unknown addresses included; None asks for none.
 
-    Raise ConfigurationError for an empty token, which would open the door to everybody.
+    With `access` the FHIR API is also, and without a `token` only, open to access tokens that it can read; what they
+    grant is `flask.g.access`. Raise ConfigurationError for an empty token, which would open the door to everybody.
     """
-    if token is None:
-        return
-    if not token.strip():
+    if token is not None and not token.strip():
         raise ConfigurationError(["CDS_HTTP_TOKEN_FILE holds no token"])
-    wanted = token.encode()
+    if token is None and access is None:
+        return
+    wanted = token.encode() if token is not None else None
 
     def check() -> None:
         if request.path in OPEN_PATHS or request.path.startswith(OPEN_BELOW):
             return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
+        bearer = _bearer()
+        if wanted is not None and hmac.compare_digest(bearer.encode(), wanted):
+            return
+        if access is not None and _is_fhir(request.path):
+            g.access = access(bearer)
+        elif wanted is not None:
             raise Unauthorized
 
     app.before_request(check)
+
+
+def _bearer() -> str:
+    """The token, "" where there is none: no issuer's token is empty."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _is_fhir(path: str) -> bool:
+    return path == _FHIR or path.startswith(f"{_FHIR}/")

@@ -17,6 +17,7 @@ from flask import Blueprint, Response, abort, request
 from adapters.fhir.outcome import informational
 from cds.domain.critical import CriticalResult, CriticalState
 from cds.errors import InvalidInput, InvalidResource, NotFound
+from cds.web import fhir_access
 from cds.web.answers import FHIR_JSON, JSON, answer
 
 _HTML = "text/html; charset=utf-8"
@@ -61,6 +62,7 @@ def blueprint(services: CriticalServices) -> Blueprint:
         return _page_of(lambda: services.acknowledge_critical(token, request.form.get("name", "")))
 
     def answered() -> Response:
+        fhir_access.may_send("Communication", "c")
         services.acknowledge_communication(_body())
         return answer(informational("the critical result is acknowledged"), content_type=FHIR_JSON)
 

@@ -27,6 +27,7 @@ _HTTP = {
     _BAD_REQUEST: ("structure", "the request is not well-formed HTTP, or its form cannot be read"),
     404: ("not-found", "there is nothing at this address"),
     405: ("not-supported", "this address is not used with this method"),
+    406: ("not-supported", "this server speaks FHIR 4.0 as JSON, application/fhir+json, and nothing else"),
     _TIMEOUT: ("timeout", "the request comes too slowly"),
     413: ("too-long", "the body is larger than 4 MiB"),
     415: ("not-supported", "the body has another content type than this address reads"),

@@ -1,46 +1,38 @@
-"""FHIR R4 over HTTP: what Sightline emitted, to read, version by version, and to search.
+"""FHIR R4 over HTTP: what Sightline emitted, to read, version by version; searches are `cds.web.fhir_search`.
 
-No link repeats an identifier: `patient` in links is Sightline's own random id, and a search by identifier has none.
+No link repeats what may tell who somebody is (SAFETY section 8).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, abort, request
-from werkzeug.http import http_date
+from flask import Blueprint, Response
 
 from adapters.fhir import bundle
-from adapters.fhir.search import LARGEST_PAGE, PARAMETERS, parse
-from cds.domain.resource import ResourcePage, StoredResource
+from adapters.fhir.search import ID, instant, page_size, shape_of
+from cds.domain.resource import ResourcePage
 from cds.errors import NotFound
-from cds.services import Json, Services
-from cds.web.answers import FHIR_JSON, answer
+from cds.web import fhir_access, fhir_search
+from cds.web.fhir_access import Access
+from cds.web.fhir_answers import Api, FhirServices, fhir, given, given_once, refuse_other_formats, versioned
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _VERSION = "<int(min=1, max=2147483647):version>"
-_FORM = "application/x-www-form-urlencoded"
-#: Parameters that links may repeat: none of them identifies a patient outside Sightline.
-_LINKED = ("patient", "_lastUpdated", "_count")
-_MORE = (
-    "There are more matches than shown. A search by identifier has no further pages, because links do not repeat "
-    "identifiers: narrow it by patient or _lastUpdated."
-)
-
-Pairs = list[tuple[str, str]]
 
 
-def blueprint(services: Services) -> Blueprint:
+def blueprint(services: FhirServices) -> Blueprint:
     """The FHIR API below /fhir."""
     found = Blueprint("fhir", __name__, url_prefix="/fhir")
-    views = _Views(services, f"{services.settings.public_url}/fhir", ZoneInfo(services.settings.time_zone))
+    api = Api(services, f"{services.settings.public_url}/fhir", ZoneInfo(services.settings.time_zone))
+    views, searches = _Views(api), fhir_search.Searches(api)
+    found.before_request(refuse_other_formats)
     found.add_url_rule("/metadata", view_func=views.metadata)
-    found.add_url_rule("/<resource_type>", view_func=views.search)
-    found.add_url_rule("/<resource_type>/_search", view_func=views.search_by_post, methods=["POST"])
+    found.add_url_rule("/<resource_type>", view_func=searches.search)
+    found.add_url_rule("/<resource_type>/_search", view_func=searches.search_by_post, methods=["POST"])
+    found.add_url_rule("/Patient/<resource_id>/$everything", view_func=searches.everything)
     found.add_url_rule("/<resource_type>/<resource_id>", view_func=views.read)
     found.add_url_rule("/<resource_type>/<resource_id>/_history", view_func=views.history)
     found.add_url_rule(f"/<resource_type>/<resource_id>/_history/{_VERSION}", view_func=views.vread)
@@ -49,75 +41,52 @@ def blueprint(services: Services) -> Blueprint:
 
 @dataclass(frozen=True, slots=True)
 class _Views:
-    services: Services
-    base_url: str
-    zone: ZoneInfo
+    api: Api
 
     def metadata(self) -> Response:
-        return _fhir(self.services.capability(self.base_url))
+        return fhir(self.api.services.capability(self.api.base_url))
 
     def read(self, resource_type: str, resource_id: str) -> Response:
-        _check(resource_type, resource_id)
-        return _versioned(self.services.resources.read(resource_type, resource_id))
+        access, shape = _asked(resource_type, resource_id), shape_of(given())
+        found = self.api.services.resources.read(resource_type, resource_id, compartment=access.patient)
+        return versioned(found, shape)
 
     def vread(self, resource_type: str, resource_id: str, version: int) -> Response:
-        _check(resource_type, resource_id)
-        return _versioned(self.services.resources.vread(resource_type, resource_id, version))
+        access, shape = _asked(resource_type, resource_id), shape_of(given())
+        found = self.api.services.resources.vread(resource_type, resource_id, version, compartment=access.patient)
+        return versioned(found, shape)
 
     def history(self, resource_type: str, resource_id: str) -> Response:
-        _check(resource_type, resource_id)
-        return _fhir(bundle.history(self.base_url, self.services.resources.history(resource_type, resource_id)))
-
-    def search(self, resource_type: str) -> Response:
-        return self._searched(resource_type, list(request.args.items(multi=True)))
-
-    def search_by_post(self, resource_type: str) -> Response:
-        """R4 http.html#search: parameters of the form and of the URL count alike."""
-        if request.mimetype != _FORM:
-            abort(415)
-        return self._searched(resource_type, [*request.args.items(multi=True), *request.form.items(multi=True)])
-
-    def _searched(self, resource_type: str, pairs: Pairs) -> Response:
-        _check(resource_type)
-        query = parse(resource_type, pairs, self.zone)
-        if query.identifier is None:
-            page = self.services.resources.search(query)
-            links = _self_query(pairs, page), _next_query(pairs, page)
-            return _fhir(self.services.searchset(self.base_url, resource_type, page, *links))
-        if "_count" not in dict(pairs):
-            query = replace(query, count=LARGEST_PAGE)
-        page = self.services.resources.search(query)
-        hints = (_MORE,) if page.next else ()
-        return _fhir(self.services.searchset(self.base_url, resource_type, page, None, None, hints=hints))
+        """R4 http.html#history of one resource: newest first, _count and _since."""
+        access = _asked(resource_type, resource_id)
+        path = f"{resource_type}/{resource_id}/_history"
+        begun = self.api.begun(path, given())
+        context = self.api.context(begun)
+        asked = given_once(begun.pairs if begun else given(), ("_count", "_since"), "a history")
+        since = instant("_since", asked["_since"], context) if "_since" in asked else None
+        page = self.api.services.resources.history(
+            resource_type,
+            resource_id,
+            count=page_size(asked.get("_count")),
+            before=int(begun.after) if begun else None,
+            compartment=access.patient,
+        )
+        found = _since(page, since)
+        following = self.api.next_query(path, tuple(asked.items()), found.next, context.now)
+        return fhir(bundle.history(self.api.base_url, path, found, urlencode(asked), following))
 
 
-def _check(resource_type: str, resource_id: str | None = None) -> None:
-    if resource_type not in PARAMETERS:
-        raise NotFound(f"this server has {', '.join(PARAMETERS)}, and no other resource type")
-    if resource_id is not None and not _ID.fullmatch(resource_id):
+def _asked(resource_type: str, resource_id: str) -> Access:
+    """What may be read here; raise NotFound for no type or id of ours, Forbidden for what no scope grants."""
+    fhir_search.check_type(resource_type)
+    if not ID.fullmatch(resource_id):
         raise NotFound("no such resource")
+    return fhir_access.required(resource_type, "r")
 
 
-def _self_query(pairs: Pairs, page: ResourcePage) -> str | None:
-    """None where a patient was asked for whom nothing is known: that id may be anybody's."""
-    names = {name for name, _ in pairs}
-    return None if "patient" in names and not page.total else urlencode(_linked(pairs, (*_LINKED, "_after")))
-
-
-def _next_query(pairs: Pairs, page: ResourcePage) -> str | None:
-    return None if page.next is None else urlencode([*_linked(pairs, _LINKED), ("_after", page.next)])
-
-
-def _linked(pairs: Pairs, names: Iterable[str]) -> Pairs:
-    return [(name, value) for name, value in pairs if name in names]
-
-
-def _versioned(resource: StoredResource) -> Response:
-    response = answer(resource.body, content_type=FHIR_JSON)
-    response.headers["ETag"] = bundle.etag(resource)
-    response.headers["Last-Modified"] = http_date(resource.last_updated)
-    return response
-
-
-def _fhir(body: Json) -> Response:
-    return answer(body, content_type=FHIR_JSON)
+def _since(page: ResourcePage, since: datetime | None) -> ResourcePage:
+    """The versions of a page since a moment. Versions come newest first: the first that is older ends them all."""
+    if since is None:
+        return page
+    kept = tuple(resource for resource in page.resources if resource.last_updated >= since)
+    return ResourcePage(kept, None, page.next if len(kept) == len(page.resources) else None)

@@ -33,6 +33,7 @@ from cds.store.tables import (
     PatientIdentifierRow,
     PatientRow,
 )
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import instance
 from tests.databases import Databases
 
@@ -309,7 +310,7 @@ def _seed(databases: Databases) -> None:
         one = instance(f"1.{number}", study=f"1.{number}", accession=accession)
         header = replace(one.header, patient_id=whose)
         studies.add(replace(one, header=header), received_at=NOW, consumed=True, source="dicom")
-    studies.close_quiet(NOW + timedelta(hours=1), timedelta(minutes=1))
+    close_quiet(databases.app, NOW + timedelta(hours=1), timedelta(minutes=1))
     for number, (study, message) in enumerate({"1.1": ordered(1, 0, 0, 2), "1.3": ordered(1, 2, 2, None)}.items()):
         ((entry, content),) = logged([message])
         RecordStore(databases.app).apply([(replace(entry, id=number), content)], NOW)

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from cds.domain.coding import Coding
 from cds.domain.critical import CriticalNotice, Tell
 from cds.domain.finding import Finding, Findings, Presence
+from cds.domain.follow_up import Acceptance
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.imaging import InstanceHeader, StoredInstance
 from cds.domain.matching import Match, MatchState
@@ -23,6 +24,7 @@ from cds.store.criticals import CriticalStore
 from cds.store.record import RecordStore
 from cds.store.studies import StudyStore
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import raw
 from tests.databases import Databases
 
@@ -87,6 +89,9 @@ class Said:
     def verifications(self, study_uid: str, image_revision: int) -> tuple[Verification, ...]:
         return self.given
 
+    def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
+        return ()
+
     def final_report(
         self, accession: Identifier, patient_id: str, *, made: datetime | date | None = None
     ) -> FinalReport | None:
@@ -127,7 +132,7 @@ class CriticalSite:
         )  # fmt: skip
         stored = StoredInstance(header, f"files/{self._instances}", f"{self._instances:064}", 10)
         self.studies.add(stored, received_at=self.clock.now(), consumed=True, source="dicom")
-        self.studies.close_quiet(self.clock.now() + timedelta(minutes=1), timedelta(0))
+        close_quiet(self.databases.app, self.clock.now() + timedelta(minutes=1))
         work = self.works.work(self.works.pending()[-1].id)
         return self.step(work, *findings, match=match)
 

@@ -34,6 +34,7 @@ from cds.store.safety_tables import CriticalResultRow
 from cds.store.studies import StudyStore
 from cds.store.tables import MessageOutcomeRow, ReportRow, StudyRow, TimelineRow
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, ORDER, PATIENT, instance, raw
 from tests.databases import Databases
 
@@ -98,7 +99,7 @@ class DecisionContract:
         """The image index, with one complete study."""
         studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        close_quiet(databases.app, NOW + timedelta(hours=1))
         return studies
 
     @pytest.fixture

@@ -24,8 +24,8 @@ from cds.store.holds import open_holds
 from cds.store.identity_undo import history, undo
 from cds.store.record import RecordStore
 from cds.store.safety_tables import AuditRow
-from cds.store.studies import StudyStore
 from cds.store.tables import FeedRow, MessageOutcomeRow, StudyRow
+from tests.contract.closing import ClosingStudies
 from tests.databases import Databases
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -139,11 +139,11 @@ class IdentityContract:
         return feed
 
     @pytest.fixture
-    def studies(self, databases: Databases) -> StudyStore:
+    def studies(self, databases: Databases) -> ClosingStudies:
         """The studies of a site that names its authorities."""
-        return StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
+        return ClosingStudies(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
 
-    def images(self, studies: StudyStore, accession: str, number: str, uid: str = "1.2") -> None:
+    def images(self, studies: ClosingStudies, accession: str, number: str, uid: str = "1.2") -> None:
         """A study of one instance, complete."""
         header = InstanceHeader(
             sop_instance_uid=f"{uid}.9",
@@ -158,7 +158,7 @@ class IdentityContract:
         )
         stored = StoredInstance(header, f"instances/{uid}.9", uid, 100)
         studies.add(stored, received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
 
     # --- merge
 
@@ -218,7 +218,7 @@ class IdentityContract:
         assert feed.one(ANNA, CLEO)
         assert not feed.one(ANNA, BEA)
 
-    def test_a_merge_matches_the_studies_of_both_again_once(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_merge_matches_the_studies_of_both_again_once(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1")
         self.images(studies, "A1", "P2")
         held = match(studies.study("1.2"), feed.record.order_candidates("A1"))
@@ -329,7 +329,7 @@ class IdentityContract:
 
     # --- move
 
-    def test_what_is_filed_under_an_account_moves_and_comes_back(self, feed: Feed, studies: StudyStore) -> None:
+    def test_what_is_filed_under_an_account_moves_and_comes_back(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1", account="ACC1")
         feed.order("P1", "A2", account="ACC2")
         feed.result("P1", "180", account="ACC1")
@@ -343,7 +343,7 @@ class IdentityContract:
         assert feed.record.order_candidates("A1")[0][1].identifiers == (ANNA,)
         assert (feed.cholesterol(ANNA), feed.cholesterol(BEA)) == ([180], [])
 
-    def test_a_visit_moves_and_has_its_new_numbers(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_visit_moves_and_has_its_new_numbers(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1", visit="V1")
         self.images(studies, "A1", "P2")
         feed.send("ADT^A45", pid("P2"), "MRG|P1^^^HOSP||||V1", f"PV1|1|O{'|' * 17}V2")
@@ -397,7 +397,7 @@ class IdentityContract:
 
     # --- cancelled visits, deleted records, cancelled orders
 
-    def test_the_studies_of_a_cancelled_visit_wait_for_a_person(self, feed: Feed, studies: StudyStore) -> None:
+    def test_the_studies_of_a_cancelled_visit_wait_for_a_person(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1", visit="V1")
         feed.order("P1", "A2", visit="V2")
         self.images(studies, "A1", "P1", "1.2")
@@ -410,7 +410,7 @@ class IdentityContract:
         assert feed.study("1.2").stopped == ""
         assert feed.kinds() == []
 
-    def test_a_visit_that_two_messages_cancel_is_given_back_by_both(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_visit_that_two_messages_cancel_is_given_back_by_both(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1", visit="V1")
         self.images(studies, "A1", "P1")
         for event in ("A11", "A38"):
@@ -420,7 +420,7 @@ class IdentityContract:
         feed.undo(2)
         assert feed.study("1.2").stopped == ""
 
-    def test_a_cancelled_visit_without_a_number_stops_nothing(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_cancelled_visit_without_a_number_stops_nothing(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1", visit="V1")
         self.images(studies, "A1", "P1")
         assert feed.send("ADT^A11", pid("P1")) == "applied"
@@ -429,7 +429,7 @@ class IdentityContract:
         assert change.event is IdentityEvent.CANCEL_VISIT
 
     def test_a_deleted_record_does_not_match_and_its_sender_brings_it_back(
-        self, feed: Feed, studies: StudyStore
+        self, feed: Feed, studies: ClosingStudies
     ) -> None:
         feed.order("P1", "A1")
         self.images(studies, "A1", "P1")
@@ -453,14 +453,14 @@ class IdentityContract:
         feed.send("ADT^A29", pid("P1"))
         assert feed.patient(BEA).deleted == ""
 
-    def test_an_order_cancelled_after_the_images_came_asks_a_person(self, feed: Feed, studies: StudyStore) -> None:
+    def test_an_order_cancelled_after_the_images_came_asks_a_person(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1")
         self.images(studies, "A1", "P1")
         feed.order("P1", "A1", "CA")
         assert feed.kinds() == [HoldKind.ORDER_CANCELLED]
         assert feed.study("1.2").match_revision == 2
 
-    def test_an_order_cancelled_before_the_images_asks_nobody(self, feed: Feed, studies: StudyStore) -> None:
+    def test_an_order_cancelled_before_the_images_asks_nobody(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1")
         feed.order("P1", "A1", "CA")
         self.images(studies, "A1", "P1")
@@ -469,7 +469,7 @@ class IdentityContract:
         assert feed.record.order_candidates("A1")[0][0].status is OrderStatus.REVOKED
 
     def test_a_cancelled_duplicate_asks_nobody_while_the_other_order_stands(
-        self, feed: Feed, studies: StudyStore
+        self, feed: Feed, studies: ClosingStudies
     ) -> None:
         feed.order("P1", "A1")
         twin = ("PID|1||P1^^^HOSP", "ORC|{}|PL-X^EHR|||||||20261120080000", f"OBR|1{'|' * 17}A1")
@@ -481,7 +481,7 @@ class IdentityContract:
 
     # --- test realm
 
-    def test_a_test_message_is_applied_to_nobody_of_production(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_test_message_is_applied_to_nobody_of_production(self, feed: Feed, studies: ClosingStudies) -> None:
         before = feed.patient(ANNA)
         assert feed.register("P1", born="19500101", mode="T") == "applied: message with MSH-11 T or D"
         assert feed.patient(ANNA) == before
@@ -493,7 +493,7 @@ class IdentityContract:
         self.images(studies, "A1", "P1")
         assert match(studies.study("1.2"), feed.record.order_candidates("A1")).patient_id == patient.id
 
-    def test_a_test_merge_or_order_touches_no_study_of_production(self, feed: Feed, studies: StudyStore) -> None:
+    def test_a_test_merge_or_order_touches_no_study_of_production(self, feed: Feed, studies: ClosingStudies) -> None:
         feed.order("P1", "A1")
         self.images(studies, "A1", "P1")
         feed.order("P1", "A1", mode="T")

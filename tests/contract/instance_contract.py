@@ -22,6 +22,7 @@ from cds.store.holds import open_holds
 from cds.store.studies import StudyStore, decide_match, resolve_conflict, stop
 from cds.store.tables import HoldRow, InstanceRow, OwnInstanceRow, ReportRow, StudyRow, TimelineRow, WorkRow
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, instance
 from tests.databases import Databases, fresh
 
@@ -91,7 +92,7 @@ class House:
 
     def close(self) -> None:
         """The quiet period is over."""
-        self.studies.close_quiet(LATER + QUIET, QUIET)
+        close_quiet(self.databases.app, LATER + QUIET, QUIET)
 
     def report(self, uid: str = "1.2") -> None:
         """A report of the study stands; whose words it has matters to nobody here."""

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 
-from cds.domain.resource import NewResource, ResourcePage, ResourceQuery, StoredResource
+from cds.domain.resource import NewResource, ResourcePage, StoredResource
+from cds.domain.search import ResourceQuery, Sort
 from cds.errors import InvalidResource, NotFound
-
-_COMPARE: dict[str, Callable[[datetime, datetime], bool]] = {
-    "eq": lambda one, other: one == other,
-    "gt": lambda one, other: one > other,
-    "ge": lambda one, other: one >= other,
-    "lt": lambda one, other: one < other,
-    "le": lambda one, other: one <= other,
-}
+from tests.contract.memory_search import Current, along, fulfils
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +42,99 @@ class MemoryResourceStore:
             body = orjson.dumps({**new.body, "meta": {**meta, **stamp}})
             versions.append((StoredResource(new.type, new.id, version, commit.at, body), new))
 
-    def read(self, resource_type: str, resource_id: str) -> StoredResource:
-        return self.history(resource_type, resource_id)[0]
+    def read(self, resource_type: str, resource_id: str, *, compartment: str | None = None) -> StoredResource:
+        return self.history(resource_type, resource_id, compartment=compartment).resources[0]
 
-    def vread(self, resource_type: str, resource_id: str, version: int) -> StoredResource:
-        for stored in self.history(resource_type, resource_id):
+    def vread(
+        self, resource_type: str, resource_id: str, version: int, *, compartment: str | None = None
+    ) -> StoredResource:
+        for stored in self._hers(resource_type, resource_id, compartment):
             if stored.version == version:
                 return stored
         raise NotFound("no such resource version")
 
-    def history(self, resource_type: str, resource_id: str) -> Sequence[StoredResource]:
-        versions = self._versions.get((resource_type, resource_id))
-        if versions is None:
+    def history(
+        self,
+        resource_type: str,
+        resource_id: str,
+        *,
+        count: int = 50,
+        before: int | None = None,
+        compartment: str | None = None,
+    ) -> ResourcePage:
+        versions = self._hers(resource_type, resource_id, compartment)
+        older = [stored for stored in versions if before is None or stored.version < before]
+        more = len(older) > count > 0
+        return ResourcePage(tuple(older[:count]), len(versions), str(older[count - 1].version) if more else None)
+
+    def _hers(self, resource_type: str, resource_id: str, patient: str | None) -> list[StoredResource]:
+        """The versions that may be seen, newest first; NotFound where the current one may not."""
+        versions = self._versions.get((resource_type, resource_id), [])
+        everybodys = patient is None or resource_type == "Device"
+        if not versions or not (everybodys or versions[-1][1].patient_id == patient):
             raise NotFound("no such resource")
-        return [stored for stored, _ in reversed(versions)]
+        return [stored for stored, new in reversed(versions) if everybodys or new.patient_id == patient]
 
     def search(self, query: ResourceQuery) -> ResourcePage:
-        current = [versions[-1] for versions in self._versions.values()]
-        matches = sorted((s for s, n in current if _matches(query, s, n)), key=_position)
-        total = len(matches)
-        if query.after is not None:
-            after = _read_cursor(query.after)
-            matches = [stored for stored in matches if _position(stored) > after]
-        page = matches[: query.count]
-        more = query.count > 0 and len(matches) > query.count
-        return ResourcePage(tuple(page), total, _cursor(page[-1]) if more else None)
+        everybody = self._current()
+        scope = [one for one in everybody if query.compartment in (None, one.new.patient_id)]
+        linked = scope if query.compartment is None else [*scope, *(o for o in everybody if o.stored.type == "Device")]
+        found = [one for one in (everybody if query.type == "Device" else scope) if one.stored.type == query.type]
+        matches = [one for one in found if all(fulfils(one, criterion, linked) for criterion in query.criteria)]
+        page, total, cursor = _page(matches, query.sort, query.count, query.after)
+        counted = query.total == "accurate" or not query.count or (query.after is None and cursor is None)
+        included = along(query.includes, page, linked)
+        return ResourcePage(
+            tuple(one.stored for one in page),
+            total if counted else None,
+            cursor,
+            tuple(one.stored for one in included),
+        )
+
+    def everything(
+        self,
+        patient_id: str,
+        *,
+        types: Sequence[str] = (),
+        since: datetime | None = None,
+        count: int = 50,
+        after: str | None = None,
+    ) -> ResourcePage:
+        if ("Patient", patient_id) not in self._versions:
+            raise NotFound("no such resource")
+        everybody = self._current()
+        hers = [one for one in everybody if one.new.patient_id == patient_id]
+        named = {entry.value for one in hers for entry in one.new.index}
+        devices = [one for one in everybody if one.stored.type == "Device" and one.name in named]
+        found = [*sorted(hers, key=lambda o: o.position(Sort())), *sorted(devices, key=lambda o: o.position(Sort()))]
+        asked = [one.stored for one in found if not types or one.stored.type in types]
+        wanted = [stored for stored in asked if since is None or stored.last_updated >= since]
+        start = int(_read_cursor(after)[1]) if after else 0
+        page, more = wanted[start : start + count], len(wanted) > start + count
+        total = None if after or more else len(wanted)
+        return ResourcePage(tuple(page), total, _cursor("", start + count) if more else None)
+
+    def _current(self) -> list[Current]:
+        return [Current(*versions[-1], number) for number, versions in enumerate(self._versions.values())]
 
 
-def _matches(query: ResourceQuery, stored: StoredResource, new: NewResource) -> bool:
-    if stored.type != query.type or query.patient_id not in (None, new.patient_id):
-        return False
-    if query.identifier is not None:
-        system, value = query.identifier
-        if not any(value == v and system in (None, s) for s, v in new.identifiers):
-            return False
-    return all(_COMPARE[prefix](stored.last_updated, moment) for prefix, moment in query.last_updated)
+def _page(matches: list[Current], sort: Sort, count: int, after: str | None) -> tuple[list[Current], int, str | None]:
+    ordered = sorted(matches, key=lambda one: one.position(sort), reverse=sort.descending)
+    if after is not None:
+        place = _read_cursor(after)
+        beyond = (lambda at: at < place) if sort.descending else (lambda at: at > place)
+        ordered = [one for one in ordered if beyond(one.position(sort))]
+    page, more = ordered[:count], len(ordered) > count > 0
+    return page, len(matches), _cursor(*page[-1].position(sort)) if more else None
 
 
-def _position(stored: StoredResource) -> tuple[str, str]:
-    return stored.last_updated.isoformat(), stored.id
+def _cursor(key: float | str, number: int) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([key, number])).decode()
 
 
-def _cursor(stored: StoredResource) -> str:
-    return base64.urlsafe_b64encode(" ".join(_position(stored)).encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[str, str]:
+def _read_cursor(cursor: str) -> tuple[float | str, int]:
     try:
-        at, resource_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
-        datetime.fromisoformat(at)
-    except ValueError:
+        key, number = orjson.loads(base64.urlsafe_b64decode(cursor))
+    except (ValueError, TypeError):
         raise InvalidResource("the page cursor is not one that this server gave") from None
-    return at, resource_id
+    return key, number

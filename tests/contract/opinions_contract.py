@@ -37,6 +37,7 @@ from cds.store.safety_tables import AuditRow, CriticalResultRow, FinalReportRow,
 from cds.store.studies import StudyStore
 from cds.store.tables import HoldRow, PatientRow, StudyRow, TimelineRow
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, PATIENT, instance, raw
 from tests.databases import Databases
 
@@ -89,7 +90,7 @@ class OpinionsContract:
         """Study 1.2 with accession number A1, complete, and the answer of one model."""
         studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
         studies.add(instance("1.2.9"), received_at=NOW, consumed=True, source="dicom")
-        [work] = studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        [work] = close_quiet(databases.app, NOW + timedelta(hours=1))
         WorkStore(databases.app).save_outcome(work, answer(), NOW)
         return studies
 

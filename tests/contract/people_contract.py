@@ -22,7 +22,8 @@ from cds.domain.hold import HoldKind
 from cds.domain.matching import Match, MatchState
 from cds.domain.recommendation import NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Decision, DeliveryKind, Release, Report
-from cds.domain.resource import Encode, NewResource, ResourceQuery
+from cds.domain.resource import Encode, NewResource
+from cds.domain.search import ResourceQuery
 from cds.domain.switch import SwitchKind
 from cds.errors import Conflict, NotFound, Unavailable
 from cds.store import deliveries, holds
@@ -36,6 +37,7 @@ from cds.store.resources import SqlResourceStore
 from cds.store.studies import StudyStore
 from cds.store.switches import FRESH_S, SwitchStore
 from cds.store.tables import TimelineRow, WorkRow
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, instance
 from tests.databases import Databases
 
@@ -62,7 +64,7 @@ def published(databases: Databases, study: str, outcomes: Sequence[ModelOutcome]
     """A study of the site that was reported with these answers of models, to nobody."""
     studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
     studies.add(instance(f"{study}.1", study=study), received_at=NOW, consumed=True, source="dicom")
-    [work] = studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+    [work] = close_quiet(databases.app, NOW + timedelta(hours=1))
     said: tuple[PathwayOutcome, ...] = (NothingToSay("emphysema", "no emphysema"),)
     report = Report(
         work=work,
@@ -287,7 +289,7 @@ class PeopleContract:
             put(session, NewResource("Observation", "a", {"status": "entered-in-error"}, None), "1.2", LATER)
         store = SqlResourceStore(databases.app, lambda: {"model:m_1"})
         assert store.read("Observation", "a").version == 2
-        assert [stored.version for stored in store.history("Observation", "a")] == [2]
+        assert [stored.version for stored in store.history("Observation", "a").resources] == [2]
         with pytest.raises(NotFound):
             store.vread("Observation", "a", 1)
 

@@ -16,8 +16,9 @@ from cds.domain.matching import Match, MatchState
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.order import OrderChange
 from cds.domain.report import Audience, Decision, DeliveryState, Release, Report
-from cds.domain.resource import Encode, NewResource, ResourceQuery
+from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
+from cds.domain.search import ResourceQuery
 from cds.store.deliveries import DeliveryStore
 from cds.store.record import RecordStore
 from cds.store.reports import SqlReportStore
@@ -25,6 +26,7 @@ from cds.store.resources import SqlResourceStore
 from cds.store.studies import StudyStore
 from cds.store.why import why
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, ORDER, PATIENT, instance, raw
 from tests.databases import Databases
 
@@ -78,7 +80,7 @@ class ReportStoreContract:
         def arrive() -> Work:
             number = next(numbers)
             studies.add(instance(f"1.2.{number}"), received_at=NOW, consumed=True, source="dicom")
-            [work] = studies.close_quiet(NOW + timedelta(hours=number), timedelta(0))
+            [work] = close_quiet(databases.app, NOW + timedelta(hours=number))
             return work
 
         return arrive
@@ -127,7 +129,7 @@ class ReportStoreContract:
         history = SqlResourceStore(databases.app).history(
             "DiagnosticReport", f"DiagnosticReport-{latest.study.public_id}"
         )
-        assert [resource.version for resource in history] == [3, 2, 1]
+        assert [resource.version for resource in history.resources] == [3, 2, 1]
 
     def test_a_work_that_was_overtaken_is_not_reported(
         self, databases: Databases, next_work: Callable[[], Work], patient: Patient

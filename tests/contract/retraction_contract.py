@@ -23,6 +23,7 @@ from cds.store.record import RecordStore
 from cds.store.reports import Committed, SqlReportStore
 from cds.store.studies import StudyStore
 from cds.store.why import why
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, PATIENT, instance, raw
 from tests.databases import Databases
 
@@ -84,7 +85,7 @@ class RetractionContract:
         ) -> Committed:
             number = next(numbers)
             studies.add(instance(f"1.2.{number}"), received_at=NOW, consumed=True, source="dicom")
-            [work] = studies.close_quiet(NOW + timedelta(hours=number), timedelta(0))
+            [work] = close_quiet(databases.app, NOW + timedelta(hours=number))
             done = reports.commit(_report(studies, work, who, state, release), encode, NOW)
             if sent:
                 for delivery_id in done.deliveries:

@@ -20,8 +20,8 @@ from cds.domain.order import OrderChange, OrderStatus, Priority, ServiceRequest
 from cds.errors import InvalidMessage
 from cds.store.message_log import SqlMessageLog
 from cds.store.record import RecordStore
-from cds.store.studies import StudyStore
 from cds.store.works import WorkStore
+from tests.contract.closing import ClosingStudies
 from tests.databases import Databases
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -87,9 +87,9 @@ class StoreContract:
         return SqlMessageLog(databases.messages)
 
     @pytest.fixture
-    def studies(self, databases: Databases) -> StudyStore:
+    def studies(self, databases: Databases) -> ClosingStudies:
         """The studies of a site that names its authorities."""
-        return StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
+        return ClosingStudies(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
 
     @pytest.fixture
     def works(self, databases: Databases) -> WorkStore:
@@ -124,7 +124,9 @@ class StoreContract:
 
     # --- instances and the three numbers
 
-    def test_instances_join_the_open_revision_and_become_one_work(self, studies: StudyStore, works: WorkStore) -> None:
+    def test_instances_join_the_open_revision_and_become_one_work(
+        self, studies: ClosingStudies, works: WorkStore
+    ) -> None:
         for n in range(3):
             assert studies.add(instance(f"1.2.{n}"), received_at=NOW, consumed=True, source="dicom") == "new"
         assert studies.close_quiet(NOW + timedelta(seconds=59), timedelta(seconds=60)) == []
@@ -135,30 +137,30 @@ class StoreContract:
         [series] = studies.series("1.2", 1)
         assert len(series.paths) == 3
 
-    def test_the_same_instance_again_changes_nothing(self, studies: StudyStore) -> None:
+    def test_the_same_instance_again_changes_nothing(self, studies: ClosingStudies) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
         assert studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom") == "duplicate"
         assert studies.study("1.2").image_revision == 1
-        assert studies.close_quiet(NOW + timedelta(hours=2), timedelta(0)) == []
+        assert studies.close_quiet(NOW + timedelta(hours=2)) == []
 
-    def test_a_late_consumed_instance_opens_the_next_revision(self, studies: StudyStore) -> None:
+    def test_a_late_consumed_instance_opens_the_next_revision(self, studies: ClosingStudies) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
         studies.add(instance("1.2.2"), received_at=NOW, consumed=True, source="dicom")
-        [work] = studies.close_quiet(NOW + timedelta(hours=2), timedelta(0))
+        [work] = studies.close_quiet(NOW + timedelta(hours=2))
         assert work.revision.image == 2
         assert len(studies.series("1.2", 1)[0].paths) == 1
         assert len(studies.series("1.2", 2)[0].paths) == 2
 
-    def test_a_late_instance_that_no_model_consumes_makes_no_revision(self, studies: StudyStore) -> None:
+    def test_a_late_instance_that_no_model_consumes_makes_no_revision(self, studies: ClosingStudies) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
         studies.add(instance("1.2.2"), received_at=NOW, consumed=False, source="dicom")
         assert studies.study("1.2").image_revision == 1
-        assert studies.close_quiet(NOW + timedelta(hours=2), timedelta(0)) == []
+        assert studies.close_quiet(NOW + timedelta(hours=2)) == []
 
-    def test_other_pixels_under_a_known_uid_are_a_conflict_and_the_first_stays(self, studies: StudyStore) -> None:
+    def test_other_pixels_under_a_known_uid_are_a_conflict_and_the_first_stays(self, studies: ClosingStudies) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
         again = instance("1.2.1", sha256="other", pixels="others")
         assert studies.add(again, received_at=NOW, consumed=True, source="dicom") == "conflict"
@@ -176,12 +178,12 @@ class StoreContract:
         ids=str,
     )
     def test_instances_of_one_study_that_name_two_patients_are_held(
-        self, change: dict[str, Any], studies: StudyStore, works: WorkStore
+        self, change: dict[str, Any], studies: ClosingStudies, works: WorkStore
     ) -> None:
         one, two = instance("1.2.1"), instance("1.2.2")
         born = replace(one.header, patient_birth_date=date(1960, 3, 2), patient_sex=Sex.FEMALE)
         studies.add(replace(one, header=born), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
         assert studies.study("1.2").contradiction == ""
         other = replace(two, header=replace(born, sop_instance_uid="1.2.2", **change))
         studies.add(other, received_at=NOW, consumed=False, source="dicom")
@@ -190,7 +192,7 @@ class StoreContract:
         assert {works.work(w.id).revision.match for w in works.pending()} == {1, 2}
 
     def test_no_instance_is_left_behind_where_closing_races_with_arriving(
-        self, studies: StudyStore, works: WorkStore
+        self, studies: ClosingStudies, works: WorkStore
     ) -> None:
         def arrive(start: int) -> None:
             for number in range(start, start + 25):
@@ -199,10 +201,10 @@ class StoreContract:
         with ThreadPoolExecutor(4) as pool:
             arriving = [pool.submit(arrive, start) for start in (100, 200, 300)]
             while not all(future.done() for future in arriving):
-                studies.close_quiet(NOW, timedelta(0))
+                studies.close_quiet(NOW)
             for future in arriving:
                 future.result()
-        studies.close_quiet(NOW, timedelta(0))
+        studies.close_quiet(NOW)
         newest = studies.study("1.2").image_revision
         assert {works.work(w.id).revision.image for w in works.pending()} == set(range(1, newest + 1))
         assert sum(len(s.paths) for s in studies.series("1.2", newest)) == 75
@@ -304,10 +306,10 @@ class StoreContract:
         self._apply(record, n, MessageContent(PATIENT, orders=(OrderChange(order, control),)))
 
     def test_an_order_that_comes_after_the_images_makes_a_new_match_revision(
-        self, record: RecordStore, studies: StudyStore, works: WorkStore
+        self, record: RecordStore, studies: ClosingStudies, works: WorkStore
     ) -> None:
         studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
         self._order(record, 1, ORDER, "NW")
         pending = works.pending()
         assert [w.priority for w in pending] == [1, 10]

@@ -17,10 +17,10 @@ from cds.domain.imaging import InstanceHeader, StoredInstance
 from cds.domain.message import LoggedMessage
 from cds.domain.order import OrderStatus, ServiceRequest
 from cds.render.why import as_text
-from cds.store.studies import StudyStore
 from cds.store.study_events import StudyEventStore
 from cds.store.tables import FeedRow, StudyEventRow, StudyRow
 from cds.store.why import why
+from tests.contract.closing import ClosingStudies
 from tests.contract.identity_contract import ANNA, NOW, READER, Feed, pid
 from tests.databases import Databases
 
@@ -91,11 +91,11 @@ class StudyEventContract:
         return StudyEventStore(databases.app)
 
     @pytest.fixture
-    def studies(self, databases: Databases) -> StudyStore:
+    def studies(self, databases: Databases) -> ClosingStudies:
         """Where images arrive."""
-        return StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
+        return ClosingStudies(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
 
-    def images(self, studies: StudyStore, uid: str, accession: str = "A1") -> None:
+    def images(self, studies: ClosingStudies, uid: str, accession: str = "A1") -> None:
         """One instance of a study of Anna."""
         header = InstanceHeader(
             sop_instance_uid=f"{uid}.9",
@@ -110,7 +110,7 @@ class StudyEventContract:
         )
         stored = StoredInstance(header, f"instances/{uid}.9", uid, 100)
         studies.add(stored, received_at=NOW, consumed=True, source="dicom")
-        studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        studies.close_quiet(NOW + timedelta(hours=1))
 
     # --- appointments
 
@@ -185,7 +185,9 @@ class StudyEventContract:
         times = {order.test: order.scheduled_at for order, _ in exams.record.order_candidates("A1")}
         assert times == {False: None, True: TEN}
 
-    def test_an_appointment_rematches_only_images_that_fit_by_its_time(self, exams: Exams, studies: StudyStore) -> None:
+    def test_an_appointment_rematches_only_images_that_fit_by_its_time(
+        self, exams: Exams, studies: ClosingStudies
+    ) -> None:
         self.images(studies, UID)
         exams.book("S12", TEN, placer="PL-A1^EHR")
         assert exams.study(UID).match_revision == 1
@@ -230,13 +232,17 @@ class StudyEventContract:
         assert exams.the_order().study_instance_uid == UID
         assert "exam: another study was announced" in exams.story("A1")
 
-    def test_a_study_that_is_here_under_the_number_is_not_contradicted(self, exams: Exams, studies: StudyStore) -> None:
+    def test_a_study_that_is_here_under_the_number_is_not_contradicted(
+        self, exams: Exams, studies: ClosingStudies
+    ) -> None:
         self.images(studies, OTHER_UID)
         exams.announce(UID)
         assert exams.the_order().study_instance_uid is None
         assert exams.study(OTHER_UID).match_revision == 1
 
-    def test_images_of_two_orders_with_one_number_are_matched_again(self, exams: Exams, studies: StudyStore) -> None:
+    def test_images_of_two_orders_with_one_number_are_matched_again(
+        self, exams: Exams, studies: ClosingStudies
+    ) -> None:
         exams.send("ORM^O01", pid("P1"), "ORC|NW|PL-X^EHR|||||||20261120080000", f"OBR|1{'|' * 17}A1")
         self.images(studies, UID)
         before = exams.study(UID).match_revision
@@ -251,7 +257,7 @@ class StudyEventContract:
         assert exams.the_order("OLD").study_instance_uid is None
 
     def test_what_is_announced_and_not_here_is_pending_until_it_comes(
-        self, exams: Exams, events: StudyEventStore, studies: StudyStore
+        self, exams: Exams, events: StudyEventStore, studies: ClosingStudies
     ) -> None:
         exams.announce(UID)
         exams.announce(OTHER_UID, "UNKNOWN")
@@ -291,7 +297,7 @@ class StudyEventContract:
         assert exams.the_order().study_instance_uid == UID
 
     def test_a_test_announcement_touches_no_study_of_production(
-        self, exams: Exams, studies: StudyStore, databases: Databases
+        self, exams: Exams, studies: ClosingStudies, databases: Databases
     ) -> None:
         self.images(studies, UID)
         exams.order("P1", "A1", mode="T")

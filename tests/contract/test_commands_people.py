@@ -25,6 +25,7 @@ from cds.store import holds
 from cds.store.engine import open_messages
 from cds.store.message_log import SqlMessageLog
 from cds.store.studies import StudyStore
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, ORDER, PATIENT, instance, raw
 
 #: A patient whose identifier names no authority: a site without one of its own cannot know whose it is.
@@ -78,7 +79,7 @@ def study(settings: Settings) -> None:
     held = bootstrap.stores(settings)
     studies = StudyStore(held.database, assigning_authority="HOSP", accession_issuer="RIS")
     studies.add(instance("1.2.1"), received_at=NOW, consumed=True, source="dicom")
-    studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+    close_quiet(held.database, NOW + timedelta(hours=1))
     held.record.apply([(LoggedMessage(1, raw("1")), MessageContent(PATIENT, orders=(OrderChange(ORDER, "NW"),)))], NOW)
 
 

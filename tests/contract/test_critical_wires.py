@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes
 from email.policy import default
 
 import pytest
 
+from adapters.fhir.client import open_client
 from adapters.fhir.communication import CommunicationChannel
+from adapters.fhir.keys import SmartKeys
 from adapters.hl7.critical import CriticalOru
 from adapters.hl7.message import Message
 from adapters.notify.critical import critical_mail, critical_webhook
@@ -24,6 +27,8 @@ from cds.errors import InvalidInput, PeerFailed, PeerRefused, Unavailable
 from cds.ports import Channel
 from tests.contract.critical_notices import DOUBTFUL, NOTICE, NOW, PHI, RESULT, WITHDRAWN
 from tests.contract.critical_site import settings
+from tests.contract.fhir_store_peer import FhirStore
+from tests.contract.fhir_wire import Asked, Reply, outcome, searchset, serving
 from tests.contract.notify_peers import Hook, Mailbox, http_server, mail_server
 from tests.unit.fhir_samples import SYSTEMS
 
@@ -150,40 +155,43 @@ class TestHl7:
         assert Message(block).first("PID").text(5) == "Unmistakable"
 
 
-def responses(body: bytes) -> bytes:
-    """What a server answers to a transaction that it took."""
-    entries = [{"response": {"status": "201 Created"}} for _ in json.loads(body)["entry"]]
-    return json.dumps({"resourceType": "Bundle", "type": "transaction-response", "entry": entries}).encode()
-
-
 class TestFhir:
-    """A Communication to a real HTTP server."""
+    """A Communication to a real FHIR server; tests/contract/test_fhir_ways.py has those that can do less."""
 
-    def channel(self, hook: Hook) -> CommunicationChannel:
-        destination = FhirDestination(url=hook.url)
-        return CommunicationChannel("critical:duty", destination, identifier_systems=SYSTEMS, site_name="Site")
+    @contextmanager
+    def channel(self, url: str) -> Iterator[CommunicationChannel]:
+        destination = FhirDestination(url=url)
+        client = open_client("critical:duty", destination, SmartKeys(()), sleep=lambda _: None)
+        try:
+            yield CommunicationChannel("critical:duty", destination, client=client, identifier_systems=SYSTEMS)
+        finally:
+            client.close()
 
-    def test_it_is_created_once_whatever_is_repeated(self, hook: Hook) -> None:
-        hook.answer = responses
-        channel = self.channel(hook)
-        assert channel.send(channel.encode(NOTICE, DELIVERY)) == "200 for 1 entries"
-        [entry] = json.loads(hook.taken[0][2])["entry"]
-        number = message_number(DELIVERY)
-        assert entry["request"] == {
-            "method": "POST",
-            "url": "Communication",
-            "ifNoneExist": f"identifier=urn%3Asightline%3Acritical%7C{number}",
-        }
+    def test_it_is_created_once_whatever_is_repeated(self) -> None:
+        with FhirStore().serving() as wire, self.channel(wire.url) as channel:
+            payload = channel.encode(NOTICE, DELIVERY)
+            assert channel.send(payload) == "200 for 1 entries"
+            assert channel.send(payload) == "all 1 entries stood there already"
+        [sent] = [asked.json for asked in wire.asked if (asked.method, asked.path) == ("POST", "/fhir")]
+        [entry] = sent["entry"]
+        condition = f"identifier=urn:sightline:critical%7C{message_number(DELIVERY)}"
+        assert entry["request"] == {"method": "POST", "url": "Communication", "ifNoneExist": condition}
         said = entry["resource"]
         assert (said["status"], said["priority"]) == ("in-progress", "stat")
         assert said["category"][0]["coding"][0]["code"] == "alert"
         assert said["subject"]["identifier"]["value"] == "12345"
         assert said["recipient"] == [{"display": "Duty radiologist"}]
 
-    def test_a_refusal_is_for_good(self, hook: Hook) -> None:
-        hook.status = 422
-        with pytest.raises(PeerRefused):
-            self.channel(hook).send(self.channel(hook).encode(DOUBTFUL, DELIVERY))
+    def test_a_refusal_is_for_good(self) -> None:
+        statement = FhirStore().statement()
+
+        def answering(asked: Asked) -> Reply:
+            if asked.path == "/fhir/metadata":
+                return Reply(200, statement)
+            return Reply(200, searchset()) if asked.path.endswith("_search") else Reply(422, outcome("invariant"))
+
+        with serving(answering) as wire, self.channel(wire.url) as channel, pytest.raises(PeerRefused):
+            channel.send(channel.encode(DOUBTFUL, DELIVERY))
 
 
 def test_every_route_and_alarm_of_the_settings_has_its_channel() -> None:

@@ -26,6 +26,7 @@ from cds.settings import Settings
 from cds.store.holds import open_holds
 from cds.store.studies import StudyStore
 from cds.store.tables import InstanceRow
+from tests.contract.closing import close_quiet
 from tests.databases import Databases, fresh
 from tests.peers.dicom_peers import AE_TITLE, FixedClock, edited, files_below, noise, receiving, write_series
 
@@ -59,7 +60,7 @@ class House:
 
     def close(self) -> None:
         """The quiet period is over."""
-        self.studies.close_quiet(FixedClock().now() + timedelta(hours=1), timedelta(0))
+        close_quiet(self.databases.app, FixedClock().now() + timedelta(hours=1))
 
     def rows(self) -> list[InstanceRow]:
         """What the index has."""

@@ -17,6 +17,7 @@ from cds.store.studies import StudyStore
 from cds.store.tables import ReportRow
 from cds.store.values import dump
 from cds.store.works import WorkStore
+from tests.contract.closing import close_quiet
 from tests.contract.opinions_contract import answer, report_of
 from tests.contract.store_contract import NOW, instance
 from tests.databases import Databases, fresh
@@ -29,7 +30,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databases]
     with fresh(tmp_path) as databases:
         studies = StudyStore(databases.app, assigning_authority="HOSP", accession_issuer="RIS")
         studies.add(instance("1.2.9"), received_at=NOW, consumed=True, source="dicom")
-        [work] = studies.close_quiet(NOW + timedelta(hours=1), timedelta(0))
+        [work] = close_quiet(databases.app, NOW + timedelta(hours=1))
         WorkStore(databases.app).save_outcome(work, answer(), NOW)
         report = report_of(studies, 1, Comparison("m.bleed", Agreement.DISCORDANT, "the report says otherwise"))
         with databases.app.writing() as session:

@@ -13,12 +13,14 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from adapters.fhir.search import PARAMETERS
+from adapters.fhir.controls import CONTROLS
+from adapters.fhir.parameters import PARAMETERS
 from cds import __version__
 from cds.services import Probe
 from cds.web.app import create_app
-from tests.contract.memory_store import Commit, MemoryResourceStore
-from tests.contract.resource_store_contract import observation
+from tests.contract import fhir_api
+from tests.contract.fhir_api import commit, observations
+from tests.contract.memory_store import MemoryResourceStore
 from tests.contract.web_peer import FIRST, SERVICE, emitted, services, serving
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
@@ -60,12 +62,15 @@ def test_the_documented_resource_types_are_those_served() -> None:
 def test_the_documented_search_parameters_are_those_read() -> None:
     operation = DOCUMENT["paths"]["/fhir/{resource_type}"]["get"]
     named = {_resolved(parameter)["name"] for parameter in operation["parameters"]}
-    read = {name for names in PARAMETERS.values() for name in names} | {"_count", "_after", "_format"}
-    assert named == read == set(DOCUMENT["components"]["schemas"]["SearchForm"]["properties"])
+    schemas = DOCUMENT["components"]["schemas"]
+    assert named - {"resource_type", "criteria", "Prefer"} == {*CONTROLS, "_page"}
+    assert set(schemas["SearchForm"]["properties"]) == {*CONTROLS, "_page"}
+    assert schemas["SearchParameter"]["enum"] == sorted({name for table in PARAMETERS.values() for name in table})
 
 
 HOOK = f"/cds-services/{SERVICE}"
 REPORT = f"/fhir/DiagnosticReport/{report_id()}"
+EVERYTHING = f"/fhir/Patient/{report_id('Patient')}/$everything"
 REQUEST = {"hook": "patient-view", "hookInstance": "1", "context": {}}
 PARTS = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b', "Accept": "application/dicom+json"}
 CALLS: list[tuple[str, str, dict[str, Any], int]] = [
@@ -84,20 +89,41 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/fhir/Observation?_count=1", {}, 200),
     ("GET", "/fhir/Observation?patient=nobody", {}, 200),
     ("GET", "/fhir/Patient?identifier=12345", {}, 200),
-    ("GET", "/fhir/Observation?code=1", {}, 400),
-    ("GET", "/fhir/Observation?_after=%C3%A9", {}, 400),
+    ("GET", "/fhir/Observation?code=1", {}, 200),
+    ("GET", "/fhir/Observation?shoesize=1", {}, 400),
+    ("GET", "/fhir/Observation?shoesize=1", {"headers": {"Prefer": "handling=lenient"}}, 200),
+    ("GET", "/fhir/Observation?_page=%C3%A9", {}, 400),
+    ("GET", "/fhir/Observation?_include=Observation:device&_revinclude=Provenance:target&_summary=true", {}, 200),
+    ("GET", "/fhir/Observation?_format=xml", {}, 406),
+    ("GET", "/fhir/metadata", {"headers": {"Accept": "application/fhir+xml"}}, 406),
     ("GET", "/fhir/Condition", {}, 404),
     ("POST", "/fhir/Patient/_search", {"data": {"identifier": "12345"}}, 200),
-    ("POST", "/fhir/Patient/_search", {"data": {"name": "x"}}, 400),
+    ("POST", "/fhir/Patient/_search", {"data": {"shoesize": "x"}}, 400),
+    ("POST", "/fhir/Patient/_search", {"data": {"_format": "xml"}}, 406),
     ("POST", "/fhir/Condition/_search", {"data": {"_count": "1"}}, 404),
     ("POST", "/fhir/Patient/_search", {"json": {}}, 415),
     ("POST", "/fhir/Patient/_search", {"content": b"x" * 5_000_000, "headers": {"Content-Type": FORM}}, 413),
     ("GET", REPORT, {}, 200),
+    ("GET", f"{REPORT}?_elements=conclusion", {}, 200),
+    ("GET", f"{REPORT}?code=x", {}, 400),
+    ("GET", REPORT, {"headers": {"If-None-Match": 'W/"2"'}}, 304),
+    ("GET", REPORT, {"headers": {"Accept": "application/fhir+json; fhirVersion=3.0"}}, 406),
+    ("GET", EVERYTHING, {}, 200),
+    ("GET", f"{EVERYTHING}?_count=1&_type=Observation", {}, 200),
+    ("GET", f"{EVERYTHING}?start=2026", {}, 400),
+    ("GET", f"{EVERYTHING}?_format=xml", {}, 406),
+    ("GET", "/fhir/Patient/none/$everything", {}, 404),
     ("GET", "/fhir/DiagnosticReport/none", {}, 404),
     ("GET", f"{REPORT}/_history", {}, 200),
+    ("GET", f"{REPORT}/_history?_count=1&_since=2026-01-01", {}, 200),
+    ("GET", f"{REPORT}/_history?_at=2026", {}, 400),
+    ("GET", f"{REPORT}/_history?_format=xml", {}, 406),
     ("GET", "/fhir/DiagnosticReport/none/_history", {}, 404),
     ("GET", f"{REPORT}/_history/1", {}, 200),
     ("GET", f"{REPORT}/_history/9", {}, 404),
+    ("GET", f"{REPORT}/_history/1?code=x", {}, 400),
+    ("GET", f"{REPORT}/_history/2", {"headers": {"If-None-Match": "*"}}, 304),
+    ("GET", f"{REPORT}/_history/1", {"headers": {"Accept": "application/fhir+xml"}}, 406),
     ("GET", "/cds-services", {}, 200),
     ("POST", HOOK, {"json": REQUEST}, 200),
     ("POST", HOOK, {"json": {**REQUEST, "hookInstance": "malformed"}}, 400),
@@ -136,36 +162,42 @@ def test_a_server_that_is_not_ready_has_the_documented_form() -> None:
 
 
 def test_a_search_with_more_matches_than_a_page_has_the_documented_form() -> None:
-    many = MemoryResourceStore([Commit(FIRST, tuple(_named(n) for n in range(201)))])
-    with serving(services(many)) as url:
-        response = httpx.get(f"{url}/fhir/DiagnosticReport?identifier=7")
-        assert response.json()["total"] == 201
-        assert response.json()["entry"][-1]["search"] == {"mode": "outcome"}
-        _check("GET", "/fhir/DiagnosticReport", response)
+    with serving(services(MemoryResourceStore([commit(FIRST, *observations(3))]))) as url:
+        response = httpx.get(f"{url}/fhir/Observation?identifier=7&_count=2&_total=accurate")
+        assert response.json()["total"] == 3
+        assert [link["relation"] for link in response.json()["link"]] == ["self", "next"]
+        _check("GET", "/fhir/Observation", response)
 
 
-def _named(number: int) -> Any:
-    return observation(number, identifiers=(("urn:a", "7"),), resource_type="DiagnosticReport")
+@pytest.mark.parametrize("path", ["Device", "Patient", REPORT.removeprefix("/fhir/"), f"{REPORT}/_history"])
+def test_what_no_scope_grants_has_the_documented_form(path: str) -> None:
+    with fhir_api.serving(fhir_api.Site(fhir_api.store()), fhir_api.Granted(frozenset())) as url:
+        response = httpx.get(f"{url}/{path.removeprefix('/fhir/')}")
+        assert response.status_code == 403
+        _check("GET", f"/fhir/{path.removeprefix('/fhir/')}", response)
 
 
 def _check(method: str, path: str, response: httpx.Response) -> None:
     """Find the documented response of this status and hold the body against its schema."""
     operation = _documented(path.partition("?")[0])[method.lower()]
     documented = _resolved(operation["responses"][str(response.status_code)])
+    for header in documented.get("headers", {}):
+        assert header in response.headers
+    if "content" not in documented:
+        assert response.content == b""
+        return
     media_type = response.headers["Content-Type"].partition(";")[0]
     schema = documented["content"][media_type]["schema"]
     if media_type == "text/plain":
         return
     whole = {**schema, "components": DOCUMENT["components"]}
     Draft202012Validator(whole, format_checker=FormatChecker()).validate(response.json())
-    for header in documented.get("headers", {}):
-        assert header in response.headers
 
 
 def _documented(path: str) -> dict[str, Any]:
     """The path item of an address: literal parts before parameters, as OpenAPI demands."""
     patterns = sorted(DOCUMENT["paths"], key=lambda known: known.count("{"))
-    found = next(known for known in patterns if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", known), path))
+    found = next(known for known in patterns if re.fullmatch(re.sub(r"\\{.+?\\}", "[^/]+", re.escape(known)), path))
     item: dict[str, Any] = DOCUMENT["paths"][found]
     return item
 

@@ -32,6 +32,7 @@ from cds.errors import InvalidInput
 from cds.render import replay as telling
 from cds.settings import Settings
 from cds.store.tables import AppBase, DeliveryRow
+from tests.contract.closing import close_quiet
 from tests.contract.store_contract import ORDER, PATIENT, instance, raw
 from tests.unit.clinical import density
 
@@ -114,7 +115,7 @@ def work(held: Stores) -> Work:
 def measured(held: Stores, study: str, accession: str = "A1") -> Work:
     images = instance(f"{study}.1", study=study, accession=accession)
     held.studies.add(images, received_at=NOW, consumed=True, source="dicom")
-    [work] = held.studies.close_quiet(NOW, timedelta(0))
+    [work] = close_quiet(held.database, NOW)
     seen = density()
     air = Finding("air", Coding("urn:test", "air", "Air outside the lung"), Presence.PRESENT)
     held.works.save_outcome(work, replace(seen, findings=(*seen.findings, air)), NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,8 @@ from alembic.migration import MigrationContext
 from cds.errors import ConfigurationError
 from cds.store import schema
 from cds.store.engine import open_app
-from cds.store.publishing import put
-from cds.store.resources import SqlResourceStore
 from cds.store.tables import AppBase, InboxBase
-from tests.contract.memory_store import Commit
 from tests.contract.report_store_contract import ReportStoreContract
-from tests.contract.resource_store_contract import MakeStore, ResourceStoreContract
 from tests.contract.store_contract import StoreContract
 from tests.databases import Databases, fresh
 
@@ -105,21 +101,3 @@ class TestReportsOnSqlite(ReportStoreContract):
         """Two fresh files."""
         with fresh(tmp_path) as databases:
             yield databases
-
-
-class TestResourcesOnSqlite(ResourceStoreContract):
-    """The contract of the FHIR routes' store, on the tables."""
-
-    @pytest.fixture
-    def make_store(self, tmp_path: Path) -> Iterator[MakeStore]:
-        """Each commit in a transaction of its own, as reports do it."""
-        with fresh(tmp_path) as databases:
-
-            def make(commits: Sequence[Commit]) -> SqlResourceStore:
-                for commit in commits:
-                    with databases.app.writing() as session:
-                        for resource in commit.resources:
-                            put(session, resource, None, commit.at)
-                return SqlResourceStore(databases.app)
-
-            yield make

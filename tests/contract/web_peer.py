@@ -21,7 +21,7 @@ from cds import logs
 from cds.domain.critical import CriticalResult
 from cds.domain.hold import Hold, HoldKind
 from cds.domain.resource import NewResource
-from cds.errors import InvalidInput, InvalidResource, NotFound, PreconditionFailed, Unavailable
+from cds.errors import InvalidInput, InvalidResource, NotFound, PreconditionFailed, Unauthorized, Unavailable
 from cds.services import Json, Probe, Services
 from cds.settings import Settings
 from cds.web.app import create_app
@@ -90,6 +90,16 @@ def store_instances(body: IO[bytes], content_type: str, study: str) -> tuple[int
     return {b"some": (202, {"00081198": {"vr": "SQ"}}), b"none": (409, {})}.get(first[0] if first else b"", (200, {}))
 
 
+class Nobody:
+    """Nobody is notified here."""
+
+    def allow(self, subscription_id: str, secret: str) -> None:
+        raise Unauthorized
+
+    def take(self, subscription_id: str, secret: str, body: bytes, *, resource_type: str, resource_id: str) -> None:
+        raise Unauthorized
+
+
 def services(
     resource_store: MemoryResourceStore | None = None,
     *,
@@ -114,9 +124,12 @@ def services(
         critical=_no_critical,
         acknowledge_critical=lambda token, by: _no_critical(token),
         acknowledge_communication=_take,
-        file_final_report=lambda body: True,
+        take=lambda body: True,
+        take_bundle=lambda body: {"resourceType": "Bundle", "type": "transaction-response"},
+        notified=Nobody(),
         store_instances=store_instances,
         token=token,
+        seal_key=lambda: bytes(range(32)),
     )
 
 

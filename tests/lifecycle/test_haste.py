@@ -13,9 +13,10 @@ import pytest
 from cds import delivering
 from cds.domain.finding import ModelOutcome
 from cds.domain.imaging import VolumeRef
-from cds.domain.resource import ResourceQuery
+from cds.domain.search import ResourceQuery
 from cds.domain.verification import Verdict
 from cds.workflow import STEPS
+from tests.contract.closing import close_quiet
 from tests.lifecycle import arrivals
 from tests.lifecycle.bleed import ID, HeadBleed
 from tests.lifecycle.stage import ANNA, BERTA, Stage, opened
@@ -45,7 +46,7 @@ def reported(stage: Stage) -> None:
 
 def work(stage: Stage) -> list[str]:
     """Run what is to be run, deliver nothing; answers how each study ended."""
-    stage.held.studies.close_quiet(stage.clock.at, stage.clock.at - stage.clock.at)
+    close_quiet(stage.held.database, stage.clock.at)
     steps = {name: stage.worker._step(name, step) for name, step in STEPS.items()}
     return [stage.worker._study(steps, queued.id) for queued in stage.held.works.pending()]
 

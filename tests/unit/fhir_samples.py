@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
-from adapters.fhir.report import resources
+from adapters.fhir.report import Forms, no_forms, resources
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.follow_up import Acceptance, Answer
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.imaging import Study
 from cds.domain.matching import Match, MatchState
@@ -26,6 +28,9 @@ from cds.domain.recommendation import (
 from cds.domain.report import Audience, Decision, Release, Report
 from cds.domain.resource import NewResource
 from cds.domain.revision import Revision, Work
+from cds.domain.verification import Agreement, Verdict
+from cds.render.forms import presented
+from tests.unit.opinions import compared, verified
 
 STUDY_UID = "1.2.826.0.1.3680043.8.498.1"
 SERIES_UID = "1.2.826.0.1.3680043.8.498.2"
@@ -142,11 +147,66 @@ def report(
     )
 
 
-def emitted(said: Report, previous: int | None = None) -> list[NewResource]:
+def emitted(said: Report, previous: int | None = None, forms: Forms = no_forms) -> list[NewResource]:
     """The resources of a report at the sample site."""
-    return resources(said, identifier_systems=SYSTEMS, site_name="Sample Hospital", previous=previous)
+    return resources(said, identifier_systems=SYSTEMS, site_name="Sample Hospital", previous=previous, forms=forms)
 
 
 def bodies(said: Report, resource_type: str, previous: int | None = None) -> list[dict[str, Any]]:
     """The bodies of one type, in order."""
     return [r.body for r in emitted(said, previous) if r.type == resource_type]
+
+
+#: Draws the documents of the sample site.
+DRAWN: Forms = partial(presented, site_name="Sample Hospital", time_zone="Europe/Berlin")
+
+BLEED = Finding(
+    key="haemorrhage",
+    code=Coding("http://snomed.info/sct", "1386000", "Intracranial hemorrhage"),
+    presence=Presence.PRESENT,
+    value=Quantity(1.6, "mL"),
+    threshold=Quantity(0.5, "mL"),
+    confidence=0.94,
+    body_site=Coding("http://snomed.info/sct", "12738006", "Brain structure"),
+    series_instance_uid=SERIES_UID,
+    key_sop_instance_uid="1.2.826.0.1.3680043.8.498.3",
+)
+HEAD = Findings("head_bleed", "2.1.0", SERIES_UID, (BLEED,), limits=("adults alone",))
+NO_BLEED = replace(HEAD, findings=(replace(BLEED, presence=Presence.NOT_DETECTED, value=None, confidence=0.02),))
+UNCLEAR = replace(HEAD, findings=(replace(BLEED, presence=Presence.NOT_EVALUATED, value=None, reason="motion"),))
+AT = datetime(2026, 3, 6, 9, 30, tzinfo=UTC)
+
+
+def answered(said: Report, answer: Answer, reason: str = "") -> Report:
+    """The report after a person's answer to its recommendation."""
+    word = Acceptance(STUDY_UID, said.episode, "emphysema", "spirometry", answer, "dr.reed", "primary-care", AT, reason)
+    return replace(said, acceptances=(replace(word, about=ADVICE.recommendations[0]),))
+
+
+def samples() -> dict[str, Report]:
+    """A report of every kind that goes out."""
+    cancelled = Match(MatchState.DETACHED, ("the order was cancelled",), None, PATIENT_ID)
+    started = replace(STUDY, started_at=datetime(2026, 3, 4, 9, 30, tzinfo=UTC))
+    return {
+        "measured, with a risk": report(),
+        "a risk without a probability": report(
+            advice=(replace(ADVICE, risks=(replace(SCORE, probability=None, value="eligible"),)),)
+        ),
+        "a later version": report(version=3),
+        "positive": report(HEAD, advice=()),
+        "not detected": report(NO_BLEED, advice=()),
+        "a finding that was not evaluated": report(UNCLEAR, advice=()),
+        "refused": report(REFUSAL, advice=()),
+        "two models": report(DENSITY, HEAD, study=started),
+        **{verdict.value: verified(report(HEAD, advice=()), verdict) for verdict in Verdict},
+        **{agreement.value: compared(report(HEAD, advice=()), agreement) for agreement in Agreement},
+        "test": replace(report(), test=True),
+        "incomplete": report(study=replace(STUDY, incomplete="184 of 200 images of series 3")),
+        "unknown patient": report(match=UNMATCHED, patient=None, advice=()),
+        "a patient whom the images name alone": report(HEAD, match=UNMATCHED, advice=()),
+        "cancelled order": report(HEAD, match=cancelled, advice=()),
+        "no date": report(study=replace(STUDY, study_date=None)),
+        **{f"follow-up {answer.value}": answered(report(), answer) for answer in Answer},
+        "critical": replace(report(HEAD, advice=()), critical=("head_bleed.haemorrhage",)),
+        "another episode": replace(report(), episode=2),
+    }

@@ -20,7 +20,7 @@ _SYSTEMS = {
     "http://terminology.hl7.org/CodeSystem/v3-ObservationValue": "99V3OBSVALUE",
 }
 #: Codes of ours that a receiver of HL7 v2 knows by another name.
-_OWN_CODES = {"ai-analysis": "AI-ANALYSIS", "threshold": "AI-THRESHOLD"}
+_OWN_CODES = {"ai-analysis": "AI-ANALYSIS", "threshold": "AI-THRESHOLD", "measured": "AI-MEASURED"}
 #: How FHIR and HL7 v2 begin the same remark.
 _PREFIXES = re.compile(r"^(Checked|Limit|Not evaluated|Input|Not known):? ")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cds import codes
 from cds.codes import CPT, ICD10, ICD10_CM, LOINC, SNOMED, Entry
@@ -32,7 +35,8 @@ _TURN = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 _ENTRIES = [entry for value_set in codes.ALL for entry in value_set.entries]
 _ENTRIES += [entry for entry, _ in codes.SMOKING_ANSWERS] + list(codes.NEGATIVE_ANSWERS)
-_ENTRIES += [entry for entry, _ in codes.PREGNANCY_ANSWERS]
+_ENTRIES += [entry for entry, _ in codes.PREGNANCY_ANSWERS] + list(codes.NO_KNOWN_ALLERGIES)
+_ENTRIES += [entry for value_set in codes.ALL for entry in value_set.panels]
 _CODINGS = [entry.coding for entry in _ENTRIES]
 _CODINGS += [codes.SPIROMETRY_REQUEST, codes.CESSATION_REQUEST, codes.SCREENING_VISIT_REQUEST]
 
@@ -81,9 +85,31 @@ def test_every_icd_code_is_a_category_or_below(code: str) -> None:
 
 
 def test_every_code_names_its_evidence_and_stands_in_one_value_set() -> None:
+    """What is ordered has the code of what is done: it is told apart by what states it."""
     assert all(entry.evidence and entry.coding.display for entry in _ENTRIES)
-    places = [(entry.coding.system, entry.coding.code) for value_set in codes.ALL for entry in value_set.entries]
+    places = [
+        (value_set.kind == "request", entry.coding.system, entry.coding.code)
+        for value_set in codes.ALL
+        for entry in value_set.entries
+    ]
     assert len(places) == len(set(places))
+
+
+_CODES = st.sampled_from([entry.coding for entry in _ENTRIES] + [Coding("I10C", "j44.1"), Coding("I10", "X99")])
+_SYSTEMS = st.sampled_from(["", "SCT", "LN", "I10C", "L", SNOMED, LOINC, ICD10, ICD10_CM, CPT])
+
+
+@given(_CODES, _SYSTEMS)
+def test_the_index_finds_what_the_value_sets_contain(coding: Coding, system: str) -> None:
+    named = replace(coding, system=system or coding.system)
+    contained = {name for name, value_set in codes.loaded().items() if value_set.contains(named)}
+    assert {value_set.name for value_set in codes.index().find(named)} == contained
+
+
+def test_no_known_allergies_are_recognised_and_nothing_else_is() -> None:
+    assert codes.is_no_known_allergy(Coding("SCT", "716186003"))
+    assert not codes.is_no_known_allergy(Coding(SNOMED, "109218004"))
+    assert not codes.is_no_known_allergy(Coding("L", "716186003"))
 
 
 def test_what_is_unverified_does_not_load() -> None:

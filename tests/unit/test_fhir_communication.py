@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from adapters.fhir.client import open_client
 from adapters.fhir.communication import IDENTIFIER, CommunicationChannel, read_acknowledgment
+from adapters.fhir.keys import SmartKeys
 from cds.destinations import FhirDestination
 from cds.domain.critical import CriticalNotice, delivery_id, message_number
 from cds.errors import InvalidResource
@@ -20,7 +22,8 @@ BACK = delivery_id(RESULT.id, "duty", "withdrawal")
 
 def entries(notice: CriticalNotice, delivery: str = FIRST, processing: str = "P") -> list[dict[str, Any]]:
     to = FhirDestination.model_validate({"url": "http://127.0.0.1:9", "processing": processing})
-    channel = CommunicationChannel("critical:duty", to, identifier_systems=SYSTEMS, site_name="Site")
+    client = open_client("critical:duty", to, SmartKeys(()))
+    channel = CommunicationChannel("critical:duty", to, client=client, identifier_systems=SYSTEMS)
     bundle = json.loads(channel.encode(notice, delivery))
     assert bundle["type"] == "transaction"
     found: list[dict[str, Any]] = bundle["entry"]

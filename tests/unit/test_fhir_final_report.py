@@ -22,6 +22,7 @@ from cds.domain.finding import Presence
 from cds.domain.identity import Identifier
 from cds.domain.verification import FinalReport, Stated
 from cds.errors import InsufficientData, InvalidResource
+from cds.store.values import dump, parse
 from tests.unit.clinical import reference
 from tests.unit.fhir_samples import report as ai_report
 
@@ -192,6 +193,37 @@ def test_another_resource_is_refused(body: Json) -> None:
 def test_a_status_that_is_none_is_refused(status: str | None) -> None:
     with pytest.raises(InvalidResource, match="status wants a code"):
         read(diagnostic_report(status=status))
+
+
+@pytest.mark.parametrize(
+    ("issued", "at"),
+    [
+        ("2026-11-21T10:00:00-11:00", "2026-11-21T10:00:00-11:00"),
+        ("2026-11-21T10:00:00", None),
+        ("2026-11-21T10:00:00+14:30", None),
+        ("2026-11-21T10:00:00+01:02:03", None),
+        ("2026-11-21T10:00:00+23:59:59.5", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-12:00", None),
+        (5, None),
+    ],
+)
+def test_a_time_that_no_clock_shows_is_none_and_every_other_is_kept_as_it_was(issued: object, at: str | None) -> None:
+    """What could be written and not read again would stop the exam for good."""
+    report = read(diagnostic_report(issued=issued))
+    assert report.issued == (datetime.fromisoformat(at) if at else None)
+    assert parse(FinalReport, dump(FinalReport, report)) == report
+
+
+@pytest.mark.parametrize("value", ["A\0CC1", "7" * 257])
+def test_a_number_that_no_database_takes_is_none(value: str) -> None:
+    with pytest.raises(InsufficientData, match="accession number"):
+        read(diagnostic_report(identifier=[{"type": ACSN, "value": value}]))
+    issuer = {"type": ACSN, "system": f"{ACCESSION_PREFIX}R%00IS", "value": "ACC1"}
+    with pytest.raises(InsufficientData, match="accession number"):
+        read(diagnostic_report(identifier=[issuer]))
+    with pytest.raises(InsufficientData, match="want the patient"):
+        read(diagnostic_report(subject={"identifier": {"system": MRN_SYSTEM, "value": value}}))
 
 
 JSON = st.recursive(

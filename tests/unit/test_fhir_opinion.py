@@ -48,6 +48,22 @@ def test_a_verification_is_a_note_with_author_and_time_and_the_value_stays_the_m
 
 
 @pytest.mark.parametrize("verdict", Verdict)
+def test_a_verification_is_an_extension_that_a_program_reads(verdict: Verdict) -> None:
+    first, second = bodies(verified(report(), verdict), "Observation")
+    [found] = first["extension"]
+    assert found["url"] == "urn:sightline:finding-verification"
+    parts = {part["url"]: part for part in found["extension"]}
+    assert parts["verdict"]["valueCode"] == verdict.value
+    assert parts["verifier"]["valueReference"]["display"] == "dr.grey"
+    assert parts["role"]["valueString"] == "radiologist"
+    assert parts["at"]["valueDateTime"] == "2026-03-06T07:45:00Z"
+    assert parts.get("corrected", {}).get("valueQuantity", {}).get("value") == (
+        9.5 if verdict is Verdict.CORRECTED else None
+    )
+    assert "extension" not in second
+
+
+@pytest.mark.parametrize("verdict", Verdict)
 def test_a_verification_has_a_provenance_of_its_own(verdict: Verdict) -> None:
     said = verified(report(), verdict)
     [body] = verifications(said)
@@ -122,6 +138,7 @@ def test_everything_says_which_models_and_pathways_made_it() -> None:
         ("Device", ()),
         ("Observation", (model,)),
         ("RiskAssessment", ("pathway:emphysema", model)),
+        ("Task", ("pathway:emphysema", model)),
         ("DiagnosticReport", (model, "pathway:emphysema", "pathway:p")),
         ("Provenance", (model, "pathway:emphysema", "pathway:p")),
         ("Provenance", (model,)),

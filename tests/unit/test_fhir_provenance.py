@@ -33,7 +33,7 @@ def test_the_first_report_is_the_first_version() -> None:
 
 def test_parts_are_named_without_a_version_because_one_that_did_not_change_keeps_its_own() -> None:
     parts = [target["reference"] for target in provenance(2, previous=1)["target"][1:]]
-    assert {part.partition("/")[0] for part in parts} == {"Observation", "RiskAssessment"}
+    assert {part.partition("/")[0] for part in parts} == {"Observation", "RiskAssessment", "Task"}
     assert not any("_history" in part for part in parts)
 
 

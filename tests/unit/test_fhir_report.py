@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 
 from adapters.fhir import systems
+from adapters.fhir.device import ModelCard
+from adapters.fhir.report import resources
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.identity import Patient
@@ -21,7 +25,10 @@ from cds.domain.report import Report
 from cds.domain.verification import Agreement, Verdict
 from cds.errors import InvalidResource
 from tests.unit.fhir_samples import (
+    BLEED,
     DENSITY,
+    DRAWN,
+    HEAD,
     LAA,
     PATIENT,
     PATIENT_ID,
@@ -30,10 +37,12 @@ from tests.unit.fhir_samples import (
     REFUSAL,
     STUDY,
     STUDY_UID,
+    SYSTEMS,
     UNMATCHED,
     bodies,
     emitted,
     report,
+    samples,
 )
 from tests.unit.opinions import compared, verified
 
@@ -42,6 +51,10 @@ REQUIRED = {
     ("DiagnosticReport", "status"): {"preliminary", "entered-in-error"},
     ("Observation", "status"): {"preliminary", "entered-in-error"},
     ("RiskAssessment", "status"): {"preliminary", "entered-in-error"},
+    ("ServiceRequest", "status"): {"draft", "completed", "revoked", "entered-in-error"},
+    ("ServiceRequest", "intent"): {"proposal"},
+    ("Task", "status"): {"requested", "accepted", "rejected", "completed", "entered-in-error"},
+    ("Flag", "status"): {"active", "inactive", "entered-in-error"},
     ("Device", "status"): {"active"},
     ("Patient", "gender"): {"male", "female", "other", "unknown"},
 }
@@ -79,6 +92,7 @@ def variants() -> list[Report]:
         report(patient=Patient((), id=PATIENT_ID)),
         replace(verified(report(), Verdict.CORRECTED), episode=3),
         compared(report(), Agreement.DISCORDANT),
+        *samples().values(),
     ]
 
 
@@ -137,8 +151,9 @@ class TestEveryResource:
 
     def test_what_an_ai_asserted_says_so(self) -> None:
         label = {"system": systems.AI_ASSERTED.system, "code": "AIAST", "display": "Artificial Intelligence asserted"}
-        labelled = {r.type for r in emitted(report()) if r.body.get("meta") == {"security": [label]}}
-        assert labelled == {"DiagnosticReport", "Observation", "RiskAssessment"}
+        said = replace(samples()["follow-up accepted"], outcomes=(DENSITY, HEAD), critical=("head_bleed.haemorrhage",))
+        labelled = {r.type for r in emitted(said) if r.body.get("meta") == {"security": [label]}}
+        assert labelled == {"DiagnosticReport", "Observation", "RiskAssessment", "ServiceRequest", "Task", "Flag"}
 
     def test_the_label_and_the_codes_are_those_of_the_reference(self, reference_dir: Path) -> None:
         summary = json.loads((reference_dir / "reference" / "profiles/ai_transparency_ig_summary.json").read_text())
@@ -148,11 +163,6 @@ class TestEveryResource:
         assert {"code": systems.CERTAINTY.code, "display": systems.CERTAINTY.display} in [
             {"code": c["code"], "display": c["display"]} for c in dicom["codes"]
         ]
-
-    def test_snomed_codes_pass_their_check_digit(self) -> None:
-        for code in (systems.DETECTED, systems.NOT_DETECTED):
-            assert verhoeff(code.code) == 0
-        assert verhoeff("60567007") != 0
 
     def test_index_columns_name_the_patient_and_the_identifiers_of_the_body(self) -> None:
         found = {r.type: r for r in emitted(report())}
@@ -174,7 +184,7 @@ class TestDiagnosticReport:
         assert body["code"]["coding"] == [
             {"system": "urn:sightline:codes", "code": "ai-analysis", "display": "AI analysis of imaging study"}
         ]
-        assert body["category"][0]["coding"][0]["code"] == "RAD"
+        assert [concept["coding"][0]["code"] for concept in body["category"]] == ["RAD", "LP29684-5"]
         assert body["identifier"] == [{"system": "urn:sightline:report", "value": PUBLIC_ID}]
         assert body["performer"] == [{"type": "Organization", "display": "Sample Hospital"}]
         assert (body["effectiveDateTime"], body["issued"]) == ("2026-03-04", "2026-03-05T10:11:12Z")
@@ -190,6 +200,68 @@ class TestDiagnosticReport:
         at = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
         [body] = bodies(report(study=replace(STUDY, started_at=at)), "DiagnosticReport")
         assert body["effectiveDateTime"] == "2026-03-04T09:30:00Z"
+
+    def test_it_carries_itself_as_html_and_pdf_with_size_and_hash(self) -> None:
+        [main] = [r.body for r in emitted(report(), forms=DRAWN) if r.type == "DiagnosticReport"]
+        html, pdf = main["presentedForm"]
+        assert (html["contentType"], pdf["contentType"]) == ("text/html", "application/pdf")
+        for form in (html, pdf):
+            data = base64.b64decode(form["data"])
+            assert form["size"] == len(data)
+            # R4 Attachment.hash: SHA-1 of the data before base64, in base64.
+            assert base64.b64decode(form["hash"]) == hashlib.sha1(data, usedforsecurity=False).digest()
+            assert (form["language"], form["creation"]) == ("en", "2026-03-05T10:11:12Z")
+            assert form["title"] == "AI analysis of imaging study, version 1, preliminary"
+        assert base64.b64decode(html["data"]).startswith(b"<!DOCTYPE html>")
+        assert base64.b64decode(pdf["data"]).startswith(b"%PDF-")
+        assert "presentedForm" not in bodies(report(), "DiagnosticReport")[0]
+
+    def test_the_same_report_gives_the_same_bytes(self) -> None:
+        for said in samples().values():
+            assert [r.body for r in emitted(said, forms=DRAWN)] == [r.body for r in emitted(said, forms=DRAWN)]
+
+    def test_its_documents_name_nobody_whose_images_these_may_not_be(self) -> None:
+        said = report(HEAD, match=UNMATCHED, advice=())
+        [main] = [r.body for r in emitted(said, forms=DRAWN) if r.type == "DiagnosticReport"]
+        html, pdf = (base64.b64decode(form["data"]) for form in main["presentedForm"])
+        assert b"Intracranial hemorrhage" in html
+        assert not [name for name in (b"Unmistakable", b"12345", b"ACC1") if name in html]
+        assert [form.data for form in DRAWN(replace(said, patient=None))] == [html, pdf]
+
+    def test_a_finding_that_is_there_is_a_conclusion_code_where_its_code_is_verified(self) -> None:
+        [main] = bodies(samples()["positive"], "DiagnosticReport")
+        [concluded] = main["conclusionCode"]
+        assert concluded["coding"] == [
+            {"system": "http://snomed.info/sct", "code": "1386000", "display": "Intracranial hemorrhage"}
+        ]
+
+    @pytest.mark.parametrize(
+        "kind", ["not detected", "a finding that was not evaluated", "measured, with a risk", "rejected", "discordant"]
+    )
+    def test_nothing_else_is_a_conclusion_code(self, kind: str) -> None:
+        [main] = bodies(samples()[kind], "DiagnosticReport")
+        assert "conclusionCode" not in main
+
+    def test_what_a_radiologist_confirmed_stays_a_conclusion_code_whatever_a_report_says(self) -> None:
+        said = verified(compared(report(HEAD, advice=()), Agreement.DISCORDANT), Verdict.CONFIRMED)
+        assert bodies(said, "DiagnosticReport")[0]["conclusionCode"]
+
+    def test_a_code_that_nobody_verified_is_no_conclusion_code(self) -> None:
+        odd = replace(BLEED, code=Coding("http://snomed.info/sct", "138875005", "SNOMED CT Concept"))
+        [main] = bodies(report(replace(HEAD, findings=(odd,)), advice=()), "DiagnosticReport")
+        assert "conclusionCode" not in main
+
+    def test_it_has_every_element_of_the_us_core_note_profile_that_applies(self, reference_dir: Path) -> None:
+        profile = json.loads((reference_dir / "reference/profiles/us-core-diagnosticreport-note.json").read_text())
+        wanted = {
+            element["path"].partition(".")[2].removesuffix("[x]")
+            for element in profile["differential"]["element"]
+            if element.get("mustSupport")
+        }
+        [main] = [r.body for r in emitted(report(), forms=DRAWN) if r.type == "DiagnosticReport"]
+        there = {name for name in wanted if any(element.startswith(name) for element in main)}
+        # No order of ours carries an encounter, and no person has interpreted the results.
+        assert wanted - there == {"encounter", "resultsInterpreter"}
 
     def test_an_unknown_date_is_said_to_be_unknown(self) -> None:
         [body] = bodies(report(study=replace(STUDY, study_date=None)), "DiagnosticReport")
@@ -264,6 +336,24 @@ class TestObservation:
         certainty = next(c for c in body["component"] if c["code"]["coding"][0]["code"] == "111012")
         assert (certainty["valueQuantity"]["value"], certainty["valueQuantity"]["code"]) == (87.5, "%")
 
+    def test_how_much_of_a_finding_there_is_is_a_component_and_its_value_whether_it_is_there(self) -> None:
+        [body] = bodies(samples()["positive"], "Observation")
+        assert body["valueCodeableConcept"]["coding"][0]["code"] == "260373001"
+        parts = {part["code"]["coding"][0]["code"]: part for part in body["component"]}
+        assert list(parts) == ["size", "threshold", "111012", "112002", "key-image"]
+        assert parts["size"]["valueQuantity"]["value"] == 1.6
+        assert parts["key-image"]["valueString"] == BLEED.key_sop_instance_uid
+        assert body["extension"] == [{"url": systems.CONFIDENCE_EXTENSION, "valueDecimal": 0.94}]
+
+    def test_what_is_no_length_area_or_volume_is_no_size(self) -> None:
+        scored = replace(BLEED, value=Quantity(0.7, "1"))
+        [body] = bodies(report(replace(HEAD, findings=(scored,)), advice=()), "Observation")
+        assert body["component"][0]["code"]["coding"][0]["code"] == "measured"
+
+    def test_a_negative_has_no_confidence_in_a_finding_that_is_not_there(self) -> None:
+        [body] = bodies(samples()["not detected"], "Observation")
+        assert "extension" not in body
+
     @pytest.mark.parametrize("number", [math.nan, math.inf])
     def test_a_number_that_is_none_is_refused_loudly(self, number: float) -> None:
         finding = replace(LAA, value=Quantity(number, "%"))
@@ -294,16 +384,38 @@ class TestDeviceAndProvenance:
         assert body["type"]["coding"][0]["code"] == "Artificial-Intelligence"
         assert body["deviceName"] == [{"name": "ct_lung_density", "type": "model-name"}]
         assert body["version"] == [{"value": "1.0.0"}]
+        assert body["extension"][0]["valueCodeableConcept"]["coding"][0]["code"] == "Medical-Image-Analysis"
+
+    def test_a_device_carries_its_card_and_the_digest_of_its_files(self) -> None:
+        card = ModelCard("Lung density", "Measures the lung.", ("no contrast",), ("on phantoms",), ("a paper",), "ab12")
+        said = resources(report(), identifier_systems=SYSTEMS, site_name="S", cards={"ct_lung_density:1.0.0": card})
+        [body] = [r.body for r in said if r.type == "Device"]
+        assert body["deviceName"][1] == {"name": "Lung density", "type": "user-friendly-name"}
+        assert body["version"][0] == {"value": "1.0.0"}
+        assert body["version"][1]["type"]["coding"][0]["code"] == "model-sha256"
+        assert body["version"][1]["value"] == "ab12"
+        assert body["note"][1]["text"].splitlines() == [
+            "# Lung density", "", "## Intended use", "", "Measures the lung.", "", "## Limits", "", "- no contrast", "",
+            "## Performance", "", "- on phantoms", "", "## Sources", "", "- a paper",
+        ]  # fmt: skip
+        assert body["safety"] == [{"text": body["note"][0]["text"]}]
+
+    def test_the_card_of_another_version_is_not_its_card(self) -> None:
+        card = ModelCard("Lung density", "Measures the lung.")
+        said = resources(report(), identifier_systems=SYSTEMS, site_name="S", cards={"ct_lung_density:0.9.0": card})
+        assert [r.body for r in said if r.type == "Device"] == bodies(report(), "Device")
 
     def test_provenance_names_the_models_the_images_and_every_input(self) -> None:
         [body] = bodies(report(), "Provenance")
         targets = {t["reference"].partition("/")[0] for t in body["target"]}
-        assert targets == {"DiagnosticReport", "Observation", "RiskAssessment"}
+        assert targets == {"DiagnosticReport", "Observation", "RiskAssessment", "Task"}
         assert body["agent"][0]["who"]["display"] == "ct_lung_density 1.0.0"
         assert body["agent"][0]["role"][0]["coding"][0]["code"] == "Artificial-Intelligence"
         assert body["reason"][0]["coding"][0]["code"] == "AIAST"
         assert {e["role"] for e in body["entity"]} == {"source"}
-        assert {"display": "smoking status: former (no date, FHIR prefetch)"} in [e["what"] for e in body["entity"]]
+        used = [entity["what"] for entity in body["entity"]]
+        assert {"display": "smoking status: former (no date, FHIR prefetch)"} in used
+        assert {"display": "pack-years: 30 (2026-01-02, HL7 LAB|HOSPITAL)"} in used
 
 
 class TestRiskAssessment:
@@ -314,11 +426,15 @@ class TestRiskAssessment:
         observation = bodies(report(), "Observation")[0]
         [prediction] = body["prediction"]
         assert body["method"]["coding"][0]["code"] == "plco-test"
-        assert body["basis"] == [{"reference": f"Observation/{observation['id']}"}]
+        assert body["basis"] == [
+            {"reference": f"Observation/{observation['id']}"},
+            {"display": "pack-years: 30 (2026-01-02, HL7 LAB|HOSPITAL)"},
+        ]
+        assert body["performer"]["type"] == "Device"
         assert prediction["probabilityDecimal"] == 2.5
         assert prediction["qualitativeRisk"]["text"] == "2.5 % over 6 years"
         assert prediction["whenPeriod"] == {"start": "2026-03-05", "end": "2032-03-05"}
-        assert {"text": "Input pack-years: 30 (2026-01-02, HL7 LAB|HOSPITAL)"} in body["note"]
+        assert body["note"] == [{"text": "Source: USPSTF 2021, https://doi.org/10.1001/jama.2021.1117"}]
 
     def test_a_score_without_value_makes_none(self) -> None:
         assert len(bodies(report(), "RiskAssessment")) == 1
@@ -332,21 +448,3 @@ def test_a_body_that_r4_does_not_allow_is_refused_by_place_and_not_by_value() ->
     assert "does not conform to R4 at" in str(refused.value)
     assert "Unmistakable" not in str(refused.value)
     assert refused.value.__cause__ is None
-
-
-def verhoeff(number: str) -> int:
-    """0 for a number whose last digit is its Verhoeff check digit (dihedral group D5)."""
-
-    def times(a: int, b: int) -> int:
-        if a < 5:
-            return (a + b) % 5 if b < 5 else 5 + (a + b - 5) % 5
-        return 5 + (a - 5 - b) % 5 if b < 5 else (a - b) % 5
-
-    permutation = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
-    check = 0
-    for index, digit in enumerate(reversed(number)):
-        value = int(digit)
-        for _ in range(index % 8):
-            value = permutation[value]
-        check = times(check, value)
-    return check

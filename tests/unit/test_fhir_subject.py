@@ -8,9 +8,23 @@ from dataclasses import replace
 import pytest
 
 from adapters.fhir.report import withdrawn
+from adapters.fhir.transaction import void
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
 from cds.domain.matching import Match, MatchState
-from tests.unit.fhir_samples import PATIENT, PATIENT_ID, PUBLIC_ID, UNMATCHED, bodies, emitted, report
+from cds.domain.resource import WITHDRAWABLE
+from tests.unit.fhir_samples import (
+    DENSITY,
+    DRAWN,
+    HEAD,
+    PATIENT,
+    PATIENT_ID,
+    PUBLIC_ID,
+    UNMATCHED,
+    bodies,
+    emitted,
+    report,
+    samples,
+)
 
 
 class TestWithoutAPatient:
@@ -68,6 +82,12 @@ class TestPatient:
         assert (body["gender"], body["birthDate"], body["deceasedBoolean"]) == ("female", "1958-04-05", False)
         assert body["identifier"][0]["assigner"] == {"display": "HOSPITAL"}
 
+    def test_control_characters_and_blanks_of_a_record_do_not_stop_a_report(self) -> None:
+        odd = replace(PATIENT, name=HumanName("Unmis\x0btak\x1bable", "  "), identifiers=(Identifier("1\x002", "X"),))
+        [body] = bodies(report(patient=odd), "Patient")
+        assert body["name"] == [{"family": "Unmistakable"}]
+        assert body["identifier"][0]["value"] == "12"
+
     def test_what_is_not_known_is_left_out(self) -> None:
         bare = Patient((Identifier("1", "X"),), HumanName(), None, Sex.UNKNOWN, None, PATIENT_ID)
         [body] = bodies(report(patient=bare), "Patient")
@@ -84,6 +104,21 @@ class TestWithdrawal:
         gone = withdrawn(stored, patient_id=PATIENT_ID)
         assert gone.body == {**main.body, "status": "entered-in-error"}
         assert (gone.id, gone.identifiers, gone.patient_id) == (main.id, main.identifiers, PATIENT_ID)
+
+    def test_a_document_that_does_not_hold_any_more_is_not_kept_in_it(self) -> None:
+        main = next(r for r in emitted(report(), forms=DRAWN) if r.type == "DiagnosticReport")
+        gone = withdrawn(main.body, patient_id=PATIENT_ID)
+        assert main.body.keys() - gone.body.keys() == {"presentedForm"}
+
+    @pytest.mark.parametrize("kind", WITHDRAWABLE)
+    def test_everything_that_can_be_withdrawn_can_be_voided_too(self, kind: str) -> None:
+        said = replace(samples()["follow-up accepted"], outcomes=(DENSITY, HEAD), critical=("head_bleed.haemorrhage",))
+        found = [r for r in emitted(said) if r.type == kind]
+        assert found
+        for resource in found:
+            for gone in (withdrawn(resource.body, patient_id=PATIENT_ID), void(resource, "because", said.issued)):
+                assert (gone.id, gone.body["status"]) == (resource.id, "entered-in-error")
+                assert gone.body["identifier"] == resource.body["identifier"]
 
     def test_a_device_cannot_be_withdrawn(self) -> None:
         [device] = bodies(report(), "Device")

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from adapters.fhir.client import open_client
+from adapters.fhir.keys import SmartKeys
 from adapters.fhir.sink import FhirSink
 from cds.destinations import FhirDestination
 from cds.domain.matching import Match, MatchState
@@ -41,7 +43,10 @@ RESULTS = ("Unmistakable", "12.5", "955", "Spirometry", "2.5 %", "thickness", "p
 def sink(processing: str = "P") -> FhirSink:
     """A sink that nobody listens to: what it encodes is looked at."""
     to = FhirDestination.model_validate({"url": "http://127.0.0.1:1/fhir", "processing": processing})
-    return FhirSink("ehr", to, identifier_systems=SYSTEMS, site_name="Sample Hospital", clock=StillClock(AT))
+    client = open_client("ehr", to, SmartKeys(()))
+    return FhirSink(
+        "ehr", to, client=client, identifier_systems=SYSTEMS, site_name="Sample Hospital", clock=StillClock(AT)
+    )
 
 
 def encoded(said: Report, earlier: Report | None = None) -> dict[str, Any]:
@@ -96,16 +101,6 @@ class TestEncode:
             seen.add(request["url"])
         assert len(seen) == len(encoded(SAID)["entry"])
         assert f"DiagnosticReport?identifier=urn:sightline:report%7C{PUBLIC_ID}" in seen
-
-    def test_a_server_that_lets_clients_choose_ids_gets_ours(self) -> None:
-        to = FhirDestination(url="http://127.0.0.1:1/fhir")
-        own = FhirSink("ehr", to, identifier_systems=SYSTEMS, site_name="Sample Hospital", own_ids=True)
-        bundle = json.loads(own.encode(SAID, "delivery-1"))
-        Bundle.model_validate(bundle)
-        for entry in bundle["entry"]:
-            body = entry["resource"]
-            assert entry["request"] == {"method": "PUT", "url": f"{body['resourceType']}/{body['id']}"}
-            assert entry["fullUrl"] == f"urn:uuid:{body['id']}"
 
     @pytest.mark.parametrize("said", [report(), SAID], ids=["first version", "second version"])
     def test_references_stay_inside_and_name_no_version_of_ours(self, said: Report) -> None:
@@ -198,7 +193,7 @@ class TestRetract:
             for e in told["entry"]
             if "status" in e["resource"] and "Device?" not in e["request"]["url"]
         ]
-        assert len(stated) == 4
+        assert len(stated) == 5
         assert {by_url[url]["status"] for url in stated} == {"entered-in-error"}
 
     def test_no_result_is_said_again_and_the_reason_is(self) -> None:
@@ -219,7 +214,7 @@ class TestRetract:
         [why] = resources(gone, "Provenance")
         assert main["subject"]["identifier"]["value"] == "12345"
         assert (why["recorded"], why["reason"][0]["text"]) == ("2026-03-07T08:00:00Z", "it was of another patient")
-        assert len(why["target"]) == 4
+        assert len(why["target"]) == 5
         assert set(references([e["resource"] for e in gone["entry"]])) <= {e["fullUrl"] for e in gone["entry"]}
 
 

@@ -71,6 +71,107 @@ def test_the_standards_examples_are_read(reference_dir: Path, name: str) -> None
     assert request.read(example, hook="patient-view").patient_id == "1288992"
 
 
+# --- fhirServer and fhirAuthorization
+
+SERVER = "https://ehr.example.org/fhir"
+
+
+def authorized(**changes: object) -> dict[str, object]:
+    """A good request of a client that gives a token, its authorization changed."""
+    good: dict[str, object] = {
+        "access_token": "some.bearer-token=",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "scope": "patient/Patient.read patient/Observation.read",
+        "subject": "cds-service",
+        "patient": "1288992",
+    }
+    given = {name: value for name, value in (good | changes).items() if value is not ...}
+    return body(fhirServer=f"{SERVER}/", fhirAuthorization=given)
+
+
+def test_the_server_and_its_token_are_read_and_the_token_is_not_shown() -> None:
+    access = request.read(authorized(), hook="patient-view").access
+    assert access == request.FhirAccess(
+        SERVER, "some.bearer-token=", ("patient/Patient.read", "patient/Observation.read"), 300.0
+    )
+    assert "some.bearer" not in repr(request.read(authorized(), hook="patient-view"))
+
+
+@pytest.mark.parametrize("changes", [{"patient": ...}, {"scope": ...}, {"subject": ...}, {"token_type": "bearer"}])
+def test_what_is_not_needed_of_an_authorization_may_be_missing(changes: dict[str, object]) -> None:
+    assert request.read(authorized(**changes), hook="patient-view").access is not None
+
+
+@pytest.mark.parametrize("expires_in", [0, -1])
+def test_an_expired_token_is_as_good_as_none(expires_in: int) -> None:
+    assert request.read(authorized(expires_in=expires_in), hook="patient-view").access is None
+
+
+def test_without_a_server_or_without_a_token_there_is_no_access() -> None:
+    for asked in (body(), body(fhirServer=SERVER), body(fhirServer=SERVER, fhirAuthorization=None)):
+        assert request.read(asked, hook="patient-view").access is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "member"),
+    [
+        ({"access_token": ...}, "fhirAuthorization.access_token: want a bearer token"),
+        ({"access_token": "two words"}, "fhirAuthorization.access_token: want a bearer token"),
+        ({"access_token": "a\r\nX-Header: b"}, "fhirAuthorization.access_token: want a bearer token"),
+        ({"token_type": "MAC"}, "fhirAuthorization.token_type: want Bearer"),
+        ({"token_type": ...}, "fhirAuthorization.token_type: want Bearer"),
+        ({"expires_in": "300"}, "fhirAuthorization.expires_in: want seconds"),
+        ({"expires_in": True}, "fhirAuthorization.expires_in: want seconds"),
+        ({"scope": ["a"]}, "fhirAuthorization.scope: want"),
+        ({"patient": "another"}, "fhirAuthorization.patient: want the patient of context.patientId"),
+    ],
+)
+def test_an_authorization_that_cannot_be_used_is_named_without_its_token(
+    changes: dict[str, object], member: str
+) -> None:
+    with pytest.raises(InvalidResource, match=f"^{member}") as refused:
+        request.read(authorized(**changes), hook="patient-view")
+    assert "some.bearer" not in str(refused.value)
+    assert "X-Header" not in str(refused.value)
+
+
+@pytest.mark.parametrize("server", ["ehr.example.org", "ftp://ehr.example.org", "https://user@ehr.example.org", 7, ""])
+def test_a_server_that_is_no_url_is_refused(server: object) -> None:
+    with pytest.raises(InvalidResource, match=r"^fhirServer: want the base URL of a FHIR server"):
+        request.read(body(fhirServer=server), hook="patient-view")
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("patient/Observation.read", True),
+        ("user/*.*", True),
+        ("system/Observation.rs", True),
+        ("user/*.cruds", True),
+        ("patient/Observation.rs?category=laboratory", False),
+        ("patient/Observation.r", False),
+        ("patient/Observation.write", False),
+        ("patient/Condition.read", False),
+        ("openid fhirUser launch/patient", True),
+        ("", True),
+        ("patient/Condition.read user/Observation.rs", True),
+    ],
+)
+def test_a_scope_lets_a_type_be_searched(scope: str, *, allowed: bool) -> None:
+    access = request.FhirAccess(SERVER, "t", tuple(scope.split()))
+    assert access.allows("Observation") is allowed
+
+
+@pytest.mark.parametrize("name", ["patient-view", "prefetch_paginated"])
+def test_the_standards_examples_give_access(reference_dir: Path, name: str) -> None:
+    example = json.loads((reference(reference_dir) / "cds-hooks" / "examples" / f"request_{name}.json").read_text())
+    asked = request.read(example, hook="patient-view")
+    assert asked.access is not None
+    assert asked.access.server == SERVER
+    assert asked.access.allows("Patient")
+
+
 # --- prefetch
 
 
@@ -105,7 +206,7 @@ def of(patient_id: str) -> dict[str, object]:
 
 def covered(fetched: dict[str, object]) -> set[str]:
     """The value sets that this prefetch lets be called not found."""
-    record = prefetch.statements(fetched, "1", lambda _: ())
+    record = prefetch.statements(fetched, "1", lambda _: ()).record
     return {name for searched in record.searched for name in searched.covers or ()}
 
 
@@ -134,10 +235,15 @@ def test_a_resource_of_another_patient_is_left_out_and_proves_nothing() -> None:
         seen.append(fetched)
         return (said(SMOKING),)
 
-    record = prefetch.statements({"smoking": bundle(of("1"), of("2"))}, "1", read)
+    record = prefetch.statements({"smoking": bundle(of("1"), of("2"))}, "1", read).record
     assert seen == [{"smoking": bundle(of("1"))}]
     assert len(record.statements) == 1
     assert record.searched == ()
+
+
+def test_what_was_not_prefetched_or_not_whole_is_missing() -> None:
+    given = prefetch.statements({"smoking": bundle(), "packYears": bundle(of("1"), total=2)}, "1", lambda _: ())
+    assert {search.key for search in given.missing} == set(prefetch.templates()) - {"smoking"}
 
 
 def test_the_standards_examples_claim_no_more_than_they_hold(reference_dir: Path) -> None:

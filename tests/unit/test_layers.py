@@ -22,6 +22,8 @@ LONGEST_MODULE = 400
 HOMES = {
     "alembic": ("cds.store",),
     "apscheduler": ("cds.workflow",),
+    "cachetools": ("adapters.fhir",),
+    "cryptography": ("adapters.fhir",),
     "dbos": ("cds.workflow",),
     "fhir": ("adapters.fhir",),
     "flask": ("cds.web",),
@@ -31,6 +33,7 @@ HOMES = {
     "highdicom": ("adapters.dicom",),
     "hl7apy": ("adapters.hl7",),
     "httpx": ("adapters.dicom", "adapters.fhir", "adapters.notify", "cds.demo"),
+    "jwt": ("adapters.fhir",),
     "numpy": ("adapters.dicom", "models"),
     "openjpeg": ("adapters.dicom",),
     "orjson": ("adapters.fhir", "cds.store", "cds.web"),
@@ -42,6 +45,7 @@ HOMES = {
     "pydantic": (
         "adapters.fhir",
         "cds.destinations",
+        "cds.fhir_peers",
         "cds.imaging_peers",
         "cds.limits",
         "cds.render",
@@ -58,6 +62,7 @@ HOMES = {
     "sqlalchemy": ("cds.store",),
     "sqlmodel": ("cds.store",),
     "structlog": ("cds.logs",),
+    "tenacity": ("adapters.fhir",),
     "torch": ("models",),
     "typer": ("cds.cli", "cds.commands"),
     "werkzeug": ("cds.web",),

@@ -1,0 +1,21 @@
+"""Studies that an EHR missed, on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.enriching_contract import EnrichingContract
+from tests.databases import Databases, fresh
+
+
+class TestEnrichingOnSqlite(EnrichingContract):
+    """Every promise on the embedded default."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
+        """Two fresh files."""
+        with fresh(tmp_path) as databases:
+            yield databases

@@ -1,0 +1,21 @@
+"""FHIR servers' news, on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.news_store_contract import NewsStoreContract
+from tests.databases import Databases, fresh
+
+
+class TestNewsStoreOnSqlite(NewsStoreContract):
+    """Every promise on the embedded default."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
+        """Two fresh files."""
+        with fresh(tmp_path) as databases:
+            yield databases

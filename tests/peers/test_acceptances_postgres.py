@@ -1,0 +1,23 @@
+"""Answers to recommendations, and follow-ups, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.acceptances_contract import AcceptancesContract
+from tests.databases import Databases, fresh
+
+pytestmark = pytest.mark.peers
+
+
+class TestAcceptancesOnPostgres(AcceptancesContract):
+    """Every promise that is kept on SQLite."""
+
+    @pytest.fixture
+    def databases(self, tmp_path: Path, postgres_url: str) -> Iterator[Databases]:
+        """The database, emptied."""
+        with fresh(tmp_path, postgres_url) as databases:
+            yield databases
