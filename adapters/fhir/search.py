@@ -12,11 +12,11 @@ from typing import cast
 
 from adapters.fhir import controls, ranges, sealing
 from adapters.fhir.controls import CONTROLS, LARGEST_PAGE, OF_THE_BYTES
-from adapters.fhir.criteria import Read, UnknownParameter, read
+from adapters.fhir.criteria import MOST_VALUES, Read, UnknownParameter, read
 from adapters.fhir.parameters import PARAMETERS
 from adapters.fhir.subset import Shape
-from adapters.fhir.wanted import ID, Context
-from cds.domain.search import ResourceQuery
+from adapters.fhir.wanted import ID, Context, split
+from cds.domain.search import Criterion, ResourceQuery
 from cds.errors import InvalidResource
 
 #: What the web needs of the search, and gets here alone.
@@ -39,6 +39,8 @@ Pair = tuple[str, str]
 
 #: More criteria and includes would make one search as dear as many.
 MOST_PARAMETERS = 50
+#: A date or a number is looked for in several places of the index: it is as dear as so many codes.
+_RANGE_COSTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,17 @@ def _sorted(resource_type: str, parameters: Iterable[Pair], context: Context, *,
             given.understood.append((name, text))
     if len(given.understood) > MOST_PARAMETERS:
         raise InvalidResource(f"a search wants {MOST_PARAMETERS} parameters at most")
+    if sum(_cost(text, found.criterion) for (_, text), found in given.filters) > MOST_VALUES:
+        raise InvalidResource(
+            f"a search wants {MOST_VALUES} values at most in all, where a date or a number counts as {_RANGE_COSTS}"
+        )
     return given
+
+
+def _cost(text: str, criterion: Criterion | None) -> int:
+    asked = criterion.chain[1] if criterion and criterion.chain else criterion
+    each = _RANGE_COSTS if asked and asked.any_of and asked.kind in ("date", "quantity") else 1
+    return each * len(split(text))
 
 
 def _compartment(given: _Sorted) -> str | None:

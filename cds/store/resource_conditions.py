@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -106,22 +107,30 @@ def _between(column: sa.ColumnElement[Any], low: object | None, high: object | N
 
 def matches(entry: sa.FromClause, criterion: Criterion) -> Condition:
     """A row of the right parameter has one of the values that are wanted, the modifier `not` left aside."""
+    if criterion.kind in ("token", "reference"):
+        return sa.or_(*_codes_match(entry, criterion.any_of))
     return sa.or_(*(_match(entry, criterion, wanted) for wanted in criterion.any_of))
 
 
+def _codes_match(entry: sa.FromClause, any_of: Sequence[Wanted]) -> Iterator[Condition]:
+    """One condition for each system: databases take long lists, and no long chains of alternatives."""
+    of_system: defaultdict[str | None, list[str | None]] = defaultdict(list)
+    for wanted in any_of:
+        of_system[wanted.system].append(wanted.value)
+    for system, values in of_system.items():
+        named = list(dict.fromkeys(exact(value) for value in values if value is not None))
+        value = [entry.c.value == named[0] if len(named) == 1 else entry.c.value.in_(named)]
+        same = [] if system is None else [entry.c.system == exact(system)]
+        yield sa.and_(*([] if None in values else value), *same)
+
+
 def _match(entry: sa.FromClause, criterion: Criterion, wanted: Wanted) -> Condition:
-    match criterion.kind:
-        case "string":
-            return text_matches(entry, wanted.value or "", criterion.modifier)
-        case "date":
-            system = [] if wanted.system is None else [entry.c.system == exact(wanted.system)]
-            return sa.and_(_PERIOD[wanted.prefix](entry.c, wanted.low, wanted.high), *system)
-        case "quantity":
-            return sa.and_(_number_matches(entry, wanted), *unit_matches(entry, wanted))
-        case "token" | "reference":
-            value = [] if wanted.value is None else [entry.c.value == exact(wanted.value)]
-            system = [] if wanted.system is None else [entry.c.system == exact(wanted.system)]
-            return sa.and_(*value, *system)
+    if criterion.kind == "string":
+        return text_matches(entry, wanted.value or "", criterion.modifier)
+    if criterion.kind == "quantity":
+        return sa.and_(_number_matches(entry, wanted), *unit_matches(entry, wanted))
+    system = [] if wanted.system is None else [entry.c.system == exact(wanted.system)]
+    return sa.and_(_PERIOD[wanted.prefix](entry.c, wanted.low, wanted.high), *system)
 
 
 def text_matches(entry: sa.FromClause, text: str, modifier: str) -> Condition:
