@@ -163,8 +163,8 @@ class Seen:
     missing: Mapping[str, datetime] = field(default_factory=dict)
     fhir_feeds: tuple[fhir_news.Feed, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
-    #: FHIR server → how much that it told waits to be worked off, and how much a person has to look at.
-    fhir_waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    #: FHIR server, resource type → how much of what it told waits to be worked off, and for a person.
+    fhir_waiting: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def heard(feeds: Iterable[Feed], intervals: Mapping[str, float]) -> tuple[Heard, ...]:

@@ -14,11 +14,20 @@ from adapters.fhir.controls import sortable
 from adapters.fhir.criteria import MODIFIERS
 from adapters.fhir.parameters import COMMON, PARAMETERS, Parameter, canonical
 from adapters.fhir.scopes import needed
+from cds import codes
 from cds.destinations import FhirDestination
 from cds.fhir_peers import FhirSource
 
 CONFORMANCE = Path(__file__).with_name("fhir-conformance.md")
 
+_SYSTEMS = {
+    codes.SNOMED: "SNOMED CT",
+    codes.LOINC: "LOINC",
+    codes.ICD10: "ICD-10",
+    codes.ICD10_CM: "ICD-10-CM",
+    codes.CPT: "CPT",
+    codes.SIGHTLINE_ACTION: "Sightline",
+}
 _URL = "https://ehr.example/fhir"
 #: A server in each of the parts that it may have for us.
 _PARTS = (
@@ -37,6 +46,7 @@ def rendered(text: str) -> str:
         ("modifiers", _table(("type", "modifiers"), _modifiers())),
         ("taken", _table(("resource", "interactions", "what becomes of it"), _taken())),
         ("client", _table(("resource", *(part for part, _ in _PARTS)), _client())),
+        ("asked", _table(("what", "kind", "unit", "codes"), _asked())),
     )
     for name, table in tables:
         pattern = rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)"
@@ -89,6 +99,12 @@ def _client() -> Iterable[tuple[str, ...]]:
     wanted = [dict(scope.removeprefix("system/").split(".") for scope in needed(s).split()) for _, s in _PARTS]
     for name in sorted({name for scopes in wanted for name in scopes}):
         yield name, *(scopes.get(name, "") for scopes in wanted)
+
+
+def _asked() -> Iterable[tuple[str, ...]]:
+    for one in sorted(codes.loaded().values(), key=lambda found: (found.kind, found.title)):
+        listed = (f"{_SYSTEMS[e.coding.system]} {e.coding.code}{'…' if e.prefix else ''}" for e in one.entries)
+        yield one.title, one.kind, f"`{one.unit}`" if one.unit else "", ", ".join(listed)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -19,6 +19,9 @@ import orjson
 
 from cds.errors import Unauthorized, Unavailable
 from cds.fhir_peers import SmartIssuer
+from cds.logs import get_logger
+
+log = get_logger(__name__)
 
 Interaction = Literal["c", "r", "u", "d", "s"]
 
@@ -77,15 +80,15 @@ class AccessTokens:
         """What a token grants; raise Unauthorized, without a word why, or Unavailable where keys cannot be had."""
         try:
             if len(token) > _LONGEST_TOKEN:
-                raise Unauthorized
+                raise jwt.DecodeError("too long")
             head = jwt.get_unverified_header(token)
             stated = jwt.decode(token, options={"verify_signature": False}).get("iss")
             name = stated.rstrip("/") if isinstance(stated, str) else ""
             if name not in self._issuers:
-                raise Unauthorized
+                raise jwt.InvalidIssuerError("not configured")
             kind, key = self._issuers[name].key(str(head.get("kid", "")))
             if head.get("alg") not in _ALGORITHMS[kind]:
-                raise Unauthorized
+                raise jwt.InvalidAlgorithmError("not of this key")
             claims = jwt.decode(
                 token,
                 key,
@@ -95,7 +98,8 @@ class AccessTokens:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWTError, ValueError):
+        except (jwt.PyJWTError, ValueError) as error:
+            log.warning("an access token was refused", reason_code=type(error).__name__)
             raise Unauthorized from None
         return _granted(claims)
 
@@ -140,7 +144,7 @@ class _Keys:
             return keys[kid]
         if not kid and len(keys) == 1:
             return next(iter(keys.values()))
-        raise Unauthorized
+        raise jwt.InvalidKeyError("no such key")
 
     def _renew(self) -> None:
         if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:

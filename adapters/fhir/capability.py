@@ -38,7 +38,7 @@ TAKEN: Mapping[str, Taken] = {
     ),
     "ImagingStudy": Taken(("create", "update"), "A study whose images are there or changed: they are fetched."),
     "Communication": Taken(
-        ("create",), "A person's answer to a critical result: inResponseTo names it, sender is who has it."
+        ("create",), "A person's answer to a critical result, completed: inResponseTo names it, sender is who has it."
     ),
 }
 #: What may be sent to the base.

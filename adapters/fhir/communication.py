@@ -18,6 +18,7 @@ from adapters.fhir.client import FhirClient
 from adapters.fhir.elements import Element, coding, concept, identifier, imaging_study, without_empty
 from adapters.fhir.invariants import check
 from adapters.fhir.sending import Otherwise, Sending
+from adapters.fhir.tolerant import known_by
 from adapters.fhir.writing import BundleWriter
 from cds.destinations import FhirDestination
 from cds.domain.coding import Coding
@@ -130,18 +131,20 @@ class CommunicationChannel:
 def read_acknowledgment(body: Mapping[str, object]) -> tuple[str, str]:
     """The number of the critical result that a Communication answers (inResponseTo), and the person who sends it.
 
-    Raise InvalidResource where it is no Communication, answers nothing of ours, or names no sender.
+    Raise InvalidResource where it is no Communication, was not completed, answers nothing of ours, or names no sender.
     """
     said = _checked(body)
+    if said.get("status") != "completed":
+        raise InvalidResource("want Communication.status completed: nobody has the result by a message that was not")
     answers = cast("list[Mapping[str, Mapping[str, str]]]", said.get("inResponseTo", []))
     named = [answer.get("identifier", {}) for answer in answers]
-    numbers = [one.get("value", "") for one in named if one.get("system") == IDENTIFIER]
+    numbers = [known_by(one.get("value")) for one in named if one.get("system") == IDENTIFIER]
     if not any(numbers):
         raise InvalidResource(f"want inResponseTo with an identifier of the system {IDENTIFIER}")
     sender = cast("Mapping[str, object]", said.get("sender", {}))
     person = cast("Mapping[str, str]", sender.get("identifier", {}))
-    by = str(sender.get("display") or person.get("value") or "").strip()
-    if not by:
+    by = known_by(sender.get("display")) or known_by(person.get("value"))
+    if not by.isprintable() or not by or "Device" in (sender.get("type"), *str(sender.get("reference")).split("/")):
         raise InvalidResource("want Communication.sender with a display or an identifier: the person who has it")
     return next(filter(None, numbers)), by
 
@@ -155,6 +158,8 @@ def _checked(body: Mapping[str, object]) -> Element:
     except ValidationError as error:
         places = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
         raise InvalidResource(f"Communication does not conform to R4 at {', '.join(places)}") from None
+    except RecursionError:
+        raise InvalidResource("want a Communication that is not nested so deeply") from None
     return cast("Element", json.loads(model.model_dump_json()))
 
 

@@ -74,7 +74,11 @@ class OrderReader:
         numbers = order_numbers(items(request.get("identifier")), self.identifier_systems, self.accession_issuer)
         accession = numbers.accession or exam.accession
         if accession is None:
-            return LeftOut("neither ServiceRequest nor ImagingStudy has an accession number of an issuer known here")
+            return LeftOut(
+                "neither ServiceRequest nor ImagingStudy has an accession number of an issuer known here: an "
+                "identifier of type ACSN, with a system of CDS_IDENTIFIER_SYSTEMS, or with none where "
+                "CDS_ACCESSION_ISSUER is set"
+            )
         status, requested_at = text(request.get("status")), self._moment(request.get("authoredOn"))
         order = ServiceRequest(
             placer_order_number=numbers.placer,

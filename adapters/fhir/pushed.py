@@ -5,7 +5,7 @@ R4 http.html#transaction: of a transaction all entries are taken or none; of a b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,7 +54,17 @@ class Pushed:
     @property
     def news(self) -> tuple[News, ...]:
         """What is to be kept, in the order of the entries."""
-        return tuple(one for one in self.entries if one is not None and not isinstance(one, SightlineError))
+        return tuple(one for _, one in self._news())
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where each of `news` stands."""
+        return tuple(place for place, _ in self._news())
+
+    def _news(self) -> Iterator[tuple[str, News]]:
+        for index, one in enumerate(self.entries):
+            if one is not None and not isinstance(one, SightlineError):
+                yield _place(index), one
 
 
 def read_bundle(reader: NewsReader, bundle: Resource, received_at: datetime) -> Pushed:
@@ -71,7 +81,7 @@ def read_bundle(reader: NewsReader, bundle: Resource, received_at: datetime) -> 
         try:
             read.append(_entry(reader, obj(entry), follow, received_at))
         except (InvalidResource, InsufficientData) as error:
-            named = type(error)(f"Bundle.entry[{index}]: {error}")
+            named = type(error)(f"{_place(index)}: {error}")
             if kind == "transaction":
                 raise named from None
             read.append(named)
@@ -97,14 +107,19 @@ def _response(what: Outcome | Reason | SightlineError | None) -> Json:
     return {"status": "201" if what in _NEW else "200", "outcome": informational(_SAID[what])}
 
 
+def _place(index: int) -> str:
+    return f"Bundle.entry[{index}]"
+
+
 def _entry(reader: NewsReader, entry: Resource, follow: Follow, received_at: datetime) -> News | None:
     method = text(obj(entry.get("request")).get("method"))
     if method not in ("POST", "PUT"):
         raise InvalidResource("request.method wants POST or PUT: nothing else is taken")
     resource = obj(entry.get("resource"))
     resource_type = text(resource.get("resourceType"))
-    if not text(obj(entry.get("request")).get("url")).startswith(resource_type or "?"):
-        raise InvalidResource("request.url wants the type of the resource")
+    asked, slash, asked_id = text(obj(entry.get("request")).get("url")).partition("?")[0].partition("/")
+    if not resource_type or asked != resource_type or (slash and asked_id != text(resource.get("id"))):
+        raise InvalidResource("request.url wants the type of the resource, and its id where there is one")
     if resource_type in _TAKEN:
         return reader.read(resource, follow, received_at)
     if resource_type not in _CONTEXT:

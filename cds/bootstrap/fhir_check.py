@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -58,11 +58,33 @@ def fhir_checks(settings: Settings) -> list[Callable[[], Check]]:
     ]
 
 
+def wrong_keys(settings: Settings) -> list[str]:
+    """What is wrong with the files of CDS_SMART_KEY_FILES: web and worker would end at once, again and again."""
+    from adapters.fhir.keys import SmartKeys
+
+    try:
+        SmartKeys(settings.smart_key_files)
+    except ConfigurationError as error:
+        return error.mistakes
+    return []
+
+
 def source_check(settings: Settings, name: str) -> Check:
     """The server lets us in, and can be searched for what we want to know of it."""
     source = settings.fhir_sources[name]
     label = f"FHIR source {name}", "CDS_FHIR_SOURCES"
-    return _check(settings, name, source, label, lambda abilities: _of_source(source, abilities))
+    found = _check(settings, name, source, label, lambda abilities: _of_source(source, abilities))
+    return replace(found, detail="; ".join([found.detail, *_doubts(settings, source)])) if found.ok else found
+
+
+def _doubts(settings: Settings, source: FhirSource) -> Iterator[str]:
+    """What the server cannot tell, and what makes it useless all the same."""
+    if not settings.identifier_systems:
+        yield "CDS_IDENTIFIER_SYSTEMS is empty, so that no patient of it is known here"
+    notified = urlsplit(source.notify_url or settings.public_url).hostname or ""
+    elsewhere = not is_loopback(urlsplit(source.url).hostname or "")
+    if source.events in ("subscription", "topic") and elsewhere and is_loopback(notified):
+        yield f"it cannot notify {notified}: set notify_url or CDS_BASE_URL, until then it is polled"
 
 
 def destination_check(settings: Settings, name: str) -> Check:

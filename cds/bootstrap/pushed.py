@@ -44,7 +44,9 @@ def bundle_taker(settings: Settings, database: Database, clock: Clock) -> Callab
     def take(bundle: Json) -> Json:
         now = clock.now()
         pushed = read_bundle(reader, bundle, now)
-        became = store.take(pushed.news, now) if pushed.is_transaction else _one_by_one(store, pushed, clock)
+        if not pushed.is_transaction:
+            return response(pushed, _one_by_one(store, pushed, clock))
+        became = store.take(pushed.news, now, places=pushed.places)
         return response(pushed, became)
 
     return take

@@ -11,6 +11,7 @@ from types import FrameType
 
 from cds import intake, logs, metrics, tls
 from cds.bootstrap import Stores, hl7_profile, services, stores, upgrade
+from cds.bootstrap.fhir_check import wrong_keys
 from cds.bootstrap.line import worker
 from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
@@ -30,6 +31,7 @@ def serve(settings: Settings) -> int:
     logs.configure("serve", settings.log_level)
     follow_lifeline()
     wrong = [one.detail for one in (misspelt(settings), hl7_profile.check(settings)) if not one.ok]
+    wrong += wrong_keys(settings)
     if wrong:
         raise ConfigurationError(wrong)
     return Supervisor(settings, standard_roles(settings), before_start=lambda: upgrade(settings)).run()

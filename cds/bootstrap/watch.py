@@ -41,7 +41,8 @@ def watch(settings: Settings, database: Database) -> Callable[[datetime], None]:
         destinations.update(waiting.destination for waiting in looked.seen.waiting)
         _measure(looked.seen, looked.alarms, destinations, now)
         for name in settings.fhir_sources:
-            metrics.FHIR_WAITING.set(sum(looked.seen.fhir_waiting.get(name, ())), source=name)
+            told = sum(sum(counts) for (server, _), counts in looked.seen.fhir_waiting.items() if server == name)
+            metrics.FHIR_WAITING.set(told, source=name)
 
     return look
 
@@ -101,7 +102,7 @@ def feeds(settings: Settings, database: Database) -> tuple[Heard, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FhirFeed:
-    """A type of resource of a FHIR server, as it is listened to; `waiting` and `held` are of the whole server."""
+    """A type of resource of a FHIR server, as it is listened to, with what it told and is not worked off."""
 
     server: str
     resource_type: str
@@ -119,9 +120,9 @@ def fhir_feeds(settings: Settings, database: Database) -> tuple[FhirFeed, ...]:
     counts = NoticeQueue(database).counts()
     found = []
     for server, source in settings.fhir_sources.items():
-        waiting, held = counts.get(server, (0, 0))
         for resource_type in source.resources if source.events != "none" else ():
             key = (server, resource_type)
+            waiting, held = counts.get(key, (0, 0))
             found.append(FhirFeed(server, resource_type, source, feeds.get(key), kept.get(key), waiting, held))
     return tuple(found)
 

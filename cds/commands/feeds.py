@@ -17,6 +17,8 @@ from cds.watch import Heard, span
 if TYPE_CHECKING:
     from cds.bootstrap.watch import FhirFeed
 
+_NOT_WORKING = frozenset({SubscriptionState.SILENT, SubscriptionState.ERROR})
+
 app = typer.Typer(
     invoke_without_command=True, help="The senders of HL7 v2 and the FHIR servers: last heard, and who is silent."
 )
@@ -77,11 +79,17 @@ def fhir_lines(feeds: Sequence[FhirFeed], now: datetime, zone: ZoneInfo) -> Iter
     """One line for each type of resource of a FHIR server, those that could not be read marked."""
     for one in feeds:
         feed, failures = one.feed, one.feed.failures if one.feed else 0
-        mark = "FAILING" if failures else "ok    "
+        mark = "FAILING" if failures else _mark(one)
         parts = [_answered(feed, now, zone), _news(one, now)]
         parts += [f"looks in vain: {failures} ({feed.error})"] if feed and failures else []
         parts += [f"waiting: {one.waiting}, held: {one.held}"] if one.waiting or one.held else []
         yield f"{mark}  FHIR {one.server} {one.resource_type}: {'; '.join(parts)}"
+
+
+def _mark(one: FhirFeed) -> str:
+    """A subscription that was to bring the news and does not is no outage: polling brings it, later."""
+    unheard = one.subscription is not None and one.subscription.state in _NOT_WORKING and one.source.events != "poll"
+    return "SILENT" if unheard else "ok    "
 
 
 def _answered(feed: Feed | None, now: datetime, zone: ZoneInfo) -> str:

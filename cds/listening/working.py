@@ -32,7 +32,7 @@ log = get_logger(__name__)
 _REFUSED_ATTEMPTS, _FAILED_ATTEMPTS = 5, 30
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 300.0
 #: A report may come before whatever makes its patient known here.
-_PATIENT_WITHIN = timedelta(hours=1)
+_PATIENT_WITHIN, _PATIENT_DELAY_S = timedelta(days=3), 3600.0
 #: Of one look at a server: then others are due, and a worker that is to end does.
 _AT_ONCE, _LONGEST = 200, timedelta(seconds=10)
 
@@ -97,7 +97,7 @@ def _wait_for_the_patient(line: Listening, found: Found, notice: Notice) -> None
     """The report of a patient whom nobody here knows is tried again for a while; then it concerns nobody here."""
     now = line.clock.now()
     if notice.received_at is not None and now - notice.received_at < _PATIENT_WITHIN:
-        line.notices.later(notice, _next(line, notice), all_of_server=False)
+        line.notices.later(notice, _next(line, notice, _PATIENT_DELAY_S), all_of_server=False)
         return
     line.notices.drop(line.name, found, notice, now)
     _count(line, Outcome.UNKNOWN_PATIENT)
@@ -141,8 +141,8 @@ def _hold(line: Listening, notice: Notice, reason: str) -> None:
     _count(line, Outcome.HELD)
 
 
-def _next(line: Listening, notice: Notice) -> datetime:
-    delay_s = min(_FIRST_DELAY_S * 2.0 ** min(notice.attempts, 10), _LONGEST_DELAY_S)
+def _next(line: Listening, notice: Notice, longest_s: float = _LONGEST_DELAY_S) -> datetime:
+    delay_s = min(_FIRST_DELAY_S * 2.0 ** min(notice.attempts, 10), longest_s)
     return line.clock.now() + timedelta(seconds=delay_s)
 
 

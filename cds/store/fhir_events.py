@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from cds.domain.fhir_news import Found, ImagesGone, ImagesThere, News, Nothing, Outcome, Reason, Reported
 from cds.domain.subscription import Notice
-from cds.errors import Conflict
+from cds.errors import Conflict, InsufficientData
 from cds.store import fhir_notices, fhir_orders, opinions, patients, study_events, timeline
 from cds.store.engine import Database, lock
 from cds.store.fhir_notices import NoticeQueue
 from cds.store.fhir_tables import NEVER, SeenResourceRow
+from cds.store.tables import TimelineRow
 
 
 class FhirEventStore(NoticeQueue):
@@ -58,11 +59,21 @@ class PushedStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, news: Sequence[News], now: datetime) -> tuple[Outcome | Reason, ...]:
-        """Carry out all or nothing, in their order; raise as `FhirEventStore.take`."""
+    def take(self, news: Sequence[News], now: datetime, *, places: Sequence[str] = ()) -> tuple[Outcome | Reason, ...]:
+        """Carry out all or nothing, in their order; raise as `FhirEventStore.take`, naming the one of `places`."""
         with self._database.writing() as session:
             lock(session, "record")
-            return tuple(_take_pushed(session, one, now) for one in news)
+            named = zip(news, places or [""] * len(news), strict=True)
+            return tuple(_take_named(session, one, place, now) for one, place in named)
+
+
+def _take_named(session: Session, news: News, place: str, now: datetime) -> Outcome | Reason:
+    try:
+        return _take_pushed(session, news, now)
+    except (Conflict, InsufficientData) as error:
+        if not place:
+            raise
+        raise type(error)(f"{place}: {error}") from None
 
 
 def _take_pushed(session: Session, news: News, now: datetime) -> Outcome | Reason:
@@ -107,6 +118,10 @@ def _announce(session: Session, news: ImagesThere, now: datetime) -> Outcome:
 def _withdraw(session: Session, news: ImagesGone, now: datetime) -> Outcome:
     """Noted, and no more: what becomes of images that are here, their PACS says by a rejection note."""
     outcome = f"images withdrawn ({news.status}) by {news.source}"
+    about = (TimelineRow.study_uid == news.study_instance_uid, TimelineRow.step == "exam")
+    said = select(TimelineRow.outcome).where(*about).order_by(col(TimelineRow.id).desc()).limit(1)
+    if session.exec(said).first() == outcome:
+        return Outcome.KNOWN
     timeline.write(session, now, "exam", outcome, study_uid=news.study_instance_uid)
     return Outcome.WITHDRAWN
 

@@ -84,21 +84,20 @@ class NoticeQueue:
             rows = [NoticeRow(**row) for row in session.execute(asked).mappings()]
         return [(told(row), row.held) for row in rows]
 
-    def counts(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> dict[tuple[str, str], tuple[int, int]]:
         """See `standing`."""
         with self._database.reading() as session:
             return standing(session)
 
 
-def standing(session: Session) -> dict[str, tuple[int, int]]:
-    """Server → how many wait, and how many are held for a person."""
-    asked = select(NoticeRow.server, NoticeRow.held, sa.func.count()).group_by(
-        col(NoticeRow.server), col(NoticeRow.held)
-    )
-    found: dict[str, tuple[int, int]] = {}
-    for server, held, count in session.exec(asked):
-        waiting, already = found.get(server, (0, 0))
-        found[server] = (waiting, already + count) if held else (waiting + count, already)
+def standing(session: Session) -> dict[tuple[str, str], tuple[int, int]]:
+    """(server, resource type) → how many wait, and how many are held for a person."""
+    of = (col(NoticeRow.server), col(NoticeRow.resource_type), col(NoticeRow.held))
+    asked = select(NoticeRow.server, NoticeRow.resource_type, NoticeRow.held, sa.func.count()).group_by(*of)
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for server, resource_type, held, count in session.exec(asked):
+        waiting, already = found.get((server, resource_type), (0, 0))
+        found[server, resource_type] = (waiting, already + count) if held else (waiting + count, already)
     return found
 
 

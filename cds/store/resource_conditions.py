@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cds.domain.search import Criterion, Prefix, Wanted
-from cds.store.resource_index import ENDLESS, INDEX, NARROW_S, RESOURCE, clean, exact, folded, moment, param_of
+from cds.store.resource_index import ENDLESS, INDEX, RESOURCE, clean, exact, folded, moment, param_of
 from cds.store.resource_sight import Sight
 
 Condition = sa.ColumnElement[bool]
@@ -160,19 +160,19 @@ def _number_matches(entry: sa.FromClause, wanted: Wanted) -> Condition:
     return _NUMBER[wanted.prefix](entry.c.low, low, high)
 
 
-def narrow_bounds(criterion: Criterion, wanted: Wanted) -> tuple[float, float]:
-    """Between which `low` of a narrow row lies that matches: what an index can be asked for."""
-    low, high, reach = wanted.low, wanted.high, NARROW_S
+def bounds(criterion: Criterion, wanted: Wanted, longest: float) -> tuple[float, float]:
+    """Between which `low` of a row lies that matches and lasts no longer than this: what an index can be asked for."""
+    low, high = wanted.low, wanted.high
     if criterion.kind == "quantity":
         slack = abs(low + high) * _EQUAL
-        low, high, reach = low - slack, high + slack, 0.0
+        low, high, longest = low - slack, high + slack, 0.0
     match wanted.prefix:
         case "eq":
             return low, high
         case "ap":
-            return low - reach, high
+            return low - longest, high
         case "gt" | "ge" | "sa":
-            return low - reach, ENDLESS
+            return low - longest, ENDLESS
         case "lt" | "le" | "eb":
             return -ENDLESS, high
         case "ne":

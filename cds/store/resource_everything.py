@@ -102,7 +102,7 @@ def _places(
 ) -> list[Cursor]:
     r = RESOURCE.c
     if cursor is not None:
-        at = sa.tuple_(sa.literal(cursor[0], r.last_updated.type), sa.literal(cursor[1]))
+        at = sa.tuple_(sa.literal(cursor[0], r.last_updated.type), sa.literal(cursor[1], sa.BigInteger()))
         statement = statement.where(sa.tuple_(r.last_updated, r.number) > at)
     found: Sequence[Any] = session.execute(statement.order_by(r.last_updated, r.number).limit(limit)).all()
     return [Cursor(f"{part} {milliseconds(row.last_updated)}", row.number) for row in found]

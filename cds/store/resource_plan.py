@@ -15,14 +15,26 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from cds.domain.search import Criterion, ResourceQuery, Sort, Wanted
-from cds.store.resource_conditions import Condition, exists, matches, narrow_bounds
-from cds.store.resource_index import ENDLESS, ENTRIES, OTHER_ENTRIES, RESOURCES, clean, param_of
+from cds.store.resource_conditions import OF_RESOURCE, Condition, bounds, exists, matches, of_resource
+from cds.store.resource_index import ENDLESS, ENTRIES, NARROW_S, OTHER_ENTRIES, RESOURCES, clean, param_of
 from cds.store.resource_sight import Sight
 
-#: Fewer than this are read whole at once; and fewer than that, where nothing else leads to them.
-FEW, MANY = 200, 5000
 #: What comes after every date: resources without one.
 WITHOUT = 10 * ENDLESS
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many are read whole and sorted: fewer than `few` at once, fewer than `many` where nothing else leads to them.
+
+    Fewer than `most` where all others would have to be walked past: what was made on some days, in the order of
+    _lastUpdated. Of up to `values` values of one criterion each is walked along by itself.
+    """
+
+    few: int = 200
+    many: int = 5000
+    most: int = 50_000
+    values: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +75,6 @@ class Driver:
     counted: tuple[Source, ...]
     #: Each of `sources` gives them in the order of _lastUpdated.
     ordered: bool = False
-    #: It has a beginning and an end.
-    bounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +91,26 @@ class Plan:
     few: bool = False
 
 
-def plan(session: Session, query: ResourceQuery, sight: Sight) -> Plan:
+def plan(session: Session, query: ResourceQuery, sight: Sight, sizes: Sizes) -> Plan:
     """The cheapest way to what a query asks for; its chains were followed already."""
     for criterion in query.criteria:
         if criterion.param == "_id" and criterion.missing is None and criterion.modifier != "not":
             return Plan((_named(session, query.type, criterion),), query.criteria, few=True)
     if sight.patient_id is not None:
         return Plan((_hers(query.type, sight.patient_id),), query.criteria, few=True)
-    drivers = [driver for driver in (_driver(query, c) for c in query.criteria) if driver is not None]
+    drivers = [driver for driver in (_driver(query, c, sizes.values) for c in query.criteria) if driver is not None]
     in_order = [driver for driver in drivers if driver.ordered and query.sort.param == "_lastUpdated"]
-    if len(drivers) == 1 and in_order and len(drivers[0].sources) == 1 and not _counts(query):
+    if len(drivers) == 1 and in_order and len(drivers[0].sources) == 1 and not _is_counted(query):
         return _led(query, drivers[0], few=False)
-    for most in (FEW, MANY) if drivers else ():
-        sizes = _sizes(session, drivers, most)
-        if min(sizes) < most:
-            return _led(query, drivers[sizes.index(min(sizes))], few=True)
-    bounded = [driver for driver in drivers if driver.bounded and query.sort.param == "_lastUpdated"]
-    if in_order or bounded:
-        return _led(query, (in_order or bounded)[0], few=False)
-    return _walk(query)
+    scattered = query.sort.param in OF_RESOURCE and not all(driver.ordered for driver in drivers)
+    for most in (sizes.few, sizes.many, *((sizes.most,) if scattered else ())) if drivers else ():
+        found = _counts(session, drivers, most)
+        if min(found) < most:
+            return _led(query, drivers[found.index(min(found))], few=True)
+    return _led(query, in_order[0], few=False) if in_order else _walk(query)
 
 
-def _counts(query: ResourceQuery) -> bool:
+def _is_counted(query: ResourceQuery) -> bool:
     return query.total == "accurate" or query.count == 0
 
 
@@ -114,11 +122,11 @@ def _led(query: ResourceQuery, driver: Driver, *, few: bool) -> Plan:
 def _walk(query: ResourceQuery) -> Plan:
     """All of the type, in order."""
     everything = resources(query.type)
-    if query.sort.param in ("_id", "_lastUpdated"):
+    if query.sort.param in OF_RESOURCE:
         return Plan((everything,), query.criteria)
     param = param_of(query.type, query.sort.param)
     last = Source(everything.table, (*everything.where, ~_has_date(everything, param)), key=missing_key(query.sort))
-    return Plan((_alone(param), _first(param, query.sort)), query.criteria, then=(last,))
+    return Plan((_alone(query, param), _first(param, query.sort)), query.criteria, then=(last,))
 
 
 def resources(resource_type: str, *where: Condition) -> Source:
@@ -137,10 +145,17 @@ def _has_date(source: Source, param: str) -> Condition:
     return exists(e, e.c.resource == source.number, e.c.param == param, e.c.low.is_not(None))
 
 
-def _alone(param: str) -> Source:
+def _alone(query: ResourceQuery, param: str) -> Source:
+    """From where the criteria on this date begin up to where they end; a page that goes on is past one of these."""
+    low, high = _between(query.criteria, query.sort.param)
+    goes_on = query.after is not None
     e = ENTRIES
-    where = (e.c.param == param, e.c.narrow == sa.literal_column("1"), e.c.low.is_not(None))
-    return Source(e, where, walked=param)
+    where = [e.c.param == param, e.c.narrow == sa.literal_column("1"), e.c.low.is_not(None)]
+    if low > -ENDLESS and not (goes_on and not query.sort.descending):
+        where.append(e.c.low >= low)
+    if high < ENDLESS and not (goes_on and query.sort.descending):
+        where.append(e.c.low <= high)
+    return Source(e, tuple(where), walked=param)
 
 
 def _first(param: str, sort: Sort) -> Source:
@@ -166,25 +181,22 @@ def _named(session: Session, resource_type: str, criterion: Criterion) -> Source
     return Source(r, (r.c.number.in_(numbers), r.c.is_current))
 
 
-def _driver(query: ResourceQuery, criterion: Criterion) -> Driver | None:
+def _driver(query: ResourceQuery, criterion: Criterion, values: int) -> Driver | None:
     """None where no index leads to what fulfils the criterion."""
     param = param_of(query.type, criterion.param)
     if not criterion.any_of or criterion.missing is not None or criterion.chain or criterion.modifier == "not":
         return None
     if criterion.param == "_lastUpdated":
-        return None
+        return _updated_driver(query, criterion)
     if criterion.kind in ("date", "quantity"):
         return _range_driver(query, criterion, param)
     if criterion.modifier == "contains" or any(wanted.value is None for wanted in criterion.any_of):
         return None
-    sources = tuple(_entries(param, criterion, wanted) for wanted in criterion.any_of)
-    return Driver(
-        criterion,
-        sources,
-        together=(_entries(param, criterion, *criterion.any_of),),
-        counted=(_entries(param, criterion, *(replace(wanted, system=None) for wanted in criterion.any_of)),),
-        ordered=criterion.kind != "string" or criterion.modifier == "exact",
-    )
+    together = (_entries(param, criterion, *criterion.any_of),)
+    counted = _entries(param, criterion, *(replace(wanted, system=None) for wanted in criterion.any_of))
+    one_by_one = len(criterion.any_of) <= values and (criterion.kind != "string" or criterion.modifier == "exact")
+    sources = tuple(_entries(param, criterion, wanted) for wanted in criterion.any_of) if one_by_one else together
+    return Driver(criterion, sources, together, (counted,), ordered=one_by_one)
 
 
 def _entries(param: str, criterion: Criterion, *wanted: Wanted) -> Source:
@@ -193,43 +205,46 @@ def _entries(param: str, criterion: Criterion, *wanted: Wanted) -> Source:
     return Source(e, (e.c.param == param, e.c.low.is_(None), matches(e, only)))
 
 
+def _updated_driver(query: ResourceQuery, criterion: Criterion) -> Driver | None:
+    """In another order only: in this one every source begins and ends where it is asked to."""
+    if query.sort.param == "_lastUpdated":
+        return None
+    changed = (resources(query.type, of_resource(RESOURCES, criterion)),)
+    return Driver(criterion, changed, changed, changed)
+
+
 def _range_driver(query: ResourceQuery, criterion: Criterion, param: str) -> Driver | None:
-    """Narrow rows lie between bounds, those of every criterion on the parameter: their resource has no other range."""
-    same = [other for other in query.criteria if other.param == criterion.param and _is_plain(other)]
-    sources, bounded = [], True
+    """Narrow rows lie between the bounds of every criterion on the parameter: their resource has no other range."""
+    if any(wanted.prefix == "ne" for wanted in criterion.any_of):
+        return None
+    sources, counted = [], []
+    others = [other for other in query.criteria if other is not criterion]
     for wanted in criterion.any_of:
-        bounds = [_bounds(other) for other in same if other is not criterion]
-        bounds.append(narrow_bounds(criterion, wanted))
-        low, high = max(low for low, _ in bounds), min(high for _, high in bounds)
-        bounded = bounded and low > -ENDLESS and high < ENDLESS
         only = Criterion(criterion.param, criterion.kind, (wanted,))
-        sources += [_narrow(param, low, high, only), _wide(param, only)]
-    return Driver(criterion, tuple(sources), tuple(sources), tuple(sources), bounded=bounded)
+        narrow = _ranges(param, 1, _between([*others, only], criterion.param))
+        wide = _ranges(param, 0, bounds(criterion, wanted, ENDLESS))
+        counted += [narrow, wide]
+        sources += [Source(one.table, (*one.where, matches(one.table, only))) for one in (narrow, wide)]
+    return Driver(criterion, tuple(sources), tuple(sources), tuple(counted))
 
 
-def _is_plain(criterion: Criterion) -> bool:
-    return bool(criterion.any_of) and criterion.missing is None and criterion.chain is None
+def _between(criteria: Sequence[Criterion], param: str) -> tuple[float, float]:
+    """Where `low` of a narrow row lies whose resource fulfils all criteria on the parameter, each by any value."""
+    low, high = -ENDLESS, ENDLESS
+    for criterion in criteria:
+        if criterion.param == param and criterion.any_of and criterion.missing is None and criterion.chain is None:
+            ends = [bounds(criterion, wanted, NARROW_S) for wanted in criterion.any_of]
+            low, high = max(low, min(begin for begin, _ in ends)), min(high, max(end for _, end in ends))
+    return low, high
 
 
-def _bounds(criterion: Criterion) -> tuple[float, float]:
-    """Where a row lies that fulfils the criterion by any of its values."""
-    bounds = [narrow_bounds(criterion, one) for one in criterion.any_of]
-    return min(low for low, _ in bounds), max(high for _, high in bounds)
-
-
-def _narrow(param: str, low: float, high: float, criterion: Criterion) -> Source:
+def _ranges(param: str, narrow: int, between: tuple[float, float]) -> Source:
     e = ENTRIES
-    between = (e.c.param == param, e.c.narrow == sa.literal_column("1"), e.c.low >= low, e.c.low <= high)
-    return Source(e, (*between, matches(e, criterion)))
+    kind = e.c.narrow == sa.literal_column(str(narrow))
+    return Source(e, (e.c.param == param, kind, e.c.low >= between[0], e.c.low <= between[1]))
 
 
-def _wide(param: str, criterion: Criterion) -> Source:
-    e = ENTRIES
-    wide = (e.c.param == param, e.c.narrow == sa.literal_column("0"), e.c.low.is_not(None))
-    return Source(e, (*wide, matches(e, criterion)))
-
-
-def _sizes(session: Session, drivers: Sequence[Driver], most: int) -> list[int]:
+def _counts(session: Session, drivers: Sequence[Driver], most: int) -> list[int]:
     """How many rows each has, up to `most` for each of its sources."""
     counted = [_counted(source, most) for driver in drivers for source in driver.counted]
     counts = iter(session.execute(sa.select(*counted)).one())

@@ -24,7 +24,7 @@ from cds.store.resource_index import (
     moment,
     param_of,
 )
-from cds.store.resource_plan import FEW, Plan, Source, missing_key, plan, resources
+from cds.store.resource_plan import Plan, Sizes, Source, missing_key, plan, resources
 from cds.store.resource_sight import Sight
 
 #: Bounds that the cursor of a page implies, by the direction of the search.
@@ -41,13 +41,13 @@ class Found:
     total: int | None
 
 
-def find(session: Session, query: ResourceQuery, sight: Sight) -> Found:
+def find(session: Session, query: ResourceQuery, sight: Sight, sizes: Sizes) -> Found:
     """One page of a search."""
     cursor = resource_cursor.read(query.after, query.sort)
-    followed = _followed(session, query, sight)
+    followed = _followed(session, query, sight, sizes)
     if followed is None:
         return Found((), more=False, total=0)
-    way = plan(session, followed, sight)
+    way = plan(session, followed, sight, sizes)
     places = _places(session, followed, way, sight, cursor) if query.count else []
     more = len(places) > query.count
     if query.count and not more and cursor is None:
@@ -57,11 +57,11 @@ def find(session: Session, query: ResourceQuery, sight: Sight) -> Found:
     return Found(tuple(places[: query.count]), more, total)
 
 
-def _followed(session: Session, query: ResourceQuery, sight: Sight) -> ResourceQuery | None:
+def _followed(session: Session, query: ResourceQuery, sight: Sight, sizes: Sizes) -> ResourceQuery | None:
     """Chains that lead to few resources name these in their place; None where one leads to none."""
     criteria = []
     for criterion in query.criteria:
-        targets = _targets(session, criterion, sight)
+        targets = _targets(session, criterion, sight, sizes)
         if targets is not None and not targets:
             return None
         wanted = tuple(Wanted(value=target) for target in targets or ())
@@ -69,14 +69,14 @@ def _followed(session: Session, query: ResourceQuery, sight: Sight) -> ResourceQ
     return replace(query, criteria=tuple(criteria))
 
 
-def _targets(session: Session, criterion: Criterion, sight: Sight) -> Sequence[str] | None:
+def _targets(session: Session, criterion: Criterion, sight: Sight, sizes: Sizes) -> Sequence[str] | None:
     """None where it is no chain, or one that leads to many."""
     if criterion.chain is None:
         return None
     target, inner = criterion.chain
-    query = ResourceQuery(target, (inner,), count=FEW)
+    query = ResourceQuery(target, (inner,), count=sizes.few)
     everybody = replace(sight, patient_id=None)
-    found = find(session, query, everybody)
+    found = find(session, query, everybody, sizes)
     if found.more:
         return None
     r = RESOURCE
@@ -146,7 +146,7 @@ def _key(query: ResourceQuery, source: Source) -> sa.ColumnElement[Any]:
 
 
 def _position(cursor: Cursor, source: Source, sort: Sort) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[int]]:
-    number = sa.literal(cursor.number)
+    number = sa.literal(cursor.number, sa.BigInteger())
     if isinstance(cursor.key, str):
         return sa.literal(cursor.key), number
     if sort.param == "_lastUpdated":
@@ -212,13 +212,12 @@ def _total(session: Session, query: ResourceQuery, way: Plan, sight: Sight) -> i
 
 
 def _once(resource_type: str, criterion: Criterion) -> Source:
-    """The rows that fulfil a criterion, of each resource the first."""
+    """The rows of text that fulfil a criterion, of each resource the first."""
     e, other = ENTRIES, OTHER_ENTRIES
-    ranged = criterion.kind in ("date", "quantity")
-    kind = e.c.low.is_not(None) if ranged else e.c.low.is_(None)
     same = (other.c.resource == e.c.resource, other.c.entry < e.c.entry, other.c.param == e.c.param)
     is_first = ~exists(other, *same, matches(other, criterion))
-    return Source(e, (e.c.param == param_of(resource_type, criterion.param), kind, matches(e, criterion), is_first))
+    found = (e.c.param == param_of(resource_type, criterion.param), e.c.low.is_(None), matches(e, criterion))
+    return Source(e, (*found, is_first))
 
 
 def stored(session: Session, numbers: Sequence[int]) -> Mapping[int, StoredResource]:

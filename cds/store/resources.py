@@ -24,11 +24,13 @@ from cds.store.resource_conditions import OF_RESOURCE
 from cds.store.resource_everything import Asked
 from cds.store.resource_includes import MOST, included
 from cds.store.resource_index import RESOURCE, Extract
+from cds.store.resource_plan import Sizes
 from cds.store.resource_search import Found, stored
 from cds.store.resource_sight import SHARED, Sight, sight
 
 _FIND = tuple(RESOURCE.c[name] for name in ("version", "type", "patient_id", "made_by", "study_uid", "is_current"))
 _READ = (RESOURCE.c.type, RESOURCE.c.id, RESOURCE.c.version, RESOURCE.c.last_updated, RESOURCE.c.body)
+_SIZES = Sizes()
 
 
 class SqlResourceStore:
@@ -39,8 +41,16 @@ class SqlResourceStore:
     parameters: what an earlier one indexed is not searched, but said to be `Unavailable` until it is indexed again.
     """
 
-    def __init__(self, database: Database, hidden: Callable[[], Collection[str]] = frozenset, edition: int = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hidden: Callable[[], Collection[str]] = frozenset,
+        edition: int = 0,
+        *,
+        sizes: Sizes = _SIZES,
+    ) -> None:
         self._database = database
+        self._sizes = sizes
         self._hidden = hidden
         self._edition = edition
 
@@ -91,7 +101,7 @@ class SqlResourceStore:
             seen = sight(session, self._hidden(), query.compartment)
             self._check(session, _searched(query))
             own = replace(seen, patient_id=None) if query.type == SHARED else seen
-            found = resource_search.find(session, query, own)
+            found = resource_search.find(session, query, own, self._sizes)
             found, along = _with_included(session, query.includes, found, seen)
             return _page(session, found, along)
 

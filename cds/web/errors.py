@@ -29,6 +29,7 @@ _HTTP = {
     405: ("not-supported", "this address is not used with this method"),
     406: ("not-supported", "this server speaks FHIR 4.0 as JSON, application/fhir+json, and nothing else"),
     _TIMEOUT: ("timeout", "the request comes too slowly"),
+    412: ("conflict", "the version here is not the one that If-Match names"),
     413: ("too-long", "the body is larger than 4 MiB"),
     415: ("not-supported", "the body has another content type than this address reads"),
 }

@@ -31,6 +31,7 @@ _ANYTHING = frozenset({"*/*", "application/*", "text/*"})
 #: R4 http.html#version-parameter.
 _VERSIONS = ("", "4.0")
 _FORM = "application/x-www-form-urlencoded"
+_ANOTHER_VERSION = 412
 
 
 class FhirServices(Protocol):
@@ -145,11 +146,13 @@ def fhir(body: Mapping[str, object] | bytes) -> Response:
 
 
 def versioned(resource: StoredResource, shape: Shape) -> Response:
-    """A resource with its ETag; 304 where the caller has this version (R4 http.html#cread)."""
+    """A resource with its ETag; 304 where the caller has this version, 412 where it wants another (R4 http.html)."""
     response = fhir(bundle.read(resource, shape))
     response.headers["ETag"] = bundle.etag(resource)
     response.headers["Last-Modified"] = http_date(resource.last_updated)
     response.make_conditional(request)
+    if response.status_code == _ANOTHER_VERSION:
+        abort(_ANOTHER_VERSION)
     return response
 
 

@@ -23,7 +23,7 @@ TAKEN = {
         "nothing new: the report is known, or it is not signed yet",
     ),
     "ImagingStudy": (
-        "the study is announced: its images are fetched where a model reads them",
+        "the study is announced, and its images are fetched where a model reads them; or its withdrawal is noted",
         "nothing new: the study is known, or its images are not there yet, or no model reads them",
     ),
 }
@@ -78,10 +78,14 @@ class _Views:
         return self._take(body)
 
     def bundle(self) -> Response:
-        """A transaction may hold both types, so its sender must be allowed to send both."""
+        """A transaction may hold both types, so its sender must be allowed to send both; and to update, by a PUT."""
         for resource_type in TAKEN:
             may_send(resource_type, "c")
-        return answer(self.services.take_bundle(_body("Bundle")), content_type=FHIR_JSON)
+        body = _body("Bundle")
+        if "PUT" in _methods(body):
+            for resource_type in TAKEN:
+                may_send(resource_type, "u")
+        return answer(self.services.take_bundle(body), content_type=FHIR_JSON)
 
     def _take(self, body: Json) -> Response:
         new, known = TAKEN[str(body["resourceType"])]
@@ -93,6 +97,13 @@ class _Views:
 def _known(resource_type: str) -> None:
     if resource_type not in TAKEN:
         raise MethodNotAllowed(valid_methods=("GET", "HEAD"))
+
+
+def _methods(bundle: Json) -> set[str]:
+    """Of its entries; what is no entry is refused when it is read."""
+    entries = bundle.get("entry")
+    requests = [one.get("request") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return {str(one.get("method")).strip() for one in requests if isinstance(one, dict)}
 
 
 def _body(resource_type: str) -> Json:

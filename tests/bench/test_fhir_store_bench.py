@@ -33,7 +33,7 @@ pytestmark = pytest.mark.bench
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 _PER_BLOCK, _PER_STUDY, _PATIENTS, _CODES, _DEVICES = 1000, 5, 50, 20, 4
-_BLOCKS = 5
+_BLOCKS = 1000
 _CALLS, _ROUNDS = 200, 15
 _LOINC, _MRN = "http://loinc.org", "urn:oid:1.2.36.146.595.217.0.1"
 _FIRST = "00000000-"

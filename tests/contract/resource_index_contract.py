@@ -23,17 +23,24 @@ from cds.store import schema
 from cds.store.fhir_tables import OwnKeyRow, ResourceIndexRow, ResourceRow
 from cds.store.own_keys import own_key
 from cds.store.publishing import put
+from cds.store.resource_plan import Sizes
 from cds.store.resource_versions import put_all
 from cds.store.resources import SqlResourceStore
 from cds.store.tables import StudyRow, UtcDateTime
 from tests.contract.memory_store import Commit
-from tests.contract.resource_search_contract import ResourceSearchContract, SearchBoundsContract, SearchOracleContract
+from tests.contract.resource_search_contract import (
+    MakeStores,
+    ResourceSearchContract,
+    SearchBoundsContract,
+    SearchOracleContract,
+)
 from tests.contract.resource_store_contract import (
     ANNA,
     BORIS,
     START,
     MakeStore,
     ResourceStoreContract,
+    at,
     id_of,
     ids,
     numbers,
@@ -73,6 +80,48 @@ class SqlResourceStoreContract(
             return SqlResourceStore(databases.app, edition=1)
 
         return make
+
+    @pytest.fixture
+    def make_stores(self, databases: Databases, make_store: MakeStore) -> MakeStores:
+        """One that goes the ways of a small store, and others that go those of larger ones."""
+
+        def make(commits: Sequence[Commit]) -> Sequence[SqlResourceStore]:
+            make_store(commits)
+            sizes = (Sizes(), Sizes(few=2, many=3, most=4, values=1), Sizes(few=5, many=30, most=60, values=2))
+            return [SqlResourceStore(databases.app, edition=1, sizes=one) for one in sizes]
+
+        return make
+
+    def test_what_many_have_under_several_systems_is_counted_once(
+        self, databases: Databases, make_store: MakeStore
+    ) -> None:
+        twice = [IndexEntry("code", "token", "x", system) for system in ("urn:a", "urn:b")]
+        make_store([at(0, *(resource(n, *twice) for n in range(1, 4)), resource(4, twice[0]))])
+        many = SqlResourceStore(databases.app, edition=1, sizes=Sizes(few=1, many=1, most=1))
+        query = ResourceQuery("Observation", (token("code", "x"),), count=2, total="accurate")
+        assert many.search(query).total == 4
+        assert many.search(replace(query, criteria=(token("code", "urn:b|x", "urn:a|x"),))).total == 4
+        assert numbers(many.search(replace(query, count=50))) == [1, 2, 3, 4]
+
+    def test_days_that_lie_apart_may_be_asked_for_at_once(self, databases: Databases, make_store: MakeStore) -> None:
+        def day(number: int) -> tuple[float, float]:
+            low = (START + timedelta(days=number)).timestamp()
+            return low, low + 86_400
+
+        dates = [IndexEntry("date", "date", low=day(n)[0], high=day(n)[1]) for n in range(9)]
+        store = make_store([at(0, *(resource(n, entry) for n, entry in enumerate(dates)))])
+        either = (
+            Wanted(prefix="lt", low=day(2)[0], high=day(2)[1]),
+            Wanted(prefix="ge", low=day(6)[0], high=day(6)[1]),
+        )
+        until = Wanted(prefix="lt", low=day(8)[0], high=day(8)[1])
+        criteria = Criterion("date", "date", either), Criterion("date", "date", (until,))
+        for sizes in (Sizes(), Sizes(few=1, many=1, most=1)):
+            ways = SqlResourceStore(databases.app, edition=1, sizes=sizes)
+            for sort in (Sort(), Sort("date"), Sort("date", descending=True)):
+                page = ways.search(ResourceQuery("Observation", criteria, sort=sort))
+                assert sorted(numbers(page)) == [0, 1, 6, 7]
+        assert store.search(ResourceQuery("Observation", criteria[::-1], count=0)).total == 4
 
 
 class ResourceVisibilityContract:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -32,6 +33,8 @@ from tests.contract.resource_store_contract import (
 )
 
 DAY = 86_400.0
+
+MakeStores = Callable[[Sequence[Commit]], Sequence[ResourceStore]]
 
 
 def date(low: float | None, high: float | None) -> IndexEntry:
@@ -96,6 +99,18 @@ class ResourceSearchContract:
         )
         assert found(store, token("code", one)) == [1]
         assert found(store, token("code", other, one)) == [1, 2]
+
+    def test_as_many_values_may_be_asked_for_as_a_search_takes(self, make_store: MakeStore) -> None:
+        entries = (IndexEntry("code", "token", "7", "urn:7"), IndexEntry("target", "reference", "Observation/9"))
+        store = make_store([at(0, resource(1, *entries, IndexEntry("name", "string", "Anna")), resource(2))])
+        systems = token("code", *(f"urn:{n}|{n}" for n in range(400)))
+        assert found(store, systems) == [1]
+        assert found(store, replace(systems, modifier="not")) == [2]
+        kinds = ("Observation", "Device", "Task", "Flag", "Patient", "DiagnosticReport", "RiskAssessment")
+        named = [Wanted(f"{kind}/{n}", "") for n in range(400) for kind in kinds]
+        assert found(store, Criterion("target", "reference", tuple(named))) == [1]
+        texts = (Wanted("nna"), *(Wanted(f"x{n}") for n in range(399)))
+        assert found(store, Criterion("name", "string", texts, "contains")) == [1]
 
     @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "%", "_", "'", "\\", "ü" * 400])
     def test_any_text_may_be_asked_for_and_finds_nothing(self, make_store: MakeStore, text: str) -> None:
@@ -441,18 +456,18 @@ class SearchOracleContract:
     """Random searches over random resources, held against one that looks at every resource by itself."""
 
     @pytest.fixture
-    def make_store(self) -> MakeStore:
-        """A store into which the commits were made."""
+    def make_stores(self) -> MakeStores:
+        """Stores into which the commits were made, that go different ways."""
         raise NotImplementedError
 
-    @pytest.mark.parametrize("seed", range(4))
-    def test_any_search_finds_what_looking_at_each_resource_finds(self, make_store: MakeStore, seed: int) -> None:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_any_search_finds_what_looking_at_each_resource_finds(self, make_stores: MakeStores, seed: int) -> None:
         chance = random.Random(seed)
         commits = _commits(chance)
-        store, oracle = make_store(commits), MemoryResourceStore(commits)
-        for _ in range(40):
-            query = _query(chance)
-            told = f"seed {seed}: {query}"
+        stores, oracle = make_stores(commits), MemoryResourceStore(commits)
+        for number in range(120):
+            query, store = _query(chance), stores[number % len(stores)]
+            told = f"seed {seed}, number {number}: {query}"
             assert store.search(query).total == oracle.search(query).total or query.total == "none", told
             mine, theirs = all_pages(store, query), all_pages(oracle, query)
             assert [(s.id, s.version) for s in mine] == [(s.id, s.version) for s in theirs], told
@@ -519,7 +534,7 @@ def _query(chance: random.Random) -> ResourceQuery:
         criteria,
         tuple(includes),
         Sort(chance.choice(("_lastUpdated", "_id", "date")), chance.random() < 0.5),
-        count=chance.choice((2, 7, 50)),
+        count=chance.choice((2, 7, 50, 50)),
         total=chance.choice(("none", "accurate")),
         compartment=chance.choice((None, None, None, chance.choice(_PATIENTS))),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cds.bootstrap.fhir_check import destination_check, fhir_checks, source_chec
 from cds.settings import Settings
 from tests.contract.certificates import signing_key
 from tests.contract.fhir_wire import Answering, Asked, Reply, capability_statement, outcome, searchset, serving
+from tests.e2e import site as e2e
 from tests.e2e.site import free_port
 
 RECORD = (
@@ -54,7 +56,7 @@ def ehr(statement: Mapping[str, Any], refusal: Reply | None = None) -> Answering
 
 
 def site(folder: Path, **tables: Any) -> Settings:
-    return Settings(data_dir=folder, **tables)
+    return Settings(data_dir=folder, **{"identifier_systems": {"urn:mrn": "SITE"}, **tables})
 
 
 def test_an_ehr_that_has_what_we_want_is_fine_and_is_asked_for_nobody(tmp_path: Path) -> None:
@@ -184,3 +186,19 @@ def test_a_server_that_does_not_know_our_keys_is_to_be_told_where_they_are(tmp_p
         check = source_check(settings, "ehr")
     assert (check.ok, "invalid_client" in check.detail) == (False, True)
     assert "https://sightline.example/.well-known/jwks.json" in check.how_to_fix
+
+
+def test_a_file_that_holds_no_key_is_told_before_any_role_is_started(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(b"no key")
+    ended = e2e.site(tmp_path / "site", CDS_SMART_KEY_FILES=json.dumps([str(key)])).cds("serve")
+    assert ended.returncode == 2
+    assert f"CDS_SMART_KEY_FILES: {key}: want a PEM private key" in ended.stderr
+    assert "role started" not in ended.stderr
+
+
+def test_a_source_of_which_no_patient_can_be_known_says_so(tmp_path: Path) -> None:
+    with serving(ehr(capability_statement(*EHR))) as wire:
+        check = source_check(site(tmp_path, fhir_sources={"ehr": {"url": wire.url}}, identifier_systems={}), "ehr")
+    assert check.ok
+    assert check.detail.endswith("; CDS_IDENTIFIER_SYSTEMS is empty, so that no patient of it is known here")

@@ -164,24 +164,27 @@ def test_reports_of_radiology_that_name_no_exam_or_patient_are_held(site: Site, 
     ]
 
 
-def test_a_patient_who_becomes_known_within_the_hour_gets_her_report(site: Site, peer: Ehr) -> None:
+def test_a_patient_who_becomes_known_within_three_days_gets_her_report(site: Site, peer: Ehr) -> None:
     peer.put({"resourceType": "Patient", "id": "p2", "identifier": [{"system": MRN, "value": "P2"}]})
     peer.put(signed(subject={"reference": "Patient/p2"}))
     site.look(after=60)
     assert len(site.waiting) == 1
     feed = Feed(site.databases)
     feed.number = 10
+    for _ in range(48):
+        site.look(after=3600)
+    assert len(site.waiting) == 1
     feed.register("P2")
-    site.look(after=300)
+    site.look(after=3600)
     assert len(site.reports) == 1
     assert site.waiting == []
 
 
-def test_the_report_of_somebody_whom_nobody_knows_concerns_nobody_after_an_hour(site: Site, peer: Ehr) -> None:
+def test_the_report_of_somebody_whom_nobody_knows_concerns_nobody_after_three_days(site: Site, peer: Ehr) -> None:
     peer.put({"resourceType": "Patient", "id": "p9", "identifier": [{"system": MRN, "value": "P9"}]})
     peer.put(signed(subject={"reference": "Patient/p9"}))
-    for _ in range(16):
-        site.look(after=300)
+    for _ in range(74):
+        site.look(after=3600)
     assert (site.reports, site.waiting, site.holds) == ([], [], [])
 
 

@@ -92,6 +92,7 @@ def test_a_subscription_that_does_not_work_for_long_is_an_alarm_and_its_polling_
     [text] = banner(site)
     assert "the Subscription for ImagingStudy does not work for " in text
     [line] = feeds(site)
+    assert line.startswith("SILENT  FHIR ehr ImagingStudy: ")
     assert "Subscription " in line
     assert line.endswith("; polled every 60 s meanwhile")
 
@@ -130,6 +131,17 @@ def test_what_waits_and_what_is_held_is_counted_and_listed(
     listed = CliRunner().invoke(app, ["notices"]).output.splitlines()
     assert [line[:7] for line in listed] == ["HELD   ", "waiting"]
     assert "notice-1 ehr ImagingStudy/is1/_history/1, since 2026-11-20 12:03, attempts: 1" in listed[0]
+
+
+def test_what_is_held_is_counted_at_the_type_that_it_is_of(site: Site, peer: Ehr) -> None:
+    site.reconfigured(resources=("ImagingStudy", "DiagnosticReport"))
+    peer.put(study(1, status="bogus"))
+    site.look(after=60)
+    studies, reports = feeds(site)
+    assert studies.startswith("ok      FHIR ehr ImagingStudy: ")
+    assert studies.endswith("; waiting: 0, held: 1")
+    assert reports.startswith("ok      FHIR ehr DiagnosticReport: ")
+    assert "held" not in reports
 
 
 def test_looks_and_outcomes_are_counted_by_server(site: Site, peer: Ehr) -> None:

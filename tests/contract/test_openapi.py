@@ -108,6 +108,7 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", f"{REPORT}?code=x", {}, 400),
     ("GET", REPORT, {"headers": {"If-None-Match": 'W/"2"'}}, 304),
     ("GET", REPORT, {"headers": {"Accept": "application/fhir+json; fhirVersion=3.0"}}, 406),
+    ("GET", REPORT, {"headers": {"If-Match": 'W/"9"'}}, 412),
     ("GET", EVERYTHING, {}, 200),
     ("GET", f"{EVERYTHING}?_count=1&_type=Observation", {}, 200),
     ("GET", f"{EVERYTHING}?start=2026", {}, 400),

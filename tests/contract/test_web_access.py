@@ -17,6 +17,7 @@ TOKEN = "correct horse battery staple"
 GRANTED = {
     "reader": read_scopes("system/Observation.rs system/Patient.rs", None),
     "writer": read_scopes("system/ImagingStudy.cu system/DiagnosticReport.cu", None),
+    "creator": read_scopes("system/ImagingStudy.c system/DiagnosticReport.c", None),
     "patient": read_scopes("patient/*.cruds", "nobody"),
 }
 
@@ -69,6 +70,18 @@ def test_the_static_token_still_opens_everything(url: tuple[str, str | None]) ->
 def test_who_sends_a_study_needs_the_scope_to_create_one(url: tuple[str, str | None], bearer: str, status: int) -> None:
     headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/fhir+json"}
     answer = httpx.post(f"{url[0]}/fhir/ImagingStudy", headers=headers, content=b'{"resourceType": "ImagingStudy"}')
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "bearer", "status"),
+    [("POST", "creator", 200), ("PUT", "creator", 403), ("PUT", "writer", 200), ("POST", "patient", 403)],
+)
+def test_who_updates_by_a_bundle_needs_the_scope_to_update(
+    url: tuple[str, str | None], method: str, bearer: str, status: int
+) -> None:
+    body = {"resourceType": "Bundle", "type": "batch", "entry": [7, {"request": 7}, {"request": {"method": method}}]}
+    answer = httpx.post(f"{url[0]}/fhir", headers={"Authorization": f"Bearer {bearer}"}, json=body)
     assert answer.status_code == status
 
 

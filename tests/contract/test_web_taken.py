@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import yaml
 from flask import Flask
 from jsonschema import Draft202012Validator
+from sqlmodel import select
 from werkzeug.serving import make_server
 
 from adapters.fhir.outcome import operation_outcome
@@ -28,6 +29,7 @@ from cds.store.opinions import OpinionStore
 from cds.store.record import RecordStore
 from cds.store.studies import StudyStore
 from cds.store.study_events import StudyEventStore
+from cds.store.tables import TimelineRow
 from cds.web import errors, fhir, taken
 from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, PATIENT, instance, raw
@@ -221,7 +223,45 @@ def test_of_a_transaction_that_cannot_be_taken_as_a_whole_nothing_is_kept(databa
     for wrong in (numbered("ACC1", **STRANGER), imaging_study("1.11", status="finished")):
         answer = httpx.post(url, json=bundle(imaging_study("1.10"), wrong))
         assert answer.status_code in (400, 422)
+        assert "Bundle.entry[1]: " in answer.json()["issue"][0]["details"]["text"]
         assert "1.10" not in announced(databases)
+
+
+def test_a_report_of_two_people_is_a_contradiction_that_names_its_entry(databases: Databases, url: str) -> None:
+    other = MessageContent(replace(PATIENT, identifiers=(Identifier("P2", "HOSP"),)))
+    RecordStore(databases.app).apply([(LoggedMessage(2, raw("2")), other)], NOW)
+    numbers = [{**SUBJECT["identifier"], "value": value} for value in ("P1", "P2")]
+    both = {"resourceType": "Patient", "id": "p", "identifier": numbers}
+    wrong = numbered("ACC1", subject={"reference": "Patient/p"})
+    answer = httpx.post(url, json=bundle(both, imaging_study("1.15"), wrong))
+    assert answer.status_code == 409
+    assert answer.json()["issue"][0]["details"]["text"].startswith("Bundle.entry[2]: ")
+    Draft202012Validator(DOCUMENT["components"]["schemas"]["OperationOutcome"]).validate(answer.json())
+    assert "1.15" not in announced(databases)
+
+
+def test_a_withdrawn_study_is_noted_once(databases: Databases, url: str) -> None:
+    gone = imaging_study("1.16", status="cancelled")
+    answers = [httpx.post(f"{url}/ImagingStudy", json=gone) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    [said] = [one.json()["issue"][0]["details"]["text"] for one in answers[:1]]
+    assert "its withdrawal is noted" in said
+    with databases.app.reading() as session:
+        told = session.exec(select(TimelineRow.outcome).where(TimelineRow.study_uid == "1.16")).all()
+    assert told == ["images withdrawn (cancelled) by FHIR push"]
+
+
+@pytest.mark.parametrize("address", ["ImagingStudyGuide", "ImagingStudy/another", "Patient", "", "/ImagingStudy"])
+def test_an_entry_whose_address_is_anothers_is_refused(url: str, address: str) -> None:
+    request = {"method": "PUT", "url": address}
+    entry = {"resource": imaging_study("1.17"), "request": request}
+    sent = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    answer = httpx.post(url, json=sent)
+    assert answer.status_code == 400
+    assert "Bundle.entry[0]: request.url wants" in answer.text
+    for known in ("ImagingStudy", "ImagingStudy/s1", "ImagingStudy?identifier=x"):
+        request["url"] = known
+        assert httpx.post(url, json=sent).status_code == 200
 
 
 def test_of_a_batch_each_entry_is_taken_for_itself(databases: Databases, url: str) -> None:

@@ -86,9 +86,31 @@ def test_an_answer_names_what_it_answers_and_the_person() -> None:
         ({"inResponseTo": []}, "inResponseTo"),
         ({"inResponseTo": [{"identifier": {"system": "urn:x", "value": "1"}}]}, IDENTIFIER),
         ({"sender": {"type": "Device"}}, "the person"),
+        ({"sender": {"type": "Device", "display": "EHR"}}, "the person"),
+        ({"sender": {"reference": "Device/1", "display": "EHR"}}, "the person"),
         ({"sender": {}}, "the person"),
+        ({"sender": {"display": "Dr\0Duty"}}, "the person"),
+        ({"sender": {"display": "D" * 257}}, "the person"),
+        ({"inResponseTo": [{"identifier": {"system": IDENTIFIER, "value": "1\0"}}]}, IDENTIFIER),
+        *(({"status": status}, "completed") for status in ("preparation", "not-done", "stopped", "entered-in-error")),
     ],
 )
 def test_another_answer_is_refused_with_what_was_wanted(changes: dict[str, object], wanted: str) -> None:
     with pytest.raises(InvalidResource, match=wanted):
         read_acknowledgment(answered(**changes))
+
+
+def test_our_own_message_that_comes_back_is_no_answer() -> None:
+    for entry in entries(WITHDRAWN, BACK):
+        with pytest.raises(InvalidResource, match="completed"):
+            read_acknowledgment(entry["resource"])
+    with pytest.raises(InvalidResource, match="the person"):
+        read_acknowledgment({**entries(WITHDRAWN, BACK)[1]["resource"], "status": "completed"})
+
+
+def test_an_answer_that_is_nested_without_end_is_refused() -> None:
+    extension: list[object] = []
+    for _ in range(300):
+        extension = [{"url": "urn:x", "extension": extension}]
+    with pytest.raises(InvalidResource, match="nested"):
+        read_acknowledgment(answered(extension=extension))

@@ -187,7 +187,10 @@ def test_the_accession_number_may_stand_at_the_study_and_its_own_comes_first() -
 
 
 def test_an_order_that_no_image_could_find_is_none() -> None:
-    reason = "neither ServiceRequest nor ImagingStudy has an accession number of an issuer known here"
+    reason = (
+        "neither ServiceRequest nor ImagingStudy has an accession number of an issuer known here: an identifier "
+        "of type ACSN, with a system of CDS_IDENTIFIER_SYSTEMS, or with none where CDS_ACCESSION_ISSUER is set"
+    )
     assert left_out(identifier=[number("PLAC", "PL1", ORDERS)]) == reason
     assert left_out(identifier=[number("ACSN", "A1", "https://elsewhere.example")]) == reason
 

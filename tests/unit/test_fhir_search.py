@@ -73,6 +73,23 @@ def test_half_tokens_and_lists_without_values_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "taken"),
+    [
+        ("code", ",".join("a" * (MOST_VALUES // 2)), 2),
+        ("date", ",".join(["2026"] * 4), 10),
+        ("value-quantity", ",".join(["5"] * 20), 2),
+        ("_lastUpdated", "2026,2027", 20),
+        ("device.status", ",".join("a" * 100), 4),
+        ("date:missing", "true", 50),
+    ],
+)
+def test_a_search_wants_so_many_values_in_all(name: str, text: str, taken: int) -> None:
+    assert len(searched("Observation", *[(name, text)] * taken).query.criteria) == taken
+    with pytest.raises(InvalidResource, match="a search wants"):
+        searched("Observation", *[(name, text)] * (taken + 1))
+
+
+@pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("subject", ANNA, f"Patient/{ANNA}"),
