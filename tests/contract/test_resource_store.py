@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.resource_index_contract import (
-    ResourceIndexContract,
-    ResourceVisibilityContract,
-    SqlResourceStoreContract,
-)
+from tests.contract.resource_index_contract import ResourceIndexContract
+from tests.contract.resource_sql_contract import ResourceVisibilityContract, SqlResourceStoreContract
 from tests.databases import Databases, fresh
 
 
