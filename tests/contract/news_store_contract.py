@@ -316,7 +316,7 @@ class NewsStoreContract:
         assert [action.value for action in hold.actions] == ["run-again", "give-up"]
         assert news.due("ehr", NOW + timedelta(days=1)) == []
         assert self.wait_for(feeds, news, found()) == [], "a look does not bring it back"
-        assert news.counts() == {"ehr": (0, 1)}
+        assert news.counts() == {("ehr", CT): (0, 1)}
 
     def test_run_again_tries_it_anew_and_may_end_at_a_person_again(
         self, databases: Databases, feeds: FeedStore, news: FhirEventStore
