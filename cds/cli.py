@@ -21,6 +21,8 @@ from cds.commands import (
     hl7,
     holds,
     identity,
+    models,
+    models_run,
     replay,
     studies,
     switches,
@@ -33,7 +35,7 @@ from cds.settings import Settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sightline: decision support for medical imaging.")
 db = typer.Typer(no_args_is_help=True, help="The tables.")
 risk = typer.Typer(no_args_is_help=True, help="Published risk scores.")
-models = typer.Typer(no_args_is_help=True, help="Installed models.")
+models_run.mount(models.app)
 for name, group in (
     ("critical", critical),
     ("deliveries", deliveries),
@@ -44,6 +46,7 @@ for name, group in (
     ("hl7", hl7),
     ("holds", holds),
     ("identity", identity),
+    ("models", models),
     ("studies", studies),
 ):
     app.add_typer(group.app, name=name)
@@ -51,7 +54,6 @@ for commands in (audit, replay, switches):
     commands.mount(app)
 app.add_typer(db, name="db")
 app.add_typer(risk, name="risk")
-app.add_typer(models, name="models")
 
 
 @app.command()
@@ -127,16 +129,6 @@ def db_upgrade() -> None:
     from cds import bootstrap
 
     bootstrap.upgrade(_settings())
-
-
-@models.command("list")
-def models_list() -> None:
-    """List the installed models with their mode at this site."""
-    from models.registry import load as load_models
-
-    settings = _settings()
-    for manifest in load_models().values():
-        typer.echo(f"{manifest.id} {manifest.version}  {settings.model_mode(manifest.id).value}  {manifest.title}")
 
 
 @risk.command("check")

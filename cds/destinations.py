@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -334,3 +335,13 @@ class Site(Table):
 
 
 CriticalFindings = dict[str, Category]
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and for every address of 127.0.0.0/8 and ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -124,6 +124,10 @@ class NotEvaluable(SightlineError):
         self.gate = gate
 
 
+class Cancelled(SightlineError):
+    """The work is no longer wanted; what was computed so far is thrown away."""
+
+
 class Conflict(SightlineError):
     """Two statements contradict each other; nothing is overwritten, a person decides."""
 

@@ -15,7 +15,9 @@ from cds.domain.finding import ModelOutcome
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import SeriesSummary, Study
+from cds.domain.model import FindingModel
 from cds.domain.order import ServiceRequest
+from cds.domain.prior import PriorStudy
 from cds.domain.priority import Priorities, Raiser
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Delivery, Report
@@ -26,7 +28,6 @@ from cds.ports import (
     AuditLog,
     Channel,
     Clock,
-    FindingModel,
     ImageSource,
     Opinions,
     PatientRecord,
@@ -69,6 +70,14 @@ class Orders(PatientRecord, Protocol):
 
     def order_candidates(self, accession_number: str) -> tuple[tuple[ServiceRequest, Patient], ...]:
         """Orders that share an accession number."""
+        ...
+
+
+class Priors(Protocol):
+    """The earlier studies of a study's patient."""
+
+    def of_study(self, study_uid: str) -> Sequence[PriorStudy]:
+        """Those of which images are here, newest first, with what models said of them."""
         ...
 
 
@@ -217,6 +226,7 @@ class Line:
     studies: Studies
     record: Orders
     works: Works
+    priors: Priors
     reports: Reports
     deliveries: Deliveries
     models: Mapping[str, FindingModel]

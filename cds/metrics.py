@@ -120,6 +120,18 @@ FHIR_EVENTS = Counter(
     "sightline_fhir_events_total", "Studies and reports that FHIR servers told of, by outcome", ("source", "outcome")
 )
 STEP_SECONDS = Histogram("sightline_step_seconds", "Duration of the steps of a study", ("step",))
+MODEL_SECONDS = Histogram(
+    "sightline_model_seconds", "Duration of the steps of a model's run", ("model", "step", "device")
+)
+MODEL_BATCHES = Counter("sightline_model_batches_total", "Batches that a network computed", ("model", "device"))
+MODEL_ITEMS = Counter("sightline_model_items_total", "Items in the batches of a network", ("model", "device"))
+MODEL_EVICTIONS = Counter(
+    "sightline_model_evictions_total", "Networks that left the memory to others", ("model", "device")
+)
+MODEL_MEMORY = Counter(
+    "sightline_model_memory_short_total", "Too little memory, by how it was answered", ("model", "device", "outcome")
+)
+INFERENCE_WAITING = Gauge("sightline_inference_waiting", "Requests that wait for their turn to be inferred", ())
 WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
 DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report", ("destination", "outcome"))
 HOOK_SECONDS = Histogram("sightline_hook_seconds", "Duration of CDS Hooks calls", ("service",))

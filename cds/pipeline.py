@@ -1,7 +1,8 @@
 """One study, step by step, top to bottom. Every step may be repeated: what it found is stored under the work's id.
 
-match → retrieve → infer (per model) → enrich → decide → report; `cds/alerting.py` and `cds/delivering.py` have the two
-that tell people and peers. `cds/workflow.py` runs them durably; nothing here knows how. Steps take a work id and give
+match → retrieve → infer (per model) → compare → enrich → decide → report; `cds/reading.py` has the two that look at
+images, `cds/comparing.py` the one that looks at priors, `cds/alerting.py` and `cds/delivering.py` those that tell
+people and peers. `cds/workflow.py` runs them durably; nothing here knows how. Steps take a work id and give
 back small values, no PHI.
 """
 
@@ -9,42 +10,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from cds import critical, release
+from cds import comparing, critical, release
 from cds.agreement import compare
 from cds.domain import matching
 from cds.domain.ehr import EhrData
-from cds.domain.finding import NO_SERIES, ModelOutcome, NotEvaluated
+from cds.domain.finding import ModelOutcome
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier, Patient
-from cds.domain.imaging import SeriesSummary, Study, VolumeRef
+from cds.domain.imaging import Study
 from cds.domain.matching import Match, MatchState
 from cds.domain.proposal import propose
 from cds.domain.recommendation import Advice, Case, PathwayOutcome
 from cds.domain.report import Decision, Mode, Release, Report
 from cds.domain.resource import Encode, NewResource
 from cds.domain.revision import Work
-from cds.domain.switch import SwitchKind
-from cds.errors import NotEvaluable, SightlineError, Unavailable
+from cds.errors import SightlineError, Unavailable
 from cds.line import Line
-from cds.ports import FindingModel
 from cds.record import assemble
 
-#: A series that cannot be read is followed by the next best one, this many in all.
-_SERIES_TRIED = 3
 _UNDATED = "no pathway: the images carry no study date"
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """What one model will look at, or why there is nothing to look at."""
-
-    model: str
-    volume: VolumeRef | None
-    refusals: tuple[str, ...] = ()
-    gate: str = ""
 
 
 def match(line: Line, work_id: str) -> str:
@@ -87,51 +73,6 @@ def _proposed(line: Line, work: Work, study: Study) -> Identifier | None:
     seen = replace(study, modalities=tuple(dict.fromkeys(one.modality for one in series)))
     order = propose(seen, line.record.orders_of_patient(study.patient))
     return (order.accession or order.placer_order_number or order.filler_order_number) if order else None
-
-
-def retrieve(line: Line, work_id: str) -> list[str]:
-    """Step 2: the series that each model wants, as volumes on disk. Answers the models that still have to run."""
-    work = line.works.work(work_id)
-    series = line.studies.series(work.study_instance_uid, work.revision.image)
-    done = {(o.model, o.version) for o in line.works.outcomes(work)}
-    active = _active(line, line.studies.study(work.study_instance_uid))
-    wanted = [m for m in active if (m.id, m.version) not in done]
-    found = tuple(_retrieve(line, work, model, series) for model in wanted)
-    detail = [
-        f"{r.model}: series {r.volume.series_instance_uid} chosen"
-        if r.volume
-        else f"{r.model}: {'; '.join(r.refusals)}"
-        for r in found
-    ]
-    detail += [f"{model}: evaluated before on these images" for model, _ in sorted(done)]
-    line.works.save_step(
-        work, "retrieve", tuple[Retrieved, ...], found, line.clock.now(), outcome="done", detail=tuple(detail)
-    )
-    return [model.id for model in wanted]
-
-
-def infer(line: Line, work_id: str, model_id: str) -> str:
-    """Step 3: one model. Answers what it came to: findings, or not-evaluated, which is no negative."""
-    work = line.works.work(work_id)
-    model = line.models[model_id]
-    retrieved: tuple[Retrieved, ...] = line.works.step(work_id, "retrieve", tuple[Retrieved, ...]) or ()
-    mine = next((r for r in retrieved if r.model == model_id), None)
-    if mine is None or (mine.volume and not Path(mine.volume.path).exists()):
-        series = line.studies.series(work.study_instance_uid, work.revision.image)
-        mine = _retrieve(line, work, model, series)
-    outcome: ModelOutcome
-    if line.switches.off(SwitchKind.MODEL, model_id):
-        return "switched-off"
-    if mine.volume is None:
-        outcome = NotEvaluated(model.id, model.version, mine.refusals, gate=mine.gate)
-    else:
-        outcome = model.run(mine.volume, line.artifacts.scratch(work_id))
-    now = line.clock.now()
-    line.works.save_outcome(work, outcome, now)
-    line.works.save_step(
-        work, f"infer {model_id}", ModelOutcome, outcome, now, outcome=outcome.kind, detail=_evaluated(outcome)
-    )
-    return outcome.kind
 
 
 def enrich(line: Line, work_id: str) -> bool:
@@ -267,17 +208,6 @@ def _who_saw(line: Line, work: Work, destinations: int) -> str:
     return f"A result that was told does not hold. {where} (cds why tells more: work {work.id}). {people}"
 
 
-def _active(line: Line, study: Study) -> list[FindingModel]:
-    """The models that look at a study: shadow ones too, switched-off ones not."""
-    where = release.site(line.settings, study)
-    return [
-        model
-        for model in line.models.values()
-        if line.settings.model_mode(model.id, where) is not Mode.OFF
-        and not line.switches.off(SwitchKind.MODEL, model.id)
-    ]
-
-
 def _advisory(line: Line, work: Work, study: Study) -> tuple[ModelOutcome, ...]:
     """The outcomes that may leave the house; those of shadow models are for the quality page alone."""
     where = release.site(line.settings, study)
@@ -285,26 +215,10 @@ def _advisory(line: Line, work: Work, study: Study) -> tuple[ModelOutcome, ...]:
 
 
 def _outcomes(line: Line, work: Work) -> tuple[ModelOutcome, ...]:
-    """What the installed versions of the models said; an earlier version does not speak beside its successor."""
+    """What the installed versions of the models said, with its change; none speaks beside its successor."""
     installed = {model.id: model.version for model in line.models.values()}
-    return tuple(o for o in line.works.outcomes(work) if installed.get(o.model, o.version) == o.version)
-
-
-def _retrieve(line: Line, work: Work, model: FindingModel, series: Sequence[SeriesSummary]) -> Retrieved:
-    chosen = model.choose(series)
-    if not chosen:
-        return Retrieved(model.id, None, ("no series of this study is one that the model reads",), NO_SERIES)
-    refusals: list[str] = []
-    gate = ""
-    for candidate in chosen[:_SERIES_TRIED]:
-        try:
-            volume = line.images.volume(candidate, line.artifacts.scratch(work.id))
-        except NotEvaluable as error:
-            refusals.append(str(error))
-            gate = gate or error.gate
-        else:
-            return Retrieved(model.id, volume)
-    return Retrieved(model.id, None, tuple(dict.fromkeys(refusals)), gate)
+    current = tuple(o for o in line.works.outcomes(work) if installed.get(o.model, o.version) == o.version)
+    return comparing.applied(line, work, current)
 
 
 def _match(line: Line, work_id: str) -> Match:
@@ -317,18 +231,6 @@ def _match(line: Line, work_id: str) -> Match:
 def _patient(line: Line, work_id: str) -> Patient | None:
     patient_id = _match(line, work_id).patient_id
     return line.record.patient_by_id(patient_id) if patient_id else None
-
-
-def _evaluated(outcome: ModelOutcome) -> tuple[str, ...]:
-    """What a model came to, with the gates that were passed, or the one that was not."""
-    if isinstance(outcome, NotEvaluated):
-        return (*outcome.reasons, *((f"gate not passed: {outcome.gate}",) if outcome.gate else ()))
-    found = (
-        f"{f.code.display}: " + (f"{f.value.value:.4g} {f.value.unit}" if f.value else f.presence.value)
-        for f in outcome.findings
-    )
-    gates = dict.fromkeys(gate for f in outcome.findings for gate in f.gates)
-    return (*found, *(f"gate passed: {gate}" for gate in gates))
 
 
 def _resources(line: Line, final: Report) -> Sequence[NewResource]:

@@ -12,12 +12,10 @@ from typing import Protocol
 
 from cds.domain.audit import AuditEvent
 from cds.domain.event import StudyEvent
-from cds.domain.finding import ModelOutcome
 from cds.domain.follow_up import Acceptance
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import (
     ImageRef,
-    InstanceHeader,
     OwnInstance,
     RejectionNote,
     SeriesSummary,
@@ -157,32 +155,6 @@ class ImageSource(Protocol):
 
     def images(self, series: SeriesSummary, scratch: Path) -> Sequence[ImageRef]:
         """The projection or ultrasound images of a series, in order of Instance Number; NotEvaluable where none is."""
-        ...
-
-
-class FindingModel(Protocol):
-    """An installed model, as the pipeline sees it."""
-
-    @property
-    def id(self) -> str:
-        """The model's id, as in its manifest."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """The model's version, as in its manifest."""
-        ...
-
-    def consumes(self, header: InstanceHeader) -> bool:
-        """True where an instance like this may be part of what the model reads."""
-        ...
-
-    def choose(self, series: Sequence[SeriesSummary]) -> Sequence[SeriesSummary]:
-        """The series worth trying, best first."""
-        ...
-
-    def run(self, volume: VolumeRef, scratch: Path) -> ModelOutcome:
-        """Infer on the device; a refusal is a NotEvaluated, not an exception."""
         ...
 
 
@@ -376,15 +348,11 @@ class ArtifactStore(Protocol):
         ...
 
     def discard(self, work_id: str) -> None:
-        """Remove the folder; nothing happens if it is gone."""
+        """Remove the folder but for what later versions of a report need; nothing happens if it is gone."""
         ...
 
-
-class Canceller(Protocol):
-    """Asked between batches: is this work still wanted?"""
-
-    def __call__(self, work_id: str) -> bool:
-        """True where the work was cancelled or superseded."""
+    def remove(self, work_id: str) -> None:
+        """Remove the folder with everything in it; nothing happens if it is gone."""
         ...
 
 

@@ -6,7 +6,6 @@ and JSON in the environment. Secrets are read from files (`…_FILE`), never fro
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from pathlib import Path
@@ -42,6 +41,7 @@ from cds.destinations import (
     Site,
     TimeZone,
     Uri,
+    is_loopback,
 )
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
@@ -51,6 +51,8 @@ from cds.limits import DicomLimits, Hl7Limits
 
 #: Seconds without an instance after which a series is usually whole: projections come at once, MR takes its pauses.
 _QUIET_S = {"CR": 15.0, "DX": 15.0, "RG": 15.0, "MG": 30.0, "CT": 60.0, "US": 60.0, "MR": 120.0, "PT": 120.0}
+
+__all__ = ["ROLES", "Settings", "is_loopback", "load", "unknown_variables"]
 
 ROLES = ("web", "worker", "hl7", "intake", "dicom")
 
@@ -129,6 +131,11 @@ class Settings(BaseSettings):
     worker_slot: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: Where `cds models install` puts weights and a site's own models; unset: `models` below the data folder.
+    models_dir: Path | None = None
+    #: What the networks of one worker may take of the device's memory, MiB; 0: no bound.
+    model_memory_mb: Annotated[int, Field(ge=0)] = 0
+    allow_torchscript: bool = False
 
     model_modes: dict[str, Mode] = Field(default_factory=dict)
     pathway_modes: dict[str, Mode] = Field(default_factory=dict)
@@ -320,6 +327,11 @@ class Settings(BaseSettings):
         known = set(filter(None, issuers))
         return next((name for name, site in self.sites.items() if known & set(site.issuers)), "")
 
+    @property
+    def models_folder(self) -> Path:
+        """Where the site's own models and the weights of the shipped ones lie."""
+        return self.models_dir or self.data_dir / "models"
+
     def model_mode(self, model: str, site: str = "") -> Mode:
         """A model that nobody switched runs in shadow; a site's own word comes first."""
         own = self.sites[site].model_modes if site in self.sites else {}
@@ -337,16 +349,6 @@ class Settings(BaseSettings):
             if row.audience is audience and row.finding in ("*", finding, f"{finding.split('.', maxsplit=1)[0]}.*"):
                 found = row.gate
         return found
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost and for every address of 127.0.0.0/8 and ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load(**overrides: object) -> Settings:

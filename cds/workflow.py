@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from cds import delivering, metrics, pipeline, prioritising
+from cds import comparing, delivering, metrics, pipeline, prioritising, reading
 from cds.domain.retrieval import RetrievalState
 from cds.domain.revision import Work
 from cds.errors import SightlineError, Unavailable
@@ -33,13 +33,15 @@ from cds.retrieving.priors import priors
 
 log = get_logger(__name__)
 
-APPLICATION_VERSION = "2"
+APPLICATION_VERSION = "3"
 STUDIES, DELIVERIES, RETRIEVALS, TRANSFERS = "studies", "deliveries", "retrievals", "transfers"
 #: A study whose worker died this often is given to a person.
 MAX_RECOVERY_ATTEMPTS = 3
 _POLL_S = 0.2
 #: An inference process that dies of a study is not tried for an hour.
 _INFERENCE_ATTEMPTS = 4
+#: Studies that a worker has in work at once: while one is decoded another is inferred, and some share a batch.
+_STUDIES_AT_ONCE = 4
 #: Retrievals of one PACS that a worker follows at once; most of them only wait for what is announced.
 _RETRIEVALS_AT_ONCE = 32
 #: How long a destination that was switched on again waits at most.
@@ -52,8 +54,9 @@ _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 #: The steps of a study by name; tests replace one to see what a crash in it does.
 STEPS: Mapping[str, Step] = {
     "match": pipeline.match,
-    "retrieve": pipeline.retrieve,
-    "infer": pipeline.infer,
+    "retrieve": reading.retrieve,
+    "infer": reading.infer,
+    "compare": comparing.compare,
     "enrich": pipeline.enrich,
     "decide": pipeline.decide,
     "report": pipeline.report,
@@ -142,7 +145,7 @@ class Worker:
         )
         self._register()
         DBOS.launch()
-        DBOS.register_queue(STUDIES, worker_concurrency=2, polling_interval_sec=_POLL_S)
+        DBOS.register_queue(STUDIES, worker_concurrency=_STUDIES_AT_ONCE, polling_interval_sec=_POLL_S)
         DBOS.register_queue(DELIVERIES, partition_concurrency=1, polling_interval_sec=_POLL_S)
         at_once = _RETRIEVALS_AT_ONCE
         DBOS.register_queue(RETRIEVALS, partition_worker_concurrency=at_once, polling_interval_sec=_POLL_S)
@@ -225,6 +228,7 @@ class Worker:
                 _patiently(steps["infer"], work_id, model_id, attempts=_INFERENCE_ATTEMPTS)
                 _patiently(steps["alert"], work_id)
             _patiently(steps["alert"], work_id)
+            _patiently(steps["compare"], work_id)
             if matched in ("matched", "detached"):
                 _patiently(steps["enrich"], work_id)
             _patiently(steps["decide"], work_id)
@@ -269,7 +273,8 @@ class Worker:
     def _hand_over(self) -> None:
         """The outbox: a work is enqueued under its own id, so that handing it over twice is one run."""
         for work in self.sources.outbox.pending():
-            _enqueue("study", STUDIES, work.id, work.id, priority=work.priority)
+            place = reading.queue_place(self.line, work.id, work.priority)
+            _enqueue("study", STUDIES, work.id, work.id, priority=place)
             self.sources.outbox.mark(work.id, "enqueued", self.line.clock.now(), only_from=("pending",))
         due = self.sources.pending_deliveries()
         self._handed_over &= {delivery.id for delivery in due}

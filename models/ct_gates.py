@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Literal
 
 from cds.domain.imaging import VolumeRef
 from models.manifest import CtAcquisition, Kernels, Manifest
 
 #: (gate, value in words) for what was passed, (gate, reason) for what was not.
 Verdicts = list[tuple[str, str]]
+_GATED = frozenset({"REALTIME", "PROSPECTIVE", "RETROSPECTIVE", "PACED"})
 
 
 def check(manifest: Manifest, volume: VolumeRef) -> tuple[Verdicts, Verdicts]:
@@ -39,7 +41,7 @@ def _acquisition(wanted: CtAcquisition, volume: VolumeRef) -> list[tuple[str, st
         _slice_spacing(wanted, volume),
         _thickness(wanted, volume),
         _pixel_spacing(wanted, volume),
-        _kernel(wanted.kernels, volume),
+        *((_kernel(wanted.kernels, volume),) if wanted.kernels is not None else ()),
         _contrast(wanted, volume),
         _kvp(wanted, volume),
     ]
@@ -103,9 +105,20 @@ def _contrast(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
 def _kvp(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
     kvp = number(volume, "kvp")
     if kvp is None:
-        return "tube voltage", "unknown", ""
-    reason = f"the tube voltage is {kvp:.0f} kV, {wanted.min_kvp:.0f} to {wanted.max_kvp:.0f} kV are accepted"
+        return "tube voltage", "unknown", "" if wanted.unknown_kvp else "the tube voltage is not stated"
+    span = f"{wanted.min_kvp:.0f} to {wanted.max_kvp:.0f} kV are"
+    if wanted.min_kvp == wanted.max_kvp:
+        span = f"only {wanted.min_kvp:.0f} kV is"
+    reason = f"the tube voltage is {kvp:.0f} kV, {span} accepted"
     return "tube voltage", f"{kvp:.0f} kV", "" if wanted.min_kvp <= kvp <= wanted.max_kvp else reason
+
+
+def cardiac_gating(volume: VolumeRef) -> Literal["gated", "not gated", "unknown"]:
+    """What Cardiac Synchronization Technique (0018,9037) says (PS3.3, Cardiac Synchronization); many do not send it."""
+    said = volume.attributes.get("cardiac_synchronization", "").strip().upper()
+    if said in _GATED:
+        return "gated"
+    return "not gated" if said == "NONE" else "unknown"
 
 
 def number(volume: VolumeRef, name: str) -> float | None:

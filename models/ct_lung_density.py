@@ -7,6 +7,7 @@ device. Limits, thresholds and their sources stand in `ct_lung_density.toml`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from models import ct_gates
 from models.image import DensityCounter, Voxels, by_slabs, open_volume, percentile, rises, save_mask
 from models.lungs import LungMask, find_lungs
 from models.manifest import Manifest
+from models.network import Network
 from models.task import Refused, Task
 
 #: Histogram of the lung, HU: nothing lies above the threshold that made it, and what is below air is air.
@@ -70,11 +72,17 @@ def build(manifest: Manifest, device: torch.device) -> DensityCounter:
     ).to(device)
 
 
-def infer(network: DensityCounter, prepared: Prepared, device: torch.device, task: Task) -> Measured:
+def infer(network: Network, prepared: Prepared, task: Task) -> Measured:
     """Count on the device, slab by slab."""
+
+    def count(counter: torch.nn.Module, device: torch.device) -> Measured:
+        histogram, low = by_slabs(
+            cast(DensityCounter, counter), prepared.voxels, prepared.lungs.lung, device, task.check
+        )
+        return Measured(histogram, low, str(device))
+
     with task.step("count"):
-        histogram, low = by_slabs(network, prepared.voxels, prepared.lungs.lung, device, task.check)
-    return Measured(histogram, low, str(device))
+        return network.alone(count)
 
 
 def interpret(manifest: Manifest, volume: VolumeRef, prepared: Prepared, measured: Measured, task: Task) -> Findings:

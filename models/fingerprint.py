@@ -6,13 +6,17 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.manifest import Manifest
+from models.registry import is_own
+
 _BYTES = 1024 * 1024
 
 
 def sha256(model_id: str, folder: Path | None = None) -> str:
     """SHA-256, in hexadecimal, over the model's own files: `<id>.*` and everything in `<id>/`, names and content.
 
-    Weights, manifest and code of the model are in it; helpers that it shares with others are not.
+    Manifest and code of the model are in it, and by the digests that the manifest states its weights, wherever they
+    lie; helpers that it shares with others are not.
     """
     where = folder or Path(__file__).parent
     digest = hashlib.sha256()
@@ -23,6 +27,12 @@ def sha256(model_id: str, folder: Path | None = None) -> str:
             while part := content.read(_BYTES):
                 digest.update(part)
     return digest.hexdigest()
+
+
+def of(manifest: Manifest, models_dir: Path | None = None) -> str:
+    """The digest of a model of this installation, shipped or the site's own."""
+    own = models_dir is not None and is_own(manifest, models_dir)
+    return sha256(manifest.id, models_dir / manifest.id if models_dir is not None and own else None)
 
 
 def _files(where: Path, model_id: str) -> Iterator[Path]:

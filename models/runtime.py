@@ -1,32 +1,37 @@
 """The inference process as the worker sees it: one per device, spawned, restarted when it ends, cancelled by number.
 
-Spawned and never forked: a fork after a multi-threaded forward hangs. Requests wait for their turn here; one runs.
+Requests of several studies are in work at once; what they share a batch with is decided there, see `models.scheduler`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
+import itertools
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Literal
 
+from cds import metrics
 from cds.domain.finding import ModelOutcome
-from cds.domain.imaging import InstanceHeader, SeriesSummary, VolumeRef
+from cds.domain.imaging import InstanceHeader, ModelInput, SeriesSummary
+from cds.domain.inference import RunWish, StudyFacts
+from cds.domain.longitudinal import Repeatability
 from cds.errors import ConfigurationError, NotFound, OutOfResources, SightlineError, Unavailable
-from models import child, selection
+from models import process, selection
 from models.manifest import Manifest
+from models.process import InferenceProcess
 from models.task import Cancelled, ModelFailed
-from models.wire import Answer, Failure, Options, Ready, Request
+from models.wire import Advanced, Answer, Failure, Message, Options, Request, Started
 
 #: How often a waiting request looks at its cancel token, seconds.
 POLL_S = 0.2
+#: How long a request that overran may take to stop by itself before the process is ended, and others with it; seconds.
+GRACE_S = 5.0
 
 _ERRORS: dict[str, type[SightlineError]] = {
     "cancelled": Cancelled,
@@ -35,14 +40,6 @@ _ERRORS: dict[str, type[SightlineError]] = {
     "not-found": NotFound,
     "model": ModelFailed,
 }
-
-
-@dataclass(frozen=True)
-class _Child:
-    process: SpawnProcess
-    requests: Connection[Any, Any]
-    lifeline: Connection[Any, Any]
-    device: str
 
 
 class Runtime:
@@ -54,54 +51,65 @@ class Runtime:
         threads: int | None = None,
         *,
         folder: Path | None = None,
-        start_limit_s: float = 120.0,
+        models_dir: Path | None = None,
+        memory_mb: int = 0,
+        in_work: int | None = None,
+        torchscript: bool = False,
+        start_limit_s: float = 300.0,
         run_limit_s: float = 900.0,
     ) -> None:
-        self._options = Options(device, threads, str(folder) if folder else None)
+        self._options = Options(
+            device,
+            threads,
+            str(folder) if folder else None,
+            str(models_dir) if models_dir else None,
+            memory_mb,
+            in_work,
+            torchscript,
+        )
         self._start_limit_s = start_limit_s
         self._run_limit_s = run_limit_s
-        self._turn = threading.Lock()
-        self._child: _Child | None = None
-        self._number = 0
+        self._starting = threading.Lock()
+        self._process: InferenceProcess | None = None
+        self._numbers = itertools.count(1)
         self._closed = False
 
     def start(self) -> None:
         """Start the process and wait until its models are warm; ConfigurationError or Unavailable where it cannot."""
-        with self._turn:
+        with self._starting:
             self._ensure()
 
     @property
     def device(self) -> str:
         """The device in use, "" while no process runs."""
-        running = self._child
+        running = self._process
         return running.device if running else ""
 
-    def run(
-        self, model_id: str, volume: VolumeRef, scratch: Path, cancelled: Callable[[], bool] = lambda: False
-    ) -> ModelOutcome:
-        """Wait for a turn, then for the model's answer.
+    def run(self, model_id: str, given: ModelInput, scratch: Path, wish: RunWish | None = None) -> ModelOutcome:
+        """Wait for the model's answer; many threads may wait at once, the most urgent is worked on first.
 
         Raise Cancelled where the work is no longer wanted, Unavailable (try again) where the process ended or overran,
         OutOfResources where disk or memory is short, NotFound where the volume's file is gone, ModelFailed where the
-        model broke.
+        model broke. `wish.progress` is called in this thread.
         """
-        while not self._turn.acquire(timeout=POLL_S):
-            _check(cancelled)
+        wish = wish or RunWish()
+        running = self._running(wish.cancelled)
+        request = Request(next(self._numbers), model_id, given, str(scratch), wish.urgency)
+        inbox = running.ask(request)
         try:
-            _check(cancelled)
-            running = self._ensure()
-            self._number += 1
-            request = Request(self._number, model_id, volume, str(scratch))
-            return _outcome(self._exchange(running, request, cancelled))
+            reply = self._reply(running, request.number, inbox, wish)
         finally:
-            self._turn.release()
+            running.leave(request.number)
+            metrics.INFERENCE_WAITING.set(running.waiting)
+        _measure(model_id, reply)
+        return _outcome(reply)
 
     def close(self) -> None:
-        """End the process, a request under way with it; nothing can be run afterwards."""
+        """End the process, requests under way with it; nothing can be run afterwards."""
         self._closed = True
-        running, self._child = self._child, None
+        running, self._process = self._process, None
         if running is not None:
-            _end(running)
+            running.end()
 
     def __enter__(self) -> Runtime:
         return self
@@ -111,38 +119,59 @@ class Runtime:
     ) -> None:
         self.close()
 
-    def _ensure(self) -> _Child:
+    def _running(self, cancelled: Callable[[], bool]) -> InferenceProcess:
+        _check(cancelled)
+        while not self._starting.acquire(timeout=POLL_S):
+            _check(cancelled)
+        try:
+            return self._ensure()
+        finally:
+            self._starting.release()
+
+    def _ensure(self) -> InferenceProcess:
         """The running process; a new one where there is none or it ended since the last request."""
         if self._closed:
             raise Unavailable("the inference process is being shut down")
-        if self._child is not None and self._child.process.is_alive():
-            return self._child
-        self._drop()
-        self._child = _started(self._options, self._start_limit_s)
-        return self._child
-
-    def _drop(self) -> None:
-        gone, self._child = self._child, None
+        if self._process is not None and self._process.is_alive:
+            return self._process
+        gone, self._process = self._process, None
         if gone is not None:
-            _end(gone)
+            gone.end()
+        self._process = process.start(self._options, self._start_limit_s)
+        return self._process
 
-    def _exchange(self, running: _Child, request: Request, cancelled: Callable[[], bool]) -> Answer | Failure:
-        deadline = time.monotonic() + self._run_limit_s
-        told = False
-        try:
-            running.requests.send(request)
-            while time.monotonic() < deadline:
-                reply = _received(running, POLL_S)
-                if reply is not None and reply.number == request.number:
-                    return reply
-                if not told and cancelled():
-                    running.lifeline.send(request.number)
-                    told = True
-        except (EOFError, OSError):
-            self._drop()
-            raise Unavailable("the inference process ended while it worked; it is started again") from None
-        self._drop()
-        raise Unavailable("the inference process took too long and was ended; it is started again")
+    def _reply(
+        self, running: InferenceProcess, number: int, inbox: SimpleQueue[Message | None], wish: RunWish
+    ) -> Answer | Failure:
+        """Read the request's messages until its answer; the limit counts from when it was begun."""
+        deadline, told = float("inf"), False
+        while True:
+            message = _received(inbox, POLL_S)
+            if isinstance(message, Answer | Failure):
+                return message
+            if isinstance(message, Started):
+                deadline = time.monotonic() + self._run_limit_s
+                metrics.INFERENCE_WAITING.set(running.waiting)
+            elif isinstance(message, Advanced):
+                wish.progress(message.progress)
+            if time.monotonic() > deadline:
+                raise self._overrun(running, number, inbox)
+            if not told and wish.cancelled():
+                running.cancel(number)
+                told = True
+
+    def _overrun(self, running: InferenceProcess, number: int, inbox: SimpleQueue[Message | None]) -> Unavailable:
+        """Ask it to stop, which spares the others; end the process where it does not hear."""
+        running.cancel(number)
+        until = time.monotonic() + min(GRACE_S, self._run_limit_s)
+        while (left := until - time.monotonic()) > 0:
+            if isinstance(_received(inbox, left), Answer | Failure):
+                return Unavailable("the model took too long and was stopped")
+        with self._starting:
+            if running is self._process:
+                self._process = None
+            running.end()
+        return Unavailable("the inference process took too long and was ended; it is started again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,62 +195,74 @@ class InstalledModel:
         """True where an instance like this may be part of what the model reads."""
         return selection.consumes(self.manifest, header)
 
-    def choose(self, series: Sequence[SeriesSummary]) -> Sequence[SeriesSummary]:
-        """The series worth trying, best first."""
-        return selection.choose(self.manifest, series)
+    @property
+    def reads(self) -> Literal["volume", "projection"]:
+        """Whether it is given a volume or projections."""
+        return self.manifest.inputs.kind
 
-    def why_not(self, series: SeriesSummary) -> str | None:
-        """Why the model does not try this series, in words; None where it does."""
-        return selection.why_not(self.manifest, series)
+    def choose(self, series: Sequence[SeriesSummary], about: StudyFacts) -> Sequence[SeriesSummary]:
+        """The series worth trying, best first; for projections those that it looks at together."""
+        return selection.choose(self.manifest, series, about)
 
-    def run(self, volume: VolumeRef, scratch: Path, cancelled: Callable[[], bool] = lambda: False) -> ModelOutcome:
+    def refusal(self, series: SeriesSummary, about: StudyFacts) -> tuple[str, str] | None:
+        """The gate that keeps the model from this series, and the reason in words; None where it tries it."""
+        return selection.refusal(self.manifest, series, about)
+
+    def cautions(self, about: StudyFacts) -> tuple[str, ...]:
+        """What the reader must know because it is not known of the study."""
+        return selection.cautions(self.manifest, about)
+
+    def is_urgent(self, about: StudyFacts) -> bool:
+        """True where the order's reason makes the study urgent for this model."""
+        return selection.is_urgent(self.manifest, about)
+
+    @property
+    def priors(self) -> int:
+        """How many earlier studies it is compared with, at most."""
+        return self.manifest.inputs.priors
+
+    def repeatability(self, key: str) -> Repeatability | None:
+        """The error of a finding's measurement; None where none is stated."""
+        stated = self.manifest.output(key).repeatability
+        return Repeatability(stated.source, stated.absolute, stated.percent) if stated else None
+
+    def run(self, given: ModelInput, scratch: Path, wish: RunWish) -> ModelOutcome:
         """Infer on the device; a refusal is a NotEvaluated, not an exception."""
-        return self.runtime.run(self.manifest.id, volume, scratch, cancelled)
+        return self.runtime.run(self.manifest.id, given, scratch, wish)
 
 
-def _started(options: Options, limit_s: float) -> _Child:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    ends, lifeline = context.Pipe(duplex=False)
-    process = context.Process(target=child.serve, args=(theirs, ends, options), name="sightline-inference", daemon=True)
-    process.start()
-    theirs.close()
-    ends.close()
-    running = _Child(process, ours, lifeline, "")
+class _Nothing:
+    """No message came in time."""
+
+
+def _received(inbox: SimpleQueue[Message | None], timeout_s: float) -> Message | _Nothing:
+    """The next message of a request; raise Unavailable where the process ended without an answer."""
     try:
-        first = ours.recv() if ours.poll(limit_s) else None
-    except (EOFError, OSError):
-        first = None
-    if isinstance(first, Ready):
-        return _Child(process, ours, lifeline, first.device)
-    _end(running)
-    if isinstance(first, Failure):
-        raise ConfigurationError(first.text.splitlines())
-    raise Unavailable("the inference process did not start")
+        message = inbox.get(timeout=timeout_s)
+    except queue.Empty:
+        return _Nothing()
+    if message is None:
+        raise Unavailable("the inference process ended while it worked; it is started again")
+    return message
 
 
-def _received(running: _Child, timeout_s: float) -> Answer | Failure | None:
-    """The next reply; None where none came in time; EOFError where the process ended without one."""
-    ready = wait([running.requests, running.process.sentinel], timeout=timeout_s)
-    if running.requests in ready or (ready and running.requests.poll()):
-        reply: Answer | Failure = running.requests.recv()
-        return reply
-    if ready:
-        raise EOFError
-    return None
-
-
-def _end(running: _Child) -> None:
-    """Closing the lifeline ends the process; one that does not listen any more is killed."""
-    with contextlib.suppress(OSError):
-        running.lifeline.close()
-        running.requests.close()
-    running.process.join(timeout=5.0)
-    if running.process.is_alive():
-        running.process.kill()
-        running.process.join()
-    with contextlib.suppress(ValueError):
-        running.process.close()
+def _measure(model_id: str, reply: Answer | Failure) -> None:
+    """What the answer tells of the process goes to the metrics of this one."""
+    for count in reply.counts:
+        labels = {"model": count.model, "device": count.device}
+        if count.what == "batches":
+            metrics.MODEL_BATCHES.inc(count.amount, **labels)
+        elif count.what == "items":
+            metrics.MODEL_ITEMS.inc(count.amount, **labels)
+        elif count.what == "evicted":
+            metrics.MODEL_EVICTIONS.inc(count.amount, **labels)
+        else:
+            metrics.MODEL_MEMORY.inc(count.amount, outcome=count.what, **labels)
+    if isinstance(reply, Answer):
+        for step, duration_ms in reply.timings_ms.items():
+            metrics.MODEL_SECONDS.observe(
+                duration_ms / 1000.0, model=model_id, step=step, device=reply.device or "none"
+            )
 
 
 def _outcome(reply: Answer | Failure) -> ModelOutcome:

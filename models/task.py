@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cds.errors import NotEvaluable, SightlineError
+from cds.domain.inference import Progress
+from cds.errors import Cancelled, NotEvaluable, SightlineError
 
-
-class Cancelled(SightlineError):
-    """The work is no longer wanted; what was computed so far is thrown away."""
+__all__ = ["Cancelled", "ModelFailed", "Refused", "Task"]
 
 
 class ModelFailed(SightlineError):
@@ -27,23 +26,42 @@ class Refused(NotEvaluable):
         self.reasons = tuple(reason for _, reason in refusals)
 
 
-@dataclass(frozen=True)
+def _nobody(_progress: Progress) -> None:
+    return None
+
+
+@dataclass
 class Task:
-    """One request: the folder it may write to, whether it is still wanted, how long each step took (ms)."""
+    """One request: the folder it may write to, whether it is still wanted, how long each step took (ms).
+
+    `told` hears of progress. `device` is where the network ran, "" as long as it did not.
+    """
 
     scratch: Path
     cancelled: Callable[[], bool]
     timings_ms: dict[str, float] = field(default_factory=dict)
+    told: Callable[[Progress], None] = _nobody
+    device: str = ""
+    _steps: list[str] = field(default_factory=list, init=False, repr=False)
 
     def check(self) -> None:
         """Raise Cancelled where the work is no longer wanted; called between batches and steps."""
         if self.cancelled():
             raise Cancelled("the work was cancelled")
 
+    def progress(self, done: int, total: int) -> None:
+        """Say that `done` of `total` parts of the step under way are done; raise Cancelled as `check` does."""
+        self.check()
+        self.told(Progress(self._steps[-1] if self._steps else "", done, total))
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Look at the cancel token, then time what happens inside."""
+        """Look at the cancel token, then time what happens inside; a step that comes again adds up."""
         self.check()
         start = time.perf_counter()
-        yield
-        self.timings_ms[name] = round((time.perf_counter() - start) * 1000.0, 1)
+        self._steps.append(name)
+        try:
+            yield
+        finally:
+            self._steps.pop()
+        self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + (time.perf_counter() - start) * 1000.0, 1)

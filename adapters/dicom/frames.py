@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from adapters.dicom.instance import Instance
+from adapters.dicom.terms import contrast
 from adapters.dicom.traits import TRAIT_KEYWORDS, TRAIT_TAGS, traits_of
 from adapters.dicom.values import floats, integer, items, one, text, words
 from cds.errors import NotEvaluable
@@ -19,11 +20,12 @@ Vector = tuple[float, float, float]
 #: Image plane, functional groups, acquisition, rescale and pixel description.
 FRAME_TAGS = frozenset(
     {
-        0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080060, 0x00080070, 0x00081090, 0x00180010, 0x00180012,
-        0x00180015, 0x00180022, 0x00180050, 0x00180060, 0x00181100, 0x00181120, 0x00181210, 0x00185100, 0x00200032,
+        0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080060, 0x00080070, 0x0008103E, 0x00081090, 0x00089209,
+        0x00180010, 0x00180012, 0x00180015, 0x00180020, 0x00180022, 0x00180023, 0x00180050, 0x00180060, 0x00180080,
+        0x00180081, 0x00180082, 0x00180087, 0x00181030, 0x00181100, 0x00181120, 0x00181210, 0x00185100, 0x00200032,
         0x00200037, 0x00200052, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011, 0x00280030,
         0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052, 0x00281053, 0x00281054,
-        0x00283000, 0x52009229, 0x52009230, 0x7FE00001, 0x7FE00002,
+        0x00283000, 0x00189037, 0x52009229, 0x52009230, 0x7FE00001, 0x7FE00002,
     }
 ) | TRAIT_TAGS  # fmt: skip
 
@@ -41,8 +43,18 @@ _ATTRIBUTES = {
     "gantry_tilt": "GantryDetectorTilt",
     "image_type": "ImageType",
     "rescale_type": "RescaleType",
+    "description": "SeriesDescription",
+    "protocol": "ProtocolName",
+    "acquisition_contrast": "AcquisitionContrast",
+    "acquisition_dimension": "MRAcquisitionType",
+    "scanning_sequence": "ScanningSequence",
+    "repetition_time_ms": "RepetitionTime",
+    "echo_time_ms": "EchoTime",
+    "effective_echo_time_ms": "EffectiveEchoTime",
+    "inversion_time_ms": "InversionTime",
+    "magnetic_field_t": "MagneticFieldStrength",
+    "cardiac_synchronization": "CardiacSynchronizationTechnique",
 }
-_NO_AGENT = frozenset({"NO", "NONE", "N", "NO CONTRAST", "WITHOUT", "WITHOUT CONTRAST", "0", "NATIVE", "NEGATIVE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +159,7 @@ def _frame(instance: Instance, view: Dataset, index: int) -> Frame | None:
 
 
 def _contrast(dataset: Dataset) -> str:
-    """ "yes", "no" or "unknown".
-
-    The Contrast/Bolus module is required if contrast was used (PS3.3 table A.3-1), and its agent is type 2; but many
-    scanners omit the module or send the agent empty either way, so neither says anything. Only a text does.
-    """
-    if items(dataset, "ContrastBolusAgentSequence"):
-        return "yes"
-    agent = text(dataset, "ContrastBolusAgent").upper()
-    if not agent:
-        return "unknown"
-    return "no" if agent in _NO_AGENT else "yes"
+    return contrast(text(dataset, "ContrastBolusAgent"), len(items(dataset, "ContrastBolusAgentSequence")))
 
 
 def _is_localizer(view: Dataset) -> bool:

@@ -17,6 +17,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.uid import UID
 
 from adapters.dicom.quiet import quiet
+from adapters.dicom.terms import VIEWS, contrast
 from cds.domain.identity import HumanName, Sex
 from cds.domain.imaging import InstanceHeader
 from cds.errors import InvalidInstance
@@ -28,8 +29,9 @@ HEADER_TAGS = frozenset(
     {
         0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080051, 0x00080060,
         0x00080070, 0x00080080, 0x00081030, 0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,
-        0x00180015, 0x00185101, 0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013, 0x00200032, 0x00200037,
-        0x00200060, 0x00200062, 0x00280008, 0x00540220, 0x52009229, 0x52009230,
+        0x00101010, 0x00180010, 0x00180012, 0x00180015, 0x00180050, 0x00181030, 0x00181210, 0x00185101, 0x0020000D,
+        0x0020000E, 0x00200011, 0x00200012, 0x00200013, 0x00200032, 0x00200037, 0x00200060, 0x00200062, 0x00280008,
+        0x00540220, 0x52009229, 0x52009230,
     }
 )  # fmt: skip
 
@@ -64,6 +66,10 @@ def read_header(dataset: Dataset) -> InstanceHeader:
     """
     quiet()
     reader = _Reader(dataset)
+    return _acquired(reader, _identified(reader, dataset))
+
+
+def _identified(reader: _Reader, dataset: Dataset) -> InstanceHeader:
     uids = [reader.uid(k) for k in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")]
     return InstanceHeader(
         sop_instance_uid=uids[0],
@@ -89,12 +95,24 @@ def read_header(dataset: Dataset) -> InstanceHeader:
         image_type=reader.read("ImageType", _values, ()),
         manufacturer=reader.text("Manufacturer"),
         institution=reader.text("InstitutionName"),
+    )
+
+
+def _acquired(reader: _Reader, header: InstanceHeader) -> InstanceHeader:
+    """With how the images were made, and the flags of all that was read."""
+    return replace(
+        header,
         frames=reader.read("NumberOfFrames", _count, 1),
         image_position=reader.plane("ImagePositionPatient", "PlanePositionSequence", 3),
         image_orientation=reader.plane("ImageOrientationPatient", "PlaneOrientationSequence", 6),
         acquisition_number=reader.number("AcquisitionNumber"),
-        view_position=reader.text("ViewPosition") or reader.read("ViewCodeSequence", _meaning, ""),
+        view_position=reader.text("ViewPosition") or reader.read("ViewCodeSequence", _view, ""),
         laterality=reader.text("ImageLaterality") or reader.text("Laterality"),
+        protocol_name=reader.text("ProtocolName"),
+        patient_age=reader.text("PatientAge"),
+        kernel=reader.text("ConvolutionKernel"),
+        slice_thickness_mm=reader.read("SliceThickness", _length, None),
+        contrast=contrast(reader.text("ContrastBolusAgent"), reader.read("ContrastBolusAgentSequence", len, 0)),
         flags=tuple(dict.fromkeys(reader.flags)),
     )
 
@@ -249,9 +267,16 @@ def _first(items: Any) -> Iterator[Dataset]:
         yield items[0]
 
 
-def _meaning(value: Any) -> str:
-    """Code Meaning (0008,0104) of the first item."""
-    return _text(value[0].get("CodeMeaning") or "")
+def _length(value: Any) -> float | None:
+    """VR DS; a thickness that is none (0, as some makers send for scouts) is not stated."""
+    number = float(value)
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def _view(value: Any) -> str:
+    """The first item as View Position names it; the meaning (0008,0104) of a code that is not known here."""
+    item = value[0]
+    return VIEWS.get(_text(item.get("CodeValue") or ""), "") or _text(item.get("CodeMeaning") or "")
 
 
 def _issuer(value: Any) -> str:

@@ -143,7 +143,7 @@ def write_image(path: Path, scratch: Path, max_bytes: int) -> _Written:
     dataset = instance.dataset
     require_size(dataset, max_bytes)
     colour = integer(dataset, "SamplesPerPixel", 1) > 1 or is_palette(dataset)
-    name = hashlib.sha256(text(dataset, "SOPInstanceUID").encode()).hexdigest()[:32]
+    name = hashlib.sha256((text(dataset, "SOPInstanceUID") or str(path)).encode()).hexdigest()[:32]
     target = scratch / f"{name}.npy"
     shape, dtype = _write(instance, target, colour=colour)
     return _Written(integer(dataset, "InstanceNumber", 0), _reference(instance, target, shape, dtype, colour=colour))

@@ -29,6 +29,7 @@ from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.matching import MatchState
 from cds.domain.report import Report
 from cds.domain.verification import Agreement, Verdict, Verification
+from cds.domain.wording import details
 from cds.errors import InvalidInput
 
 DESCRIPTION = "Sightline AI results (preliminary)"
@@ -45,6 +46,8 @@ SERIES_NUMBER = 9901
 _DESIGNATORS = {SNOMED: "SCT", LOINC: "LN", DCM: "DCM", "http://www.radlex.org": "RADLEX"}
 _DETECTED = hd.CodedConcept("260373001", "SCT", "Detected")
 _NOT_DETECTED = hd.CodedConcept("260415000", "SCT", "Not detected")
+#: PS3.16 CID 244.
+_SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right, "both": codes.SCT.Bilateral}
 _QUALITATIVE = hd.CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
 _ENGLISH = hd.CodedConcept("en", "RFC5646", "English")
 #: PS3.16 CID 100.
@@ -225,7 +228,7 @@ def _group(
     edition: Edition, outcome: Findings, finding: Finding, images: Sequence[Dataset], masks: Sequence[Dataset]
 ) -> hd.ContainerContentItem:
     """TID 1501, or TID 1411 where the finding was measured in the one segment of a segmentation that goes along."""
-    name = f"{outcome.model}.{finding.key}"
+    name = ".".join(filter(None, (outcome.model, finding.key, finding.laterality, finding.tracking_id)))
     image = _image(outcome, finding, images)
     measured = finding.value is not None and finding.presence is not Presence.NOT_DETECTED
     segment = _segment(edition, outcome, masks) if measured else None
@@ -235,7 +238,7 @@ def _group(
             outcome.model, outcome.version, _parameters(finding) or None, manufacturer=MANUFACTURER
         ),
         "finding_type": concept(finding.code),
-        "finding_sites": [hd.FindingSite(concept(finding.body_site))] if finding.body_site else None,
+        "finding_sites": _sites(finding),
         "measurements": _measurements(finding, image) or None,
         "qualitative_evaluations": _qualitative(finding),
     }
@@ -247,6 +250,13 @@ def _group(
     group = cast(hd.ContainerContentItem, made)
     group.ContentSequence.extend(_text("Comment", text) for text in _words(edition, outcome, finding))
     return group
+
+
+def _sites(finding: Finding) -> list[hd.FindingSite] | None:
+    """Where it is; a side without a site is told in words."""
+    if finding.body_site is None:
+        return None
+    return [hd.FindingSite(concept(finding.body_site), laterality=_SIDES.get(finding.laterality))]
 
 
 def _measurements(finding: Finding, image: Dataset | None) -> list[hd.Measurement]:
@@ -336,6 +346,7 @@ def _words(edition: Edition, outcome: Findings, finding: Finding) -> Iterator[st
         yield f"confidence {finding.confidence:.2f} of 1"
     if finding.reason:
         yield finding.reason
+    yield from details(finding)
     yield from (_verified(said, edition) for said in report.verifications if said.finding.name == name)
     for compared in report.decision.comparisons:
         if compared.finding == name:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
+from adapters.dicom.terms import VIEWS
 from adapters.dicom.values import first_item, floats, integer, items, one, text, words
 
 VIEW_TAGS = frozenset(
@@ -20,15 +21,6 @@ VIEW_TAGS = frozenset(
 )  # fmt: skip
 LATERALITY_TAGS = frozenset(tag_for_keyword(keyword) or 0 for keyword in ("ImageLaterality", "Laterality"))
 
-#: PS3.16 CID 4010 and 4014, as SNOMED CT and as SRT codes that devices still send → the defined terms of (0018,5101).
-_VIEWS = {
-    "272479007": "PA", "R-10214": "PA", "399348003": "AP", "R-10206": "AP",
-    "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL",
-    "399162004": "CC", "R-10242": "CC", "399368009": "MLO", "R-10226": "MLO",
-    "399260004": "ML", "R-10224": "ML", "399352003": "LM", "R-10228": "LM",
-    "399099002": "LMO", "R-10230": "LMO", "399196006": "FB", "R-10244": "FB",
-    "399188001": "SIO", "R-102D0": "SIO",
-}  # fmt: skip
 _LATERALITIES = frozenset({"L", "R", "B", "U"})
 #: Above this relative difference two spacings are two statements (decimals of DS apart).
 _SAME = 1e-3
@@ -60,7 +52,7 @@ class View(NamedTuple):
 def view(dataset: Dataset) -> View:
     """View Position, else View Code Sequence, else what Patient Orientation tells."""
     code = first_item(dataset, "ViewCodeSequence")
-    coded = _VIEWS.get(text(code, "CodeValue"), "")
+    coded = VIEWS.get(text(code, "CodeValue"), "")
     stated = _stated(text(dataset, "ViewPosition"))
     if stated:
         return View(stated, "View Position and View Code contradict each other" if coded not in ("", stated) else "")

@@ -12,9 +12,10 @@ from adapters.fhir.emission import Emission, ai_label, made_by_model
 from adapters.fhir.verification import verification
 from cds.domain import conclusion
 from cds.domain.coding import Quantity
-from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.finding import Change, Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.opinion import remarks, verifications
 from cds.domain.resource import NewResource
+from cds.domain.wording import details
 
 _VALUES = {Presence.PRESENT: systems.DETECTED, Presence.NOT_DETECTED: systems.NOT_DETECTED}
 _INTERPRETATIONS = {
@@ -123,10 +124,40 @@ def _components(finding: Finding) -> Iterator[Element]:
     if evaluated and finding.confidence is not None:
         percent = Quantity(round(finding.confidence * 100, 4), "%")
         yield {"code": concept(systems.CERTAINTY), "valueQuantity": quantity(percent)}
+    if evaluated:
+        yield from _about(finding)
+        yield from _change(finding.change)
     if finding.series_instance_uid:
         yield {"code": concept(systems.SERIES_INSTANCE_UID), "valueString": finding.series_instance_uid}
-    if evaluated and finding.key_sop_instance_uid:
-        yield {"code": concept(systems.KEY_IMAGE), "valueString": finding.key_sop_instance_uid}
+    if evaluated:
+        for uid in dict.fromkeys(filter(None, (finding.key_sop_instance_uid, *finding.key_slices))):
+            yield {"code": concept(systems.KEY_IMAGE), "valueString": uid}
+
+
+def _about(finding: Finding) -> Iterator[Element]:
+    if finding.laterality:
+        side = systems.SIDES[finding.laterality]
+        yield {"code": concept(systems.LATERALITY), "valueCodeableConcept": concept(side)}
+    if finding.category is not None:
+        yield {"code": concept(systems.CATEGORY), "valueCodeableConcept": concept(finding.category)}
+    if finding.tracking_id:
+        yield {"code": concept(systems.TRACKING), "valueString": finding.tracking_id}
+
+
+def _change(change: Change | None) -> Iterator[Element]:
+    """What became of it since the earlier study; R4 has no element for it. The words stand in a note."""
+    if change is None:
+        return
+    unit = change.prior.unit
+    values = (
+        (systems.PRIOR_VALUE, change.prior),
+        (systems.CHANGE, Quantity(round(change.absolute, 6), unit)),
+        (systems.CHANGE_PER_YEAR, None if change.per_year is None else Quantity(round(change.per_year, 6), unit)),
+        (systems.DOUBLING_TIME, None if change.doubling_days is None else Quantity(round(change.doubling_days), "d")),
+    )
+    for what, value in values:
+        if value is not None:
+            yield {"code": concept(what), "valueQuantity": quantity(value)}
 
 
 def _opinions(emission: Emission, outcome: ModelOutcome, finding: Finding) -> Iterator[Element]:
@@ -140,6 +171,7 @@ def _notes(outcome: ModelOutcome, finding: Finding) -> Iterator[str]:
         yield f"Not evaluated: {finding.reason or 'the model gave no reason'}"
     if finding.presence is Presence.NOT_DETECTED:
         yield conclusion.absence(finding, outcome.model, outcome.version).capitalize()
+    yield from details(finding)
     for gate in finding.gates:
         yield f"Checked: {gate}"
     for limit in outcome.limits if isinstance(outcome, Findings) else ():

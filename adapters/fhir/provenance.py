@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from adapters.fhir import systems
 from adapters.fhir.device import device_id
-from adapters.fhir.elements import Element, concept, identifier, imaging_study, reference, software
+from adapters.fhir.elements import Element, concept, identifier, imaging_study, quantity, reference, software
 from adapters.fhir.emission import Emission, made_by_model
 from adapters.fhir.observation import FindingObservation
 from adapters.fhir.verification import practitioner
-from cds.domain.coding import Coding
+from cds.domain.coding import Coding, Quantity
 from cds.domain.conclusion import guidance, input_text
+from cds.domain.finding import Findings
 from cds.domain.opinion import verifications
 from cds.domain.recommendation import Advice
 from cds.domain.resource import NewResource
@@ -31,6 +32,7 @@ def provenance(emission: Emission, main: NewResource, parts: Sequence[NewResourc
     body = {
         "resourceType": "Provenance",
         "id": emission.id_of("Provenance", f"version/{emission.report.version}"),
+        "extension": list(_timings(emission)),
         "target": [reference(main.type, main.id, version=version), *(reference(p.type, p.id) for p in parts)],
         "recorded": emission.issued,
         "reason": [concept(systems.AI_ASSERTED)],
@@ -38,6 +40,27 @@ def provenance(emission: Emission, main: NewResource, parts: Sequence[NewResourc
         "entity": list(_entities(emission)),
     }
     return emission.new(body, made_by=emission.made_by)
+
+
+def _timings(emission: Emission) -> Iterator[Element]:
+    """How long each step of a model took, and on what: R4 Provenance has no element for it."""
+    for outcome in emission.report.outcomes:
+        if isinstance(outcome, Findings) and outcome.timings_ms:
+            steps: list[Element] = [
+                {
+                    "url": "step",
+                    "extension": [
+                        {"url": "name", "valueString": step},
+                        {"url": "took", "valueQuantity": quantity(Quantity(took, "ms"))},
+                    ],
+                }
+                for step, took in outcome.timings_ms.items()
+            ]
+            said: list[Element] = [
+                {"url": "model", "valueString": f"{outcome.model} {outcome.version}"},
+                {"url": "device", "valueString": outcome.device},
+            ]
+            yield {"url": systems.TIMING_EXTENSION, "extension": [*said, *steps]}
 
 
 def verified(emission: Emission, observations: Sequence[FindingObservation]) -> Iterator[NewResource]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote
 
 from cds.codes import DCM, LOINC, SNOMED
@@ -35,6 +36,8 @@ PROVENANCE_AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-partic
 #: What people said of a finding, on the Observation that says it; its parts are named by words alone.
 VERIFICATION_EXTENSION = "urn:sightline:finding-verification"
 _AI_TRANSPARENCY = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/"
+#: How long each step of a model took for this report: its parts name the model, the device, and each step in ms.
+TIMING_EXTENSION = "urn:sightline:model-timing"
 #: How sure a model is, 0 to 1 (AI Transparency IG).
 CONFIDENCE_EXTENSION = f"{_AI_TRANSPARENCY}AIconfidence"
 #: What kind of AI a Device is (AI Transparency IG).
@@ -46,6 +49,21 @@ WITHDRAWAL = Coding(SIGHTLINE, "withdrawal", "Withdrawal of a report that does n
 THRESHOLD = Coding(SIGHTLINE, "threshold", "Threshold of the finding")
 SIZE = Coding(SIGHTLINE, "size", "Size of the finding")
 MEASURED = Coding(SIGHTLINE, "measured", "Measured value of the finding")
+CHANGE = Coding(SIGHTLINE, "change", "Change since the earlier study")
+CHANGE_PER_YEAR = Coding(SIGHTLINE, "change-per-year", "Change per year since the earlier study")
+PRIOR_VALUE = Coding(SIGHTLINE, "prior-value", "Value in the earlier study")
+DOUBLING_TIME = Coding(SIGHTLINE, "doubling-time", "Volume doubling time since the earlier study")
+CATEGORY = Coding(SIGHTLINE, "category", "Published category of the value")
+TRACKING = Coding(DCM, "112039", "Tracking Identifier")
+#: PS3.16 CID 244, and the concept that it qualifies (TID 1501).
+LATERALITY = Coding(SNOMED, "272741003", "Laterality")
+SIDES: Mapping[str, Coding] = MappingProxyType(
+    {
+        "left": Coding(SNOMED, "7771000", "Left"),
+        "right": Coding(SNOMED, "24028007", "Right"),
+        "both": Coding(SNOMED, "51440002", "Bilateral"),
+    }
+)
 KEY_IMAGE = Coding(SIGHTLINE, "key-image", "Key image of the finding (SOP Instance UID)")
 #: SHA-256 of what a model is made of, as hexadecimal digits.
 MODEL_DIGEST = Coding(SIGHTLINE, "model-sha256", "SHA-256 of the model's files")

@@ -20,6 +20,7 @@ from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.opinion import remarks
 from cds.domain.report import Report
+from cds.domain.wording import details
 
 _SYSTEM_NAMES = {
     "http://loinc.org": "LN",
@@ -36,6 +37,15 @@ _ABNORMAL = "A"
 _MEASURED = components("AI-MEASURED", "What was measured where nothing was detected", OUR_CODES)
 _THRESHOLD = components("AI-THRESHOLD", "Threshold of the finding", OUR_CODES)
 #: PS3.16 annex D, and TID 1501.
+_CHANGE = components("AI-CHANGE", "Change since the earlier study", OUR_CODES)
+_CATEGORY = components("AI-CATEGORY", "Published category of the value", OUR_CODES)
+_LATERALITY = components("272741003", "Laterality", "SCT")
+#: PS3.16 CID 244.
+_SIDES = {
+    "left": components("7771000", "Left", "SCT"),
+    "right": components("24028007", "Right", "SCT"),
+    "both": components("51440002", "Bilateral", "SCT"),
+}
 _CERTAINTY = components("111012", "Certainty of Finding", "DCM")
 _FINDING_SITE = components("363698007", "Finding Site", "SCT")
 _SERIES = components("112002", "Series Instance UID", "DCM")
@@ -128,7 +138,18 @@ def _details(finding: Finding, like: Observation) -> Iterator[Observation]:
         yield _measured(replace(like, code=_CERTAINTY), Quantity(round(finding.confidence * 100, 4), "%"))
     if finding.body_site is not None:
         yield replace(like, value_type="CWE", code=_FINDING_SITE, value=_code(finding.body_site))
+    if finding.presence is not Presence.NOT_EVALUATED:
+        yield from _about(finding, like)
     yield from _series(finding.series_instance_uid, like)
+
+
+def _about(finding: Finding, like: Observation) -> Iterator[Observation]:
+    if finding.laterality:
+        yield replace(like, value_type="CWE", code=_LATERALITY, value=_SIDES[finding.laterality])
+    if finding.category is not None:
+        yield replace(like, value_type="CWE", code=_CATEGORY, value=_code(finding.category))
+    if (change := finding.change) is not None:
+        yield _measured(replace(like, code=_CHANGE), Quantity(round(change.absolute, 6), change.prior.unit))
 
 
 def _series(uid: str, like: Observation) -> Iterator[Observation]:
@@ -157,6 +178,7 @@ def _finding_notes(finding: Finding, outcome: Findings, model: str) -> Iterator[
         yield f"Detected by {model}{at}."
     if finding.reason and finding.presence is not Presence.NOT_EVALUATED:
         yield finding.reason
+    yield from details(finding)
     if finding.gates:
         yield f"Checked: {'; '.join(finding.gates)}."
     if outcome.limits:

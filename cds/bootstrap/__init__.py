@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cds import logs, pathways, release
+from cds.bootstrap.installed import manifests
 from cds.bootstrap.instances import compare, discard
 from cds.clock import SystemClock
 from cds.domain.audit import Seen
@@ -96,10 +97,10 @@ def stores(settings: Settings, *, durable: bool = False, patience_ms: int = 30_0
 
 def _silent(settings: Settings) -> frozenset[str]:
     """What speaks at no site of this installation now: what rests on it is not served."""
-    from models.registry import load
-
     where = ("", *settings.sites)
-    models = {f"model:{m}" for m in load() if all(settings.model_mode(m, s) is not Mode.ADVISORY for s in where)}
+    models = {
+        f"model:{m}" for m in manifests(settings) if all(settings.model_mode(m, s) is not Mode.ADVISORY for s in where)
+    }
     return frozenset(models)
 
 

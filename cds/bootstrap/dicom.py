@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cds.bootstrap import Stores
+from cds.bootstrap.installed import used
 from cds.clock import SystemClock
 from cds.domain.completeness import Rules
 from cds.domain.imaging import InstanceHeader
-from cds.domain.report import Mode
 from cds.domain.retrieval import RemoteSeries, RemoteStudy
 from cds.errors import ConfigurationError
 from cds.imaging_peers import DicomNode, DicomwebServer, PacsSource
@@ -60,7 +60,7 @@ def consumes(settings: Settings) -> Callable[[InstanceHeader], bool]:
     """Whether some model that is installed and not off may read an instance."""
     from models.selection import consumes as reads
 
-    manifests = _installed(settings)
+    manifests = used(settings)
     return lambda header: any(reads(manifest, header) for manifest in manifests)
 
 
@@ -137,8 +137,9 @@ class ModelReader:
 
     @property
     def modality(self) -> str:
-        """See Reader."""
-        return self.manifest.inputs.modality
+        """See Reader; "" where it reads several: a query names one, and each series tells its own."""
+        read = self.manifest.inputs.all_modalities
+        return read[0] if len(read) == 1 else ""
 
     @property
     def priors(self) -> int:
@@ -155,7 +156,7 @@ class ModelReader:
         """See Reader. What says no body part in a code must say one in words, or an earlier study is anything."""
         from models.selection import describes_body_part, names_body_part
 
-        if series.modality and series.modality != self.modality:
+        if series.modality and series.modality not in self.manifest.inputs.all_modalities:
             return False
         if series.body_part:
             return names_body_part(self.manifest, series.body_part)
@@ -164,15 +165,7 @@ class ModelReader:
 
 def readers(settings: Settings) -> list[ModelReader]:
     """The installed models that are not off."""
-    return [ModelReader(manifest) for manifest in _installed(settings)]
-
-
-def _installed(settings: Settings) -> list[Manifest]:
-    """Models that are on somewhere in this installation."""
-    from models.registry import load
-
-    where = ("", *settings.sites)
-    return [m for m in load().values() if any(settings.model_mode(m.id, site) is not Mode.OFF for site in where)]
+    return [ModelReader(manifest) for manifest in used(settings)]
 
 
 def retrieving(

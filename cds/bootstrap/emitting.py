@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,13 @@ def forms(settings: Settings) -> Forms:
 
 
 @cache
-def model_cards() -> Mapping[str, ModelCard]:
-    """The card of every installed model by "id:version", with the digest of its files: read once in a process."""
+def model_cards(models_dir: Path | None = None) -> Mapping[str, ModelCard]:
+    """The card of every model by "id:version", with the digest of its files: read once in a process.
+
+    `models_dir` holds the site's own ones.
+    """
     from adapters.fhir.device import ModelCard
-    from models.fingerprint import sha256
+    from models.fingerprint import of
     from models.registry import load
 
     return MappingProxyType(
@@ -34,10 +38,10 @@ def model_cards() -> Mapping[str, ModelCard]:
                 title=one.title,
                 intended_use=one.intended_use,
                 limits=one.limits,
-                performance=one.performance,
+                performance=tuple(str(figure) for figure in one.performance),
                 sources=one.source,
-                sha256=sha256(one.id),
+                sha256=of(one, models_dir),
             )
-            for one in load().values()
+            for one in load(models_dir=models_dir).values()
         }
     )

@@ -15,22 +15,25 @@ from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
 from cds.bootstrap.ehr import MergedRecord, decide_again, sources
 from cds.bootstrap.emitting import forms, model_cards
 from cds.bootstrap.hl7 import acknowledgments
+from cds.bootstrap.installed import manifests
 from cds.bootstrap.priority import raisers
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
 from cds.destinations import FhirDestination, MllpDestination
 from cds.domain.ids import resource_id
+from cds.domain.model import FindingModel
 from cds.domain.report import Report
 from cds.domain.resource import NewResource
 from cds.errors import NotFound
 from cds.line import Line
-from cds.ports import Channel, Clock, FindingModel, ReportSink
+from cds.ports import Channel, Clock, ReportSink
 from cds.settings import Settings
 from cds.store.artifacts import ScratchFolders
 from cds.store.commitments import CommitmentStore
 from cds.store.engine import workflow_engine
 from cds.store.enriching import EnrichingStore
 from cds.store.priorities import PriorityStore
+from cds.store.priors import PriorStore
 from cds.store.resources import SqlResourceStore
 from cds.store.sources import files, own_instances
 
@@ -51,11 +54,10 @@ _INDEXED_AT_ONCE = 500
 def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool) -> Worker:
     """The worker over its stores, models and sinks; `pool` decodes."""
     from cds.workflow import Sources, Timer, Worker
-    from models.registry import load
     from models.runtime import InstalledModel
 
     clock, database = SystemClock(settings.time_zone), held.database
-    models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in load().values()}
+    models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in manifests(settings).values()}
     ahead = dicom.ahead_decoding(settings, pool)
     ehr = sources(settings, clock)
     built = line(settings, held, models, clock, pool, ahead=ahead)
@@ -130,7 +132,6 @@ def line(
 ) -> Line:
     """Everything that the steps need; without a `pool` images are decoded here."""
     from adapters.dicom.volume import LocalImages
-    from adapters.fhir.report import withdrawn
 
     worklists = raisers(settings)
     return Line(
@@ -139,6 +140,7 @@ def line(
         studies=held.studies,
         record=held.record,
         works=held.works,
+        priors=PriorStore(held.database, held.studies),
         reports=held.reports,
         deliveries=held.deliveries,
         models=models,
@@ -157,8 +159,15 @@ def line(
         pathways=tuple(pathways.load()),
         evaluate=pathways.evaluate,
         resources=partial(_resources, settings, held),
-        withdraw=lambda body, patient_id: withdrawn(body, patient_id=patient_id),
+        withdraw=_withdrawn,
     )
+
+
+def _withdrawn(body: Mapping[str, object], patient_id: str | None) -> NewResource:
+    """An emitted resource as it reads once it does not hold any more."""
+    from adapters.fhir.report import withdrawn
+
+    return withdrawn(body, patient_id=patient_id)
 
 
 def _channels(settings: Settings) -> dict[str, Channel]:
@@ -195,7 +204,7 @@ def _fhir(settings: Settings, clock: Clock) -> dict[str, ReportSink]:
             identifier_systems=settings.identifier_systems,
             site_name=settings.site_name,
             forms=forms(settings),
-            cards=model_cards(),
+            cards=model_cards(settings.models_folder),
             otherwise=_otherwise(settings, name, server, clock),
             clock=clock,
         )
@@ -257,7 +266,7 @@ def _resources(settings: Settings, held: Stores, report: Report) -> Sequence[New
         site_name=settings.site_name,
         previous=_stored_version(held, report),
         forms=forms(settings),
-        cards=model_cards(),
+        cards=model_cards(settings.models_folder),
     )
 
 

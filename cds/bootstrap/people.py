@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cds.bootstrap import stores
 from cds.bootstrap.hl7 import reader
+from cds.bootstrap.installed import manifests
 from cds.clock import SystemClock
 from cds.domain.message import LoggedMessage, MessageContent
 from cds.domain.switch import SwitchKind
@@ -65,7 +66,6 @@ def desk(settings: Settings) -> Desk:
 def switchable(settings: Settings) -> dict[SwitchKind, tuple[str, ...]]:
     """The names of the installed models and pathways and of the configured destinations."""
     from cds import pathways
-    from models.registry import load
 
     alarms = (("alarm:mail", settings.alarm_mail_to), ("alarm:webhook", settings.alarm_webhook_url))
     destinations = (
@@ -76,7 +76,7 @@ def switchable(settings: Settings) -> dict[SwitchKind, tuple[str, ...]]:
         *(name for name, address in alarms if address),
     )
     return {
-        SwitchKind.MODEL: tuple(sorted(load())),
+        SwitchKind.MODEL: tuple(sorted(manifests(settings))),
         SwitchKind.PATHWAY: tuple(sorted(pathways.load())),
         SwitchKind.DESTINATION: tuple(sorted(destinations)),
     }

@@ -10,6 +10,7 @@ from cds.bootstrap import Stores, hl7_profile, stores
 from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
 from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
+from cds.bootstrap.installed import manifests
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
 from cds.domain.report import Mode
@@ -97,9 +98,8 @@ def _folder_check(settings: Settings) -> Check:
 def misspelt(settings: Settings) -> Check:
     """A misspelt name would leave a model or pathway in shadow, and nobody would know."""
     from cds import pathways
-    from models.registry import load
 
-    installed, known = load(), pathways.load()
+    installed, known = manifests(settings), pathways.load()
     wrong = [f"CDS_MODEL_MODES: no model {name!r}" for name in settings.model_modes if name not in installed]
     wrong += [f"CDS_PATHWAY_MODES: no pathway {name!r}" for name in settings.pathway_modes if name not in known]
     wrong += [
@@ -123,9 +123,7 @@ def misspelt(settings: Settings) -> Check:
 
 def _untold(settings: Settings) -> Check:
     """Findings that may be critical, of models that run here, and that would alert nobody."""
-    from models.registry import load
-
-    running = [m for m in load().values() if settings.model_mode(m.id) is not Mode.OFF]
+    running = [m for m in manifests(settings).values() if settings.model_mode(m.id) is not Mode.OFF]
     untold = critical.unloaded(settings, [(m.id, output.key, output.code) for m in running for output in m.outputs])
     told = f"{len(settings.critical_findings)} findings are critical at this site; none is by default"
     detail = "; ".join(f"{name} may be critical and alerts nobody" for name in untold) or told

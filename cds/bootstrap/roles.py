@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cds import intake, logs, metrics, tls
-from cds.bootstrap import Stores, hl7_profile, services, stores, upgrade
+from cds.bootstrap import Stores, hl7_profile, installed, services, stores, upgrade
 from cds.bootstrap.fhir_check import wrong_keys
 from cds.bootstrap.line import worker
 from cds.bootstrap.readiness import misspelt
@@ -51,9 +51,8 @@ def run_worker(settings: Settings) -> None:
     role = f"worker-{settings.worker_slot}"
     stopped = _begin(role, settings)
     from adapters.dicom.pool import DecodePool
-    from models.runtime import Runtime
 
-    runtime, pool = Runtime(settings.device), DecodePool(settings.dicom_limits)
+    runtime, pool = installed.runtime(settings), DecodePool(settings.dicom_limits)
     runtime.start()
     pool.start()
     held = stores(settings, durable=True)  # a report must not be lost after the engine noted that it is done

@@ -8,19 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.matching import MatchState
 from cds.domain.opinion import remarks
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, PathwayOutcome, Recommendation
 from cds.domain.report import Audience, Report
+from cds.domain.wording import amount, details, unit_name
+
+__all__ = [
+    "absence",
+    "amount",
+    "guidance",
+    "horizon_end",
+    "incomplete",
+    "input_text",
+    "text",
+    "unattached",
+    "unit_name",
+    "withheld",
+]
 
 DISCLAIMER = "AI output, preliminary, advisory; not a radiology report."
 #: How a release names the audience that a reason is about.
 _REFERRAL = f"{Audience.REFERRAL.value}: "
 _DAYS_PER_YEAR = 365.25
-#: What people call a UCUM unit, where that differs from its code.
-_UNIT_NAMES = {"[hnsf'U]": "HU"}
 
 
 def text(report: Report) -> str:
@@ -48,17 +59,6 @@ def input_text(item: InputUsed) -> str:
 def horizon_end(years: float, start: date) -> date:
     """The last day that a risk over so many years speaks of."""
     return start + timedelta(days=round(years * _DAYS_PER_YEAR))
-
-
-def unit_name(unit: str) -> str:
-    """A UCUM unit in the reader's words."""
-    return _UNIT_NAMES.get(unit, unit)
-
-
-def amount(value: Quantity) -> str:
-    """A quantity for the reader, six significant digits at most."""
-    unit = unit_name(value.unit)
-    return value.digits if unit in ("", "1") else f"{value.digits} {unit}"
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -106,6 +106,7 @@ def _of_model(outcome: ModelOutcome, report: Report) -> Iterator[str]:
     for finding in outcome.findings:
         title = finding.code.display or finding.code.code
         yield f"{title}: {_said(finding, outcome)}."
+        yield from (f"{title}: {detail}" for detail in details(finding))
         for remark in remarks(report, outcome.model, outcome.version, finding.key, amount):
             yield f"{title}: {remark.text}"
     for limit in outcome.limits:

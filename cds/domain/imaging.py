@@ -48,6 +48,13 @@ class InstanceHeader:
     #: View Position (0018,5101), else the meaning of View Code Sequence; Image Laterality, else Laterality.
     view_position: str = ""
     laterality: str = ""
+    protocol_name: str = ""
+    #: Patient's Age (0010,1010) as sent ("034Y").
+    patient_age: str = ""
+    #: What a series is chosen by: Convolution Kernel, Slice Thickness, contrast medium ("yes", "no", "unknown").
+    kernel: str = ""
+    slice_thickness_mm: float | None = None
+    contrast: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,15 @@ class SeriesSummary:
     sop_class_uids: tuple[str, ...]
     image_types: tuple[tuple[str, ...], ...]
     paths: tuple[str, ...]
+    #: View Position (0018,5101) and Protocol Name (0018,1030) of its images, each once; empty where none is stated.
+    views: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    #: Convolution kernels, what is said of contrast medium and Image Orientation (Patient), each once.
+    kernels: tuple[str, ...] = ()
+    contrasts: tuple[str, ...] = ()
+    orientations: tuple[tuple[float, ...], ...] = ()
+    #: The thickest slice's; None where none is stated.
+    slice_thickness_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +211,33 @@ class VolumeRef:
     sop_instance_uids: tuple[str, ...] = ()
     #: The stack of the series that it is, see StackSummary; "" where the series holds one.
     stack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """The projections of one study that a model looks at together, in the order in which it asked for them."""
+
+    images: tuple[ImageRef, ...]
+
+    @property
+    def series_instance_uid(self) -> str:
+        """The series of the first image."""
+        return self.images[0].series_instance_uid
+
+
+#: What a model is given to look at.
+ModelInput = VolumeRef | Projections
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMapRef:
+    """Where on a projection a finding was seen: .npy of float32, 0 to 1, (rows, columns), over the whole image."""
+
+    path: str
+    shape: tuple[int, int]
+    key: str
+    sop_instance_uid: str
+    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from cds.domain.matching import MatchState
 from cds.domain.opinion import remarks
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, Recommendation, Source
 from cds.domain.report import Report
+from cds.domain.wording import details
 
 TITLE = "AI analysis of imaging study"
 
@@ -132,14 +133,16 @@ def _row(finding: Finding, name: str) -> tuple[Cell, ...]:
 
 
 def _title(finding: Finding) -> str:
-    site = f" ({finding.body_site.display or finding.body_site.code})" if finding.body_site else ""
-    return f"{finding.code.display or finding.code.code}{site}"
+    site = finding.body_site.display or finding.body_site.code if finding.body_site else ""
+    where = ", ".join(filter(None, (site, finding.laterality)))
+    return f"{finding.code.display or finding.code.code}{f' ({where})' if where else ''}"
 
 
 def _remarks(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
         if isinstance(outcome, Findings):
             for finding in outcome.findings:
+                yield from (f"{_title(finding)}: {detail}" for detail in details(finding))
                 said = remarks(report, outcome.model, outcome.version, finding.key, conclusion.amount)
                 yield from (f"{_title(finding)}: {remark.text}" for remark in said)
             name = f"{outcome.model} {outcome.version}"

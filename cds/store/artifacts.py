@@ -8,7 +8,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-_MASK, _COMPRESSED = ".mask.npy", ".gz"
+_COMPRESSED = ".gz"
+#: What a later version of the report sends again, or shows.
+_KEPT = (".mask.npy", ".heatmap.npy")
 
 
 class ScratchFolders:
@@ -24,15 +26,20 @@ class ScratchFolders:
         return folder
 
     def discard(self, work_id: str) -> None:
-        """See the port. Masks stay, compressed: a later version of the report sends them again."""
+        """See the port. Masks and heat maps stay, compressed."""
         folder = self._folder(work_id)
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if file.name.endswith(_MASK):
+            if file.name.endswith(_KEPT):
                 _compress(file)
-            elif not file.name.endswith(_MASK + _COMPRESSED):
+            elif not file.name.endswith(tuple(name + _COMPRESSED for name in _KEPT)):
                 file.unlink(missing_ok=True)
         with suppress(OSError):  # it is not empty: it has masks
             folder.rmdir()
+
+    def remove(self, work_id: str) -> None:
+        """See the port."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(work_id))
 
     def _folder(self, work_id: str) -> Path:
         return self._root / hashlib.sha256(work_id.encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from cds.domain.completeness import Action, Rules, Verdict, judge
 from cds.domain.retrieval import Purpose
@@ -14,10 +14,13 @@ from cds.domain.revision import Work
 from cds.store import progress, timeline, wanted
 from cds.store.engine import Database
 from cds.store.progress import Known, Open, state_of
+from cds.store.retrieval_tables import PriorRow
 from cds.store.retrievals import Queryable
-from cds.store.revisions import locked, open_work
-from cds.store.tables import InstanceRow, StudyRow
+from cds.store.revisions import locked, match_again, open_work
+from cds.store.tables import InstanceRow, StudyRow, WorkRow
 from cds.store.wanted import Wish
+
+_NOT_BEGUN = ("pending", "enqueued")
 
 
 class Completeness:
@@ -69,6 +72,7 @@ class Completeness:
             session.add(row)
             if row.purpose == Purpose.PRIOR.value:
                 timeline.write(session, now, "event", "prior complete", study_uid=row.uid, detail=verdict.reasons)
+                _compare_again(session, row.uid, now)
                 return None
             outcome = "study incomplete" if verdict.incomplete else "study complete"
             moved = _leave_for_later(session, row, verdict.later)
@@ -77,6 +81,26 @@ class Completeness:
                 row.image_revision += 1
                 row.revision_open, row.revision_opened_at = True, now
             return work
+
+
+def _compare_again(session: Session, prior_uid: str, now: datetime) -> None:
+    """Studies that did not wait for this prior and were read meanwhile are compared with it now.
+
+    One whose work has not begun finds the prior by itself.
+    """
+    asked = (
+        select(PriorRow.study_uid)
+        .join(StudyRow, col(StudyRow.uid) == col(PriorRow.study_uid))
+        .where(PriorRow.prior_uid == prior_uid)
+        .order_by(PriorRow.study_uid)
+    )
+    for uid in session.exec(asked).all():
+        row = locked(session, uid)
+        waiting = session.exec(
+            select(WorkRow.id).where(WorkRow.study_uid == uid, col(WorkRow.state).in_(_NOT_BEGUN))
+        ).first()
+        if not row.revision_open and not row.purpose and waiting is None:
+            match_again(session, row, "an earlier study to compare with is here", now)
 
 
 def _is_as_judged(row: StudyRow, one: Open) -> bool:

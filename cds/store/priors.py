@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
+from cds.domain.finding import ModelOutcome
 from cds.domain.identity import Identifier
-from cds.domain.imaging import SeriesSummary, Study
+from cds.domain.imaging import Study
+from cds.domain.prior import PriorStudy
 from cds.errors import NotFound
 from cds.store import patients
 from cds.store.engine import Database
-from cds.store.identity import canonical
+from cds.store.identity import canonical, members
 from cds.store.retrievals import RetrievalStore
 from cds.store.studies import StudyStore
-from cds.store.tables import StudyRow
+from cds.store.tables import ModelOutcomeRow, StudyRow
+from cds.store.values import parse
 
-
-@dataclass(frozen=True, slots=True)
-class PriorStudy:
-    """An earlier study with its series; `coming` while more of its images may come."""
-
-    study: Study
-    series: tuple[SeriesSummary, ...]
-    coming: bool
+#: So many earlier studies of a patient are looked at, the newest.
+_LOOKED_AT = 20
 
 
 class PriorStore:
-    """Looks up what retrieval linked. Whose an image is may change after that: it is looked at again here."""
+    """Looks up what retrieval linked and what is here anyway. Whose an image is may change: it is looked at again."""
 
     def __init__(self, database: Database, studies: StudyStore) -> None:
         self._database = database
@@ -42,9 +38,23 @@ class PriorStore:
         either of them is (SAFETY section 1).
         """
         study = self._studies.study(study_uid)
-        found = (self._prior(study, uid) for uid in self._retrievals.priors(study_uid))
+        known = dict.fromkeys((*self._retrievals.priors(study_uid), *self._here(study)))
+        found = (self._prior(study, uid) for uid in known)
         offered = [one for one in found if one is not None]
         return sorted(offered, key=lambda one: str(one.study.study_date), reverse=True)
+
+    def _here(self, study: Study) -> Sequence[str]:
+        """Earlier studies under an identifier of this patient, newest first."""
+        if study.patient is None or study.study_date is None:
+            return ()
+        with self._database.reading() as session:
+            known = patients.leaf(session, study.patient)
+            rows = patients.identifiers_of(session, members(session, canonical(session, known))) if known else []
+            values = {study.patient.value, *(row.value for row in rows)}
+            asked = select(StudyRow.uid).where(
+                col(StudyRow.patient_value).in_(values), col(StudyRow.study_date) < study.study_date
+            )
+            return session.exec(asked.order_by(col(StudyRow.study_date).desc(), StudyRow.uid).limit(_LOOKED_AT)).all()
 
     def _prior(self, study: Study, uid: str) -> PriorStudy | None:
         try:
@@ -58,7 +68,9 @@ class PriorStore:
             if not _same_patient(session, prior, study):
                 return None
             row = session.get(StudyRow, uid)
-            return PriorStudy(prior, series, row is not None and row.revision_open)
+            if row is None or row.stopped:
+                return None
+            return PriorStudy(prior, series, row.revision_open, _outcomes(session, row))
 
 
 def _is_earlier(prior: Study, study: Study) -> bool:
@@ -76,3 +88,13 @@ def _same_patient(session: Session, prior: Study, study: Study) -> bool:
 def _owner(session: Session, identifier: Identifier) -> str | None:
     known = patients.leaf(session, identifier)
     return canonical(session, known) if known else None
+
+
+def _outcomes(session: Session, row: StudyRow) -> tuple[ModelOutcome, ...]:
+    """What models said of its newest images, the newest run of each version first."""
+    asked = (
+        select(ModelOutcomeRow)
+        .where(ModelOutcomeRow.study_uid == row.uid, ModelOutcomeRow.image_revision == row.image_revision)
+        .order_by(col(ModelOutcomeRow.analysis_run).desc(), col(ModelOutcomeRow.model), col(ModelOutcomeRow.version))
+    )
+    return tuple(parse(ModelOutcome, one.body) for one in session.exec(asked))

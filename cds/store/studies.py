@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from cds.domain.identity import Sex
 from cds.domain.imaging import InstanceHeader, RejectionNote, SeriesSummary, StoredInstance, Study
+from cds.domain.series import summary
 from cds.errors import NotFound
 from cds.store import rejections
 from cds.store.attribution import Site, identifier
@@ -153,15 +154,4 @@ def _study(row: StudyRow) -> Study:
 
 
 def _series(rows: Sequence[InstanceRow]) -> SeriesSummary:
-    headers = [parse(InstanceHeader, row.header) for row in rows]
-    first = headers[0]
-    return SeriesSummary(
-        series_instance_uid=first.series_instance_uid,
-        study_instance_uid=first.study_instance_uid,
-        modality=first.modality,
-        body_part=first.body_part,
-        series_description=first.series_description,
-        sop_class_uids=tuple(dict.fromkeys(h.sop_class_uid for h in headers)),
-        image_types=tuple(dict.fromkeys(h.image_type for h in headers)),
-        paths=tuple(row.path for row in rows),
-    )
+    return summary([parse(InstanceHeader, row.header) for row in rows], [row.path for row in rows])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from sqlmodel import col, select
 
 import models
 from adapters.dicom.phantom import write_ct_series
@@ -23,8 +24,9 @@ from cds.retrieving.following import follow
 from cds.retrieving.priors import priors
 from cds.settings import Settings
 from cds.store.priors import PriorStore
+from cds.store.retrieval_tables import PriorRow
 from cds.store.retrievals import RetrievalStore
-from cds.store.tables import StudyRow
+from cds.store.tables import StudyRow, WorkRow
 from models.registry import load
 from tests.contract.dicomweb_archive import Held
 from tests.contract.dicomweb_peer import serving
@@ -84,8 +86,7 @@ def comparing_models(folder: Path) -> Path:
     if not target.exists():
         target.mkdir()
         installed = Path(models.__file__).parent
-        text = (installed / "ct_lung_density.toml").read_text()
-        (target / "ct_lung_density.toml").write_text(text.replace("[inputs]\n", "[inputs]\npriors = 1\n"))
+        shutil.copy(installed / "ct_lung_density.toml", target)
         shutil.copy(installed / "ct_lung_density.py", target)
     return target
 
@@ -148,5 +149,56 @@ def test_a_prior_that_turns_out_to_be_another_patients_is_offered_no_more(place:
     with place.held.database.writing() as session:
         row = session.get_one(StudyRow, before)
         row.patient_value = "P3"
+        session.add(row)
+    assert PriorStore(place.held.database, place.held.studies).of_study(now) == []
+
+
+def works_of(place: Place, uid: str) -> list[tuple[int, str]]:
+    with place.held.database.reading() as session:
+        rows = session.exec(select(WorkRow).where(WorkRow.study_uid == uid).order_by(col(WorkRow.match_revision))).all()
+        return [(row.match_revision, row.state) for row in rows]
+
+
+def arrived_later(place: Place, uid: str) -> None:
+    """The prior was still coming when the others were complete, and is complete now."""
+    with place.held.database.writing() as session:
+        row = session.get_one(StudyRow, uid)
+        row.revision_open = True
+        session.add(row)
+    place.clock.sleep(120)
+    completeness(place.settings, place.held.database).close_complete(place.clock.now())
+
+
+def test_a_study_that_was_read_before_its_prior_came_is_compared_again(place: Place) -> None:
+    now, before = retrieved(place)
+    place.clock.sleep(120)
+    [work] = completeness(place.settings, place.held.database).close_complete(place.clock.now())
+    place.held.works.mark(work.id, "done", place.clock.now())
+    arrived_later(place, before)
+    assert works_of(place, now) == [(1, "done"), (2, "pending")]
+
+
+def test_a_study_that_nobody_has_read_yet_finds_its_prior_by_itself(place: Place) -> None:
+    now, before = retrieved(place)
+    place.clock.sleep(120)
+    completeness(place.settings, place.held.database).close_complete(place.clock.now())
+    arrived_later(place, before)
+    assert works_of(place, now) == [(1, "pending")]
+
+
+def test_an_earlier_study_that_was_pushed_and_never_fetched_is_a_prior_too(place: Place) -> None:
+    now, before = retrieved(place)
+    with place.held.database.writing() as session:
+        for link in session.exec(select(PriorRow)).all():
+            session.delete(link)
+    store = PriorStore(place.held.database, place.held.studies)
+    assert [one.study.study_instance_uid for one in store.of_study(now)] == [before]
+
+
+def test_a_prior_that_nobody_may_see_is_not_offered(place: Place) -> None:
+    now, before = retrieved(place)
+    with place.held.database.writing() as session:
+        row = session.get_one(StudyRow, before)
+        row.stopped = "the visit was cancelled"
         session.add(row)
     assert PriorStore(place.held.database, place.held.studies).of_study(now) == []

@@ -1,4 +1,4 @@
-"""The inference process: spawned, one request at a time, cancelled, restarted, never left behind."""
+"""The inference process: spawned, many requests at a time, cancelled, restarted, never left behind."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ import pytest
 import models
 from cds.domain.finding import Findings, NotEvaluated
 from cds.domain.imaging import VolumeRef
+from cds.domain.inference import RunWish
+from cds.domain.model import FindingModel
 from cds.errors import ConfigurationError, NotFound, OutOfResources, Unavailable
-from cds.ports import FindingModel
 from models.phantom import Phantom, chest_phantom
 from models.registry import load
 from models.runtime import InstalledModel, Runtime
@@ -37,13 +38,13 @@ from cds.errors import NotEvaluable, OutOfResources
 from models.task import Refused
 
 def build(manifest, device):
-    return None
+    return torch.nn.Identity()
 
 def interpret(manifest, volume, prepared, measured, task):
     return Findings(manifest.id, manifest.version, volume.series_instance_uid, (), device=measured)
 
-def infer(network, prepared, device, task):
-    return str(device)
+def infer(network, prepared, task):
+    return network.alone(lambda _module, device: str(device))
 """
 BEHAVIOURS = {
     "model_pid": "def prepare(manifest, volume, task):\n    (task.scratch / 'pid').write_text(str(os.getpid()))\n",
@@ -54,13 +55,17 @@ BEHAVIOURS = {
     "model_full": "def prepare(manifest, volume, task):\n    raise OutOfResources('no room')\n",
     "model_memory": (
         "def prepare(manifest, volume, task):\n    pass\n"
-        "def infer(network, prepared, device, task):\n    raise torch.OutOfMemoryError('1 GiB')\n"
+        "class Short(torch.nn.Module):\n"
+        "    def forward(self, x):\n        raise torch.OutOfMemoryError('1 GiB')\n"
+        "def build(manifest, device):\n    return Short()\n"
+        "def infer(network, prepared, task):\n    return network(torch.ones(3, 2))\n"
     ),
     "model_device_memory": (
         "def prepare(manifest, volume, task):\n    pass\n"
-        "def infer(network, prepared, device, task):\n"
+        "def work(_module, device):\n"
         "    if device.type != 'cpu':\n        raise torch.OutOfMemoryError('1 GiB')\n"
         "    return str(device)\n"
+        "def infer(network, prepared, task):\n    return network.alone(work)\n"
     ),
     "model_slow": (
         "def prepare(manifest, volume, task):\n"
@@ -129,7 +134,7 @@ def pid_of(runtime: Runtime, scratch: Path) -> int:
 
 
 def appears(path: Path) -> str:
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         if path.exists() and path.read_text():
             return path.read_text()
@@ -158,7 +163,7 @@ def test_the_lung_model_measures_a_phantom_in_its_own_process(
     installed: Runtime, phantom: Phantom, tmp_path: Path
 ) -> None:
     model: FindingModel = InstalledModel(load()["ct_lung_density"], installed)
-    outcome = model.run(stored(phantom, tmp_path), tmp_path)
+    outcome = model.run(stored(phantom, tmp_path), tmp_path, RunWish())
     assert isinstance(outcome, Findings)
     values = {finding.key: finding.value.value for finding in outcome.findings if finding.value}
     assert values["laa_950"] == pytest.approx(phantom.imaged.laa_950_percent, abs=0.5)
@@ -238,30 +243,34 @@ def test_a_running_request_is_cancelled_and_the_process_lives_on(runtime: Runtim
     before = pid_of(runtime, tmp_path)
     wanted = threading.Event()
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(runtime.run, "model_slow", VOLUME, tmp_path, wanted.is_set)
+        running = pool.submit(runtime.run, "model_slow", VOLUME, tmp_path, RunWish(cancelled=wanted.is_set))
         appears(tmp_path / "pid")
         wanted.set()
         with pytest.raises(Cancelled):
-            running.result(timeout=20)
+            running.result(timeout=60)
     assert pid_of(runtime, tmp_path) == before
 
 
-def test_a_request_that_waits_its_turn_can_be_cancelled(runtime: Runtime, tmp_path: Path) -> None:
+def test_a_request_that_waits_its_turn_can_be_cancelled(folder: Path, tmp_path: Path) -> None:
     first_done, second_done = threading.Event(), threading.Event()
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(runtime.run, "model_slow", VOLUME, tmp_path, first_done.is_set)
+    with Runtime("cpu", threads=1, folder=folder, in_work=1) as runtime, ThreadPoolExecutor() as pool:
+        first = pool.submit(runtime.run, "model_slow", VOLUME, tmp_path, RunWish(cancelled=first_done.is_set))
         appears(tmp_path / "pid")
-        second = pool.submit(runtime.run, "model_pid", VOLUME, tmp_path, second_done.is_set)
+        (tmp_path / "second").mkdir()
+        second = pool.submit(
+            runtime.run, "model_pid", VOLUME, tmp_path / "second", RunWish(cancelled=second_done.is_set)
+        )
         second_done.set()
         with pytest.raises(Cancelled):
-            second.result(timeout=20)
+            second.result(timeout=60)
+        assert not (tmp_path / "second" / "pid").exists()
         assert not first.done()
         first_done.set()
         with pytest.raises(Cancelled):
-            first.result(timeout=20)
+            first.result(timeout=60)
 
 
-def test_requests_of_several_threads_are_answered_one_after_another(runtime: Runtime, tmp_path: Path) -> None:
+def test_requests_of_several_threads_get_each_its_own_answer(runtime: Runtime, tmp_path: Path) -> None:
     volumes = [replace(VOLUME, series_instance_uid=f"1.2.{number}") for number in range(12)]
     with ThreadPoolExecutor(max_workers=6) as pool:
         outcomes = list(pool.map(lambda volume: runtime.run("model_pid", volume, tmp_path), volumes))
@@ -314,7 +323,7 @@ def test_closing_ends_a_request_under_way(folder: Path, tmp_path: Path) -> None:
         appears(tmp_path / "pid")
         closing.close()
         with pytest.raises(Unavailable):
-            running.result(timeout=20)
+            running.result(timeout=60)
 
 
 PARENT = """

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from adapters.dicom.phantom import write_ct_series
 from cds.domain.coding import Coding, Quantity
 from cds.domain.finding import Finding, Findings, ModelOutcome, Presence
-from cds.domain.imaging import InstanceHeader, MaskRef, SeriesSummary, VolumeRef
+from cds.domain.imaging import InstanceHeader, MaskRef, ModelInput, SeriesSummary, VolumeRef
+from cds.domain.inference import RunWish, StudyFacts
+from cds.domain.longitudinal import Repeatability
 
 ID, VERSION, KEY = "head_bleed", "1.0.0", "haemorrhage"
 NAME = f"{ID}.{KEY}"
@@ -33,12 +36,34 @@ class HeadBleed:
         """Axial head CT."""
         return header.modality == "CT" and header.body_part == "HEAD" and "REFORMATTED" not in header.image_type
 
-    def choose(self, series: Sequence[SeriesSummary]) -> Sequence[SeriesSummary]:
-        """The head series, none else."""
-        return [s for s in series if s.modality == "CT" and s.body_part == "HEAD"]
+    reads: Literal["volume", "projection"] = "volume"
+    priors: int = 0
 
-    def run(self, volume: VolumeRef, scratch: Path) -> ModelOutcome:
+    def choose(self, series: Sequence[SeriesSummary], about: StudyFacts) -> Sequence[SeriesSummary]:
+        """The head series, none else."""
+        return [s for s in series if self.refusal(s, about) is None]
+
+    def refusal(self, series: SeriesSummary, about: StudyFacts) -> tuple[str, str] | None:
+        """Not a head CT."""
+        fits = series.modality == "CT" and series.body_part == "HEAD"
+        return None if fits else ("body-part", "it is no CT of the head")
+
+    def cautions(self, about: StudyFacts) -> tuple[str, ...]:
+        """None but for an unknown age."""
+        return () if about.age_years is not None else ("The age is not known.",)
+
+    def is_urgent(self, about: StudyFacts) -> bool:
+        """Where somebody asks for bleeding."""
+        return "bleeding" in about.reason
+
+    def repeatability(self, key: str) -> Repeatability | None:
+        """Not known."""
+        return None
+
+    def run(self, given: ModelInput, scratch: Path, wish: RunWish) -> ModelOutcome:
         """Count."""
+        volume = given
+        assert isinstance(volume, VolumeRef)
         voxels = np.load(volume.path, mmap_mode="r")
         dense = voxels > _DENSE_HU
         millilitres = float(dense.sum()) * float(np.prod(volume.spacing_mm)) / 1000
@@ -46,8 +71,8 @@ class HeadBleed:
         path = scratch / f"{ID}.mask.npy"
         np.save(path, dense.astype(np.uint8))
         return Findings(
-            model=ID,
-            version=VERSION,
+            model=self.id,
+            version=self.version,
             series_instance_uid=volume.series_instance_uid,
             findings=(
                 Finding(

@@ -267,8 +267,8 @@ def settings_of(folder: Path, peers: tuple[Engine, Engine, PacsPeer, FhirPeer], 
     return Settings(**{**values, **changes})
 
 
-def opened(folder: Path, stack: ExitStack, **changes: Any) -> Stage:
-    """A fresh stage; `stack` closes it."""
+def opened(folder: Path, stack: ExitStack, *, model: HeadBleed | None = None, **changes: Any) -> Stage:
+    """A fresh stage with this model, the stand-in where none is named; `stack` closes it."""
     engine, pager, pacs, fhir = Engine(), Engine(), PacsPeer(), FhirPeer()
     for peer in (engine, pager, pacs, fhir):
         stack.enter_context(peer)
@@ -280,7 +280,7 @@ def opened(folder: Path, stack: ExitStack, **changes: Any) -> Stage:
     inbox_database = open_messages(settings.data_dir, "")
     stack.callback(inbox_database.dispose)
     inbox = SqlMessageLog(inbox_database)
-    model = HeadBleed()
+    model = model or HeadBleed()
     built = replace(
         line(settings, held, {model.id: model}, clock),
         pathways=("bleed",),

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from cds.domain.coding import Quantity
 from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.imaging import VolumeRef
 from cds.errors import NotEvaluable
-from models import ct_lung_density
+from models import ct_lung_density, direct
 from models.body import body_air
 from models.image import Mask
 from models.phantom import AIR_HU, AIRWAY, BOWEL, LOW_HU, TISSUE, Phantom, chest_phantom
@@ -21,7 +20,6 @@ from models.registry import load
 from models.task import Cancelled, Refused, Task
 
 MANIFEST = load()["ct_lung_density"]
-CPU = torch.device("cpu")
 ATTRIBUTES = {"kernel": "B30f", "contrast": "no", "slice_thickness_mm": "1.25", "kvp": "120"}
 Voxels = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
 
@@ -46,10 +44,7 @@ def stored(phantom: Phantom, folder: Path, hu: Voxels | None = None, **attribute
 
 
 def run(volume: VolumeRef, folder: Path) -> Findings:
-    task = Task(folder, lambda: False)
-    prepared = ct_lung_density.prepare(MANIFEST, volume, task)
-    measured = ct_lung_density.infer(ct_lung_density.build(MANIFEST, CPU), prepared, CPU, task)
-    return ct_lung_density.interpret(MANIFEST, volume, prepared, measured, task)
+    return direct.run(MANIFEST, ct_lung_density, volume, Task(folder, lambda: False))
 
 
 def finding(findings: Findings, key: str) -> Finding:

@@ -161,8 +161,33 @@ def test_view_and_laterality_are_read() -> None:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "399368009", "SCT", "medio-lateral oblique"
     header = read_header(minimal(ViewCodeSequence=[code], ImageLaterality="L", Laterality="R"))
-    assert (header.view_position, header.laterality) == ("medio-lateral oblique", "L")
-    assert read_header(minimal(ViewPosition="PA")).view_position == "PA"
+    assert (header.view_position, header.laterality) == ("MLO", "L")
+    code.CodeValue, code.CodeMeaning = "0815", "from behind"
+    assert read_header(minimal(ViewCodeSequence=[code])).view_position == "from behind"
+    assert read_header(minimal(ViewPosition="PA", ViewCodeSequence=[code])).view_position == "PA"
+
+
+def test_what_a_series_is_chosen_by_is_read() -> None:
+    header = read_header(
+        minimal(
+            ProtocolName="Thorax nativ", PatientAge="061Y", ConvolutionKernel="B30f", SliceThickness="1.25",
+            ContrastBolusAgent="none",
+        )
+    )  # fmt: skip
+    assert (header.protocol_name, header.patient_age, header.kernel) == ("Thorax nativ", "061Y", "B30f")
+    assert (header.slice_thickness_mm, header.contrast, header.flags) == (1.25, "no", ())
+
+
+def test_what_is_not_said_of_a_series_is_unknown() -> None:
+    header = read_header(minimal())
+    assert (header.protocol_name, header.patient_age, header.kernel) == ("", "", "")
+    assert (header.slice_thickness_mm, header.contrast) == (None, "unknown")
+    assert read_header(minimal(SliceThickness="0")).slice_thickness_mm is None
+
+
+def test_a_coded_contrast_agent_is_contrast() -> None:
+    assert read_header(minimal(ContrastBolusAgentSequence=[Dataset()])).contrast == "yes"
+    assert read_header(minimal(ContrastBolusAgent="Iopamidol")).contrast == "yes"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from adapters.dicom.projection import images
 from cds.domain.imaging import ImageRef
 from cds.errors import NotEvaluable, Unavailable
 from cds.limits import DicomLimits
-from tests.peers.dicom_peers import files_below, summary
+from tests.peers.dicom_peers import edited, files_below, summary
 from tests.unit.test_dicom_volume import macro
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -79,6 +79,16 @@ def test_a_radiograph_is_one_frame_as_stored(tmp_path: Path) -> None:
     assert (image.shape, image.dtype, image.photometric) == ((1, 4, 5), "uint16", "MONOCHROME2")
     assert np.array_equal(values[0], GRADIENT)
     assert image.frame_time_ms is None
+
+
+def test_images_without_a_uid_are_two_arrays(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.dcm", pixels=GRADIENT + n, InstanceNumber=n) for n in (1, 2)]
+    for path in paths:
+        with edited(path) as dataset:
+            dataset.SOPInstanceUID = ""
+    one, other = read(*paths)
+    assert one.path != other.path
+    assert (np.load(other.path) == np.load(one.path) + 1).all()
 
 
 def test_monochrome1_is_turned_by_the_range_of_its_bits(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ OPERATIONS = (DOCS / "operations.md").read_text()
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|Users|tmp|mnt|builds)/")
 _REGISTRY = re.compile(
     r"pypi\.org|pythonhosted|download\.pytorch\.org|docker\.io|ghcr\.io|gcr\.io|quay\.io|://[^/\s]*(?:registry|mirror)",
@@ -164,7 +165,7 @@ def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    for link in _LINK.findall(_FENCED.sub("", document.read_text())):
+    for link in _LINK.findall(_CODE.sub("", _FENCED.sub("", document.read_text()))):
         if re.match(r"[a-z]+:", link):
             continue
         path, _, anchor = link.partition("#")

@@ -8,6 +8,7 @@ from cds.bootstrap.emitting import forms, model_cards
 from cds.settings import Settings
 from models.fingerprint import sha256
 from models.registry import load
+from tests.unit import site_models
 from tests.unit.fhir_samples import report, samples
 
 
@@ -29,3 +30,12 @@ def test_every_installed_model_has_its_card() -> None:
     assert card.limits
     assert card.performance
     assert card.sources
+
+
+def test_a_sites_own_model_has_its_card_with_the_digest_of_its_own_files(tmp_path: Path) -> None:
+    path = tmp_path / "sides" / "sides.toml"
+    path.parent.mkdir()
+    path.write_text(site_models.manifest(b"x"))
+    card = model_cards(tmp_path)["sides:1.0.0"]
+    assert card.title == "A model of the tests"
+    assert card.sha256 == sha256("sides", path.parent)

@@ -147,8 +147,7 @@ def test_what_the_worker_and_the_receiver_import_loads_no_torch() -> None:
 
 
 def test_a_model_compares_with_no_prior_unless_its_manifest_says_so(tmp_path: Path, manifest: Manifest) -> None:
-    assert manifest.inputs.priors == 0
-    comparing = TOML.replace('orientation = "axial"', 'orientation = "axial"\npriors = 2')
-    assert read(written(tmp_path, comparing)).inputs.priors == 2
-    too_many = comparing.replace("priors = 2", "priors = 50")
+    assert manifest.inputs.priors == 1
+    assert read(written(tmp_path, TOML.replace("priors = 1\n", ""))).inputs.priors == 0
+    too_many = TOML.replace("priors = 1", "priors = 50")
     assert any("inputs.priors" in mistake for mistake in mistakes(written(tmp_path, too_many)))

@@ -21,7 +21,7 @@ from models.registry import load
 from tests.unit.retrieval_parts import ENHANCED, NOW, STUDY, Pacs, Site, ct, here, remote, site
 
 MANIFEST = load()["ct_lung_density"]
-LUNG: Reader = ModelReader(MANIFEST)
+LUNG: Reader = ModelReader(replace(MANIFEST, inputs=replace(MANIFEST.inputs, priors=0)))
 COMPARING: Reader = ModelReader(replace(MANIFEST, inputs=replace(MANIFEST.inputs, priors=2)))
 WHO = Identifier("P-1", "HOSPITAL")
 ACCESSION = Identifier("ACC-1", "HOSPITAL")

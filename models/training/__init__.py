@@ -1,0 +1,1 @@
+"""How the project's own weights were trained; nothing here runs in the clinic."""
