@@ -70,6 +70,9 @@ class Search:
 
 
 DESCENDING = Search("descending aorta", (-40.0, 8.0), (8.0, 60.0), (15.0, 65.0))
+#: In front of the lower thoracic and upper lumbar bodies, a little to the left: psoas and kidney are round too, but lie
+#: beside or behind, and DESCENDING would take a psoas there where the aorta is not seen.
+ABDOMINAL = Search("aorta", (-55.0, -6.0), (-8.0, 30.0), (12.0, 65.0))
 ASCENDING = Search("ascending aorta", (-125.0, -50.0), (-45.0, 10.0), (24.0, 65.0))
 
 

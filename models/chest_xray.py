@@ -202,8 +202,8 @@ def _finding(
 
 
 def _heat_map(output: Output, image: ImageRef, cells: torch.Tensor, task: Task) -> HeatMapRef:
-    """What speaks for the finding, cell by cell, as a share of the strongest; at most 256 cells a side."""
-    evidence = cells.clamp(min=0.0)
+    """What speaks for the finding more than the mean cell does, as a share of the most; at most 256 cells a side."""
+    evidence = (cells - cells.mean()).clamp(min=0.0)
     evidence = evidence / evidence.max().clamp(min=1e-6)
     whole = functional.interpolate(evidence[None, None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0, 0]
     top, left, rows, columns = framed(image.shape[1], image.shape[2])

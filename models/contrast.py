@@ -5,15 +5,13 @@ Blood without contrast medium reads 30 to 60 HU at 120 kV (plasma and haematocri
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.aorta import DESCENDING, Vessel, find_vessel
-from models.image import Voxels
+from models.aorta import Vessel
+from models.bright import LEAST_ML
 from models.manifest import Manifest
-from models.spine import Spine
 
 
 @dataclass(frozen=True)
@@ -34,20 +32,6 @@ def blood_pool(vessel: Vessel) -> BloodPool:
     )
 
 
-def find_blood_pool(
-    voxels: Voxels,
-    spacing_mm: tuple[float, float, float],
-    spine: Spine,
-    levels: tuple[int, int],
-    check: Callable[[], None],
-) -> BloodPool:
-    """The blood of the descending aorta, thoracic or abdominal, between two slices (both included).
-
-    Rows to the back, columns to the left, slice 0 cranial. Raise NotEvaluable(gate="descending aorta") without one.
-    """
-    return blood_pool(find_vessel(voxels, spacing_mm, spine, DESCENDING, levels=levels, check=check))
-
-
 def blood_gates(manifest: Manifest, pool: BloodPool, stated: str) -> list[tuple[str, str, str]]:
     """(gate, value, reason) of contrast medium, calibration and noise; reason is "" where the gate is passed.
 
@@ -66,3 +50,18 @@ def blood_gates(manifest: Manifest, pool: BloodPool, stated: str) -> list[tuple[
          f"the images are too noisy: {pool.noise_hu:.0f} HU in the aorta, at most {noise:.0f} HU are accepted"),
     ]  # fmt: skip
     return [(gate, value, "" if passed else reason) for gate, value, passed, reason in checks]
+
+
+def bright_gate(manifest: Manifest, bright_ml: float, where: str, stated: str) -> tuple[str, str, str]:
+    """(gate, value, reason) of tissue that is brighter than blood and no bone; see `models.bright`.
+
+    A vessel that reads as blood is not enough: it may be the wrong one, or contrast medium not yet have reached it.
+    """
+    most = manifest.threshold("contrast_blood")
+    said = ", although the header says that none was given" if stated == "no" else ""
+    reason = (
+        f"{bright_ml:.0f} mL of tissue that is no bone read more than {most:.0f} HU {where}, as with contrast medium"
+        f"{said}"
+    )
+    value = f"{bright_ml:.0f} mL of more than {most:.0f} HU {where}"
+    return "bright tissue", value, reason if bright_ml >= LEAST_ML else ""

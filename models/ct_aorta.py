@@ -18,16 +18,17 @@ from cds.errors import NotEvaluable
 from models import ct_gates
 from models.agatston import THRESHOLD_HU, Calcium, score
 from models.aorta import ASCENDING, DESCENDING, Search, Section, Vessel, find_vessel, tube
-from models.contrast import BloodPool, blood_gates, blood_pool
+from models.bright import chest_ml
+from models.contrast import BloodPool, blood_gates, blood_pool, bright_gate
 from models.image import Mask, save_mask
 from models.manifest import Manifest
 from models.mediastinum import Mediastinum, find_mediastinum
 from models.metal import metal_mm3
 from models.network import Network
 from models.sections import Sections, cut
-from models.spine import Spine, find_spine
+from models.spine import Spine, find_adult_spine
 from models.task import Refused, Task
-from models.upright import Upright, upright
+from models.upright import Upright, upright_ct
 
 _MOST_SLICES = 10
 #: The section of a level is no further from it than this, mm.
@@ -75,16 +76,18 @@ def prepare(manifest: Manifest, volume: VolumeRef, task: Task) -> Prepared:
     if refused:
         raise Refused(refused)
     with task.step("open"):
-        turned = upright(volume)
+        turned = upright_ct(volume)
     with task.step("mediastinum"):
-        spine = find_spine(turned.voxels, volume.spacing_mm, task.check)
+        spine = find_adult_spine(turned.voxels, volume.spacing_mm, task.check)
         middle = find_mediastinum(turned.voxels, volume.spacing_mm, spine, task.check)
     with task.step("aorta"):
         chest = _Chest(turned, volume, spine, middle)
         descending = _descending(manifest, chest, task)
         ascending, why_no_ascending = _ascending(manifest, chest, task)
     pool = blood_pool(descending)
-    verdicts = blood_gates(manifest, pool, volume.attributes.get("contrast", "unknown"))
+    stated = volume.attributes.get("contrast", "unknown")
+    bright = chest_ml(middle, spine, volume.spacing_mm, manifest.threshold("contrast_blood"))
+    verdicts = [*blood_gates(manifest, pool, stated), bright_gate(manifest, bright, "between the lungs", stated)]
     verdicts.append(_height(manifest, descending))
     refused = [(gate, reason) for gate, _, reason in verdicts if reason]
     if refused:

@@ -19,7 +19,8 @@ from cds.errors import NotEvaluable
 from models import ct_gates
 from models.agatston import THRESHOLD_HU, Calcium, score
 from models.aorta import ASCENDING, DESCENDING, Vessel, find_vessel, tube
-from models.contrast import BloodPool, blood_gates, blood_pool
+from models.bright import chest_ml
+from models.contrast import BloodPool, blood_gates, blood_pool, bright_gate
 from models.heart import Heart, find_heart
 from models.image import Voxels, save_mask
 from models.manifest import Manifest
@@ -27,15 +28,17 @@ from models.mediastinum import Mediastinum, Triple, find_mediastinum
 from models.metal import metal_mm3
 from models.network import Network
 from models.sections import Sections, cut
-from models.spine import Spine, find_spine
+from models.spine import Spine, find_adult_spine
 from models.task import Refused, Task
-from models.upright import Upright, upright
+from models.upright import Upright, upright_ct
 
 #: The ascending aorta is looked for this far below the tracheal division, and its wall left out down to there, mm: the
 #: coronary arteries arise lower.
 _ASCENDING_MM = 30.0
 #: The descending aorta is followed so far below the dome, mm.
 _BELOW_DOME_MM = 20.0
+#: A vessel that is followed over less may be none, mm.
+_FOLLOWED_MM = 40.0
 #: Around the lumen the wall and its calcium, mm.
 _WALL_MM = 3.0
 _MOST_SLICES = 10
@@ -61,10 +64,10 @@ def prepare(manifest: Manifest, volume: VolumeRef, task: Task) -> Prepared:
     if refused:
         raise Refused(refused)
     with task.step("open"):
-        turned = upright(volume)
+        turned = upright_ct(volume)
     voxels, spacing = turned.voxels, volume.spacing_mm
     with task.step("heart"):
-        spine = find_spine(voxels, spacing, task.check)
+        spine = find_adult_spine(voxels, spacing, task.check)
         middle = find_mediastinum(voxels, spacing, spine, task.check)
         heart = find_heart(middle, spine, spacing, task.check)
     with task.step("aorta"):
@@ -75,7 +78,12 @@ def prepare(manifest: Manifest, volume: VolumeRef, task: Task) -> Prepared:
         metal = metal_mm3(
             voxels, heart.region, spacing, manifest.threshold("metal"), manifest.threshold("metal_margin")
         )
-        verdicts = blood_gates(manifest, pool, volume.attributes.get("contrast", "unknown"))
+        stated = volume.attributes.get("contrast", "unknown")
+        bright = chest_ml(middle, spine, spacing, manifest.threshold("contrast_blood"))
+        verdicts = [
+            *blood_gates(manifest, pool, stated),
+            bright_gate(manifest, bright, "between the lungs", stated),
+        ]
         verdicts += _heart_gates(manifest, heart, metal)
     refused = [(gate, reason) for gate, _, reason in verdicts if reason]
     if refused:
@@ -128,8 +136,13 @@ def interpret(manifest: Manifest, volume: VolumeRef, prepared: Prepared, calcium
 
 def _descending(voxels: Voxels, spacing_mm: Triple, spine: Spine, middle: Mediastinum, task: Task) -> Vessel:
     last = (middle.dome or len(voxels)) + round(_BELOW_DOME_MM / spacing_mm[0])
+    levels = (middle.carina or 0, last)
     try:
-        return find_vessel(voxels, spacing_mm, spine, DESCENDING, levels=(middle.carina or 0, last), check=task.check)
+        vessel = find_vessel(voxels, spacing_mm, spine, DESCENDING, levels=levels, check=task.check)
+        if vessel.height_mm < _FOLLOWED_MM:
+            reason = f"the descending aorta was followed over {vessel.height_mm:.0f} mm alone"
+            raise NotEvaluable(reason, gate="blood pool")
+        return vessel
     except NotEvaluable as error:
         raise Refused(
             [("blood pool", f"{error}, so neither contrast medium nor noise can be judged in its blood")]

@@ -21,10 +21,10 @@ from models.abdomen import Body, Organ, find_body, find_liver, find_spleen
 from models.image import save_mask
 from models.manifest import Manifest
 from models.network import Network
-from models.spine import Spine, find_spine
+from models.spine import Spine, find_adult_spine
 from models.task import Refused, Task
 from models.unenhanced import Verdict
-from models.upright import Upright, upright
+from models.upright import Upright, upright_ct
 
 _LIVER, _SPLEEN = 1, 2
 _LABELS = {_LIVER: "liver, measured regions", _SPLEEN: "spleen, measured regions"}
@@ -47,14 +47,16 @@ def prepare(manifest: Manifest, volume: VolumeRef, task: Task) -> Prepared:
     if refused:
         raise Refused(refused)
     with task.step("open"):
-        turned = upright(volume)
+        turned = upright_ct(volume)
     with task.step("organs"):
-        spine = find_spine(turned.voxels, volume.spacing_mm, task.check)
+        spine = find_adult_spine(turned.voxels, volume.spacing_mm, task.check)
         body = find_body(turned.voxels, volume.spacing_mm, spine, task.check)
         liver = find_liver(turned.voxels, volume.spacing_mm, body, task.check)
     with task.step("gates"):
         verdicts = _organ_gates(manifest, turned, "liver", liver)
-        verdicts += unenhanced.blood(manifest, turned, spine, _levels(spine, liver), task.check)
+        near = manifest.threshold("max_median_difference")
+        spared = (liver.mean_hu - near, liver.mean_hu + near)
+        verdicts += unenhanced.blood(manifest, turned, spine, _levels(spine, liver), task.check, spared_hu=spared)
     refused = [(gate, reason) for gate, _, reason in verdicts if reason]
     if refused:
         raise Refused(refused)

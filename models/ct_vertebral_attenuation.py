@@ -20,12 +20,12 @@ from models import ct_gates, trabecular, unenhanced
 from models.image import save_mask
 from models.manifest import Manifest
 from models.network import Network
-from models.spine import Spine, find_spine
+from models.spine import Spine, find_adult_spine
 from models.straight import Straight, straighten
 from models.task import Refused, Task
 from models.trabecular import Trabecular
 from models.unenhanced import Verdict
-from models.upright import Upright, upright
+from models.upright import Upright, upright_ct
 from models.vertebrae import Levels, Vertebra, find_vertebrae
 
 #: L1 first; where it cannot be measured its neighbours.
@@ -63,9 +63,9 @@ def prepare(manifest: Manifest, volume: VolumeRef, task: Task) -> Prepared:
     if refused:
         raise Refused(refused)
     with task.step("open"):
-        turned = upright(volume)
+        turned = upright_ct(volume)
     with task.step("spine"):
-        spine = find_spine(turned.voxels, volume.spacing_mm, task.check)
+        spine = find_adult_spine(turned.voxels, volume.spacing_mm, task.check)
         straight = straighten(turned.voxels, volume.spacing_mm, spine)
         levels = find_vertebrae(turned.voxels, volume.spacing_mm, spine, straight, task.check)
     found = _Found(turned, spine, straight, levels)

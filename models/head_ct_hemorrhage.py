@@ -40,7 +40,7 @@ _MOST_LESIONS, _MOST_SLICES = 5, 10
 _VOXEL_ML = 0.001
 #: Sides of a tile that are tried, the largest first, multiples of the network's step.
 _SIDES = (240, 180, 150, 120, 105, 90, 75, 60, 45, 30)
-#: Memory that a network needs at its peak for each voxel of a tile, bytes: measured, with a reserve.
+#: Memory that a network needs at its peak for each voxel of a tile, bytes: an estimate, held against 1.1 GB for 90 mm.
 _BYTES_PER_VOXEL = 3000
 #: From here on the reader is told that sections are thick, mm, and of metal, mL.
 _THIN_MM, _SOME_METAL_ML = 2.5, 0.1

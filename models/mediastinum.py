@@ -46,7 +46,7 @@ _CROSS = ndimage.generate_binary_structure(3, 1)
 
 @dataclass(frozen=True)
 class Mediastinum:
-    """Masks on the grid (see `step`: voxels per step), and landmarks as slices of the volume, None where not seen.
+    """Masks and mean densities on the grid (see `step`: voxels per step); landmarks as slices, None where not seen.
 
     `between` is the hull of both lungs less the lungs; `airway` open air in it, near the spine. `bronchi_at_top`: the
     first slices show two main bronchi, so that the trachea divides not far above. Volumes in mL.
@@ -55,6 +55,7 @@ class Mediastinum:
     step: tuple[int, int, int]
     grid_mm: Triple
     shape: tuple[int, ...]
+    soft: Field
     lungs: Mask
     between: Mask
     airway: Mask
@@ -96,6 +97,7 @@ def find_mediastinum(voxels: Voxels, spacing_mm: Triple, spine: Spine, check: Ca
         step=step,
         grid_mm=grid,
         shape=voxels.shape,
+        soft=soft,
         lungs=lungs,
         between=np.asarray(hull & ~filled),
         airway=airway,

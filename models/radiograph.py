@@ -16,6 +16,8 @@ from cds.errors import NotEvaluable
 SIDE = 256
 #: Darkest and brightest of these percentiles become 0 and 1: text markers, collimator and dead pixels lie outside.
 _DARK, _BRIGHT = 0.005, 0.995
+#: Less between them, as a share of the values, is rounding and no picture.
+_LEAST = 1e-4
 
 
 def squared(pixels: NDArray[np.generic]) -> torch.Tensor:
@@ -30,7 +32,7 @@ def squared(pixels: NDArray[np.generic]) -> torch.Tensor:
     if size != [rows, columns]:
         image = functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
     dark, bright = torch.quantile(image, torch.tensor([_DARK, _BRIGHT])).tolist()
-    if not (np.isfinite(dark) and bright > dark):
+    if not bright - dark > _LEAST * max(abs(dark), abs(bright)):
         raise NotEvaluable("the image has no contrast: it is blank or saturated", gate="image quality")
     image = ((image - dark) / (bright - dark)).clamp(0.0, 1.0)
     return functional.pad(image, (left, SIDE - size[1] - left, top, SIDE - size[0] - top))[0]

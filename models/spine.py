@@ -37,6 +37,8 @@ MIN_CANAL, MIN_WALLS = 0.5, 0.3
 BODY_HU, FAT_HU = -300.0, -20.0
 #: A vertebral body's depth lies between these, mm; the canal's middle is so far behind its back wall at least.
 MIN_DEPTH_MM, MAX_DEPTH_MM = 16.0, 46.0
+#: An adult's bodies are deeper than this (median of the slices): who is smaller was not what these models are made for.
+ADULT_DEPTH_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ def find_spine(voxels: Voxels, spacing_mm: tuple[float, float, float], check: Ca
     front, back, column = _walls(voxels, spacing_mm, canal)
     body = np.stack([(front + back) / 2.0, column], axis=1)
     return Spine(canal, body, front, (back - front) * spacing_mm[1], seen)
+
+
+def find_adult_spine(voxels: Voxels, spacing_mm: tuple[float, float, float], check: Callable[[], None]) -> Spine:
+    """The same; raise NotEvaluable(gate="body size") where the bodies are a child's, whatever is said of age."""
+    spine = find_spine(voxels, spacing_mm, check)
+    if float(np.median(spine.depth_mm)) < ADULT_DEPTH_MM:
+        raise NotEvaluable("the vertebral bodies are smaller than an adult's", gate="body size")
+    return spine
 
 
 def _searched(

@@ -6,38 +6,67 @@ import math
 from collections.abc import Callable
 
 from cds.errors import NotEvaluable
-from models.aorta import Search, find_vessel
-from models.contrast import blood_gates, blood_pool
+from models.aorta import ABDOMINAL, find_vessel
+from models.bright import Span, abdomen_ml
+from models.contrast import blood_gates, blood_pool, bright_gate
 from models.image import Mask
 from models.manifest import Manifest
 from models.metal import metal_mm3
 from models.spine import Spine
 from models.upright import Upright
 
-#: In front of the lower thoracic and upper lumbar bodies, a little to the left: psoas and kidney are round too, but lie
-#: beside or behind. See `aorta.Search`; lengths are the project's own.
-_AORTA = Search("aorta", (-55.0, -6.0), (-8.0, 30.0), (12.0, 65.0))
+#: A vessel that is followed over less may be a bowel loop or a muscle. The project's own, mm.
+_FOLLOWED_MM = 30.0
+_WHERE = "in front of the spine or where the kidneys lie"
 #: (gate, value, reason); reason is "" where the gate is passed.
 Verdict = tuple[str, str, str]
 
 
 def blood(
-    manifest: Manifest, turned: Upright, spine: Spine, levels: tuple[int, int], check: Callable[[], None]
+    manifest: Manifest,
+    turned: Upright,
+    spine: Spine,
+    levels: tuple[int, int],
+    check: Callable[[], None],
+    *,
+    spared_hu: Span | None = None,
 ) -> list[Verdict]:
-    """Contrast medium and noise in the aorta between two slices; see `contrast.blood_gates` for the thresholds.
+    """Contrast medium and noise in the aorta between two slices, and bright tissue around; see `models.contrast`.
 
-    Where no aorta is found, the header's word decides: no contrast medium is believed, anything else is refused.
+    Where no aorta is found, the header's word that none was given is believed if nothing is bright, and anything else
+    is refused. What reads within `spared_hu`, a liver with iron, is not bright if the aorta reads as blood.
     """
     volume = turned.volume
     stated = volume.attributes.get("contrast", "unknown")
+    verdicts, judged = _aorta(manifest, turned, spine, levels, check)
+    bright = abdomen_ml(
+        turned.voxels,
+        volume.spacing_mm,
+        spine,
+        levels,
+        manifest.threshold("contrast_blood"),
+        spared_hu=spared_hu if judged else None,
+        check=check,
+    )
+    return [*verdicts, bright_gate(manifest, bright, _WHERE, stated)]
+
+
+def _aorta(
+    manifest: Manifest, turned: Upright, spine: Spine, levels: tuple[int, int], check: Callable[[], None]
+) -> tuple[list[Verdict], bool]:
+    """The verdicts on the aorta's blood, and whether it was seen at all."""
+    volume = turned.volume
+    stated = volume.attributes.get("contrast", "unknown")
     try:
-        vessel = find_vessel(turned.voxels, volume.spacing_mm, spine, _AORTA, levels=levels, check=check)
+        vessel = find_vessel(turned.voxels, volume.spacing_mm, spine, ABDOMINAL, levels=levels, check=check)
+        if vessel.height_mm < _FOLLOWED_MM:
+            raise NotEvaluable(f"the aorta was followed over {vessel.height_mm:.0f} mm alone", gate="aorta")
     except NotEvaluable as error:
         if stated == "no":
-            return [("contrast in the blood", f"not judged, {error}; the header says that none was given", "")]
+            return [("contrast in the blood", f"not judged, {error}; the header says that none was given", "")], False
         reason = f"it is not known whether contrast medium was given, and {error}"
-        return [("contrast in the blood", "not judged", reason)]
-    return blood_gates(manifest, blood_pool(vessel), stated)
+        return [("contrast in the blood", "not judged", reason)], False
+    return blood_gates(manifest, blood_pool(vessel), stated), True
 
 
 def metal(manifest: Manifest, turned: Upright, region: Mask, slices: tuple[int, int], where: str) -> Verdict:

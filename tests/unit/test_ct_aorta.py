@@ -155,13 +155,17 @@ def test_an_acquisition_that_is_not_fit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("thorax", "gate"),
-    [({"blood_hu": 180.0}, "contrast in the blood"), ({"blood_hu": 12.0}, "blood"), ({"noise_hu": 50.0}, "noise")],
+    ("more_hu", "noise_hu", "gate"),
+    [(140, 0.0, "contrast in the blood"), (-28, 0.0, "blood"), (0, 50.0, "noise")],
     ids=["contrast", "calibration", "noise"],
 )
-def test_blood_that_does_not_read_as_blood_is_refused(tmp_path: Path, thorax: dict[str, float], gate: str) -> None:
-    made = thorax_phantom(blood_hu=thorax.get("blood_hu", 40.0), noise_hu=thorax.get("noise_hu", 8.0))
-    assert refusal(stored(made, tmp_path, contrast="unknown"), tmp_path).gate == gate
+def test_blood_that_does_not_read_as_blood_is_refused(
+    plain: Thorax, tmp_path: Path, more_hu: int, noise_hu: float, gate: str
+) -> None:
+    noise = np.random.default_rng(3).normal(0.0, noise_hu, plain.hu.shape)
+    hu = plain.hu + np.where(plain.descending, more_hu, 0) + noise
+    volume = stored(plain, tmp_path, np.rint(hu).astype(np.int16), contrast="unknown")
+    assert refusal(volume, tmp_path).gate == gate
 
 
 def test_an_aorta_that_ends_early_is_refused(plain: Thorax, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cds.domain.finding import Findings, Presence
 from cds.domain.imaging import VolumeRef
 from cds.errors import NotEvaluable
 from models import ct_coronary_calcium, ct_gates, direct
-from models.ct_coronary_calcium import category
+from models.ct_coronary_calcium import category, why_no_number
 from models.phantom_thorax import Insert, Thorax, descending_centre, thorax_phantom
 from models.registry import load
 from models.task import Cancelled, Refused, Task
@@ -65,6 +65,13 @@ def plain() -> Thorax:
 
 
 @pytest.fixture(scope="module")
+def clear(plain: Thorax, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """A chest without calcium, whose header says nothing of contrast medium."""
+    folder = tmp_path_factory.mktemp("clear")
+    return run(stored(plain, folder, contrast="unknown"), folder)
+
+
+@pytest.fixture(scope="module")
 def scored(sharp: Thorax, tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = tmp_path_factory.mktemp("scored")
     return run(stored(sharp, folder), folder)
@@ -112,11 +119,10 @@ def test_images_with_blur_and_noise_stay_within_the_stated_tolerance(tmp_path: P
     assert value(run(stored(thorax, tmp_path), tmp_path), "coronary_calcium_score") == pytest.approx(wanted, rel=0.15)
 
 
-def test_no_calcium_is_a_score_of_zero_and_not_detected(plain: Thorax, tmp_path: Path) -> None:
-    findings = run(stored(plain, tmp_path), tmp_path)
-    assert value(findings, "coronary_calcium_score") == 0.0
-    assert value(findings, "coronary_calcium_volume") == 0.0
-    one = finding(findings, "coronary_calcification")
+def test_no_calcium_is_a_score_of_zero_and_not_detected(clear: Findings) -> None:
+    assert value(clear, "coronary_calcium_score") == 0.0
+    assert value(clear, "coronary_calcium_volume") == 0.0
+    one = finding(clear, "coronary_calcification")
     assert (one.presence, one.key_slices) == (Presence.NOT_DETECTED, ())
     assert one.category is not None
     assert one.category.code == "cac-drs-a0"
@@ -145,25 +151,32 @@ def test_thin_slices_are_averaged_to_three_millimetres(tmp_path: Path) -> None:
 # --- category or number ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("attributes", "words"),
-    [
-        ({"cardiac_synchronization": "NONE"}, "not synchronised"),
-        ({"cardiac_synchronization": ""}, "not known"),
-        ({"slice_thickness_mm": "2"}, "2.00 mm thick"),
-    ],
-    ids=["not gated", "gating unknown", "thin sections"],
-)
-def test_other_chest_ct_gets_a_category_and_no_number(
-    sharp: Thorax, tmp_path: Path, attributes: dict[str, str], words: str
-) -> None:
-    findings = run(stored(sharp, tmp_path, **attributes), tmp_path)
+def test_other_chest_ct_gets_a_category_and_no_number(sharp: Thorax, tmp_path: Path) -> None:
+    findings = run(stored(sharp, tmp_path, cardiac_synchronization="NONE"), tmp_path)
     (one,) = findings.findings
     assert (one.key, one.presence, one.value) == ("coronary_calcification", Presence.PRESENT, None)
     assert one.category is not None
     assert one.category.code == "coronary-calcium-severe"
-    assert words in one.note
+    assert "not synchronised" in one.note
     assert any("doi:10.4329/wjr.v6.i6.381" in limit for limit in findings.limits)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({}, ""),
+        ({"cardiac_synchronization": "NONE"}, "not synchronised"),
+        ({"cardiac_synchronization": ""}, "not known"),
+        ({"slice_thickness_mm": "2"}, "2.00 mm thick"),
+    ],
+    ids=["a calcium scan", "not gated", "gating unknown", "thin sections"],
+)
+def test_why_an_acquisition_gets_no_number(
+    plain: Thorax, tmp_path: Path, attributes: dict[str, str], words: str
+) -> None:
+    reason = why_no_number(MANIFEST, stored(plain, tmp_path, plain.hu[:1], **attributes))
+    assert bool(reason) == bool(words)
+    assert words in reason
 
 
 @pytest.mark.parametrize(
@@ -206,15 +219,16 @@ def test_all_refusals_of_the_header_are_told_together(plain: Thorax, tmp_path: P
     assert len(error.reasons) == 3
 
 
-@pytest.mark.parametrize("stated", ["no", "unknown"])
-def test_contrast_in_the_blood_is_refused_whatever_the_header_says(tmp_path: Path, stated: str) -> None:
-    error = refusal(stored(thorax_phantom(blood_hu=180.0), tmp_path, contrast=stated), tmp_path)
+@pytest.mark.parametrize("said", ["no", "unknown"])
+def test_contrast_in_the_blood_is_refused_whatever_the_header_says(plain: Thorax, tmp_path: Path, said: str) -> None:
+    hu = plain.hu.copy()
+    hu[plain.descending] += 140
+    error = refusal(stored(plain, tmp_path, hu, contrast=said), tmp_path)
     assert error.gate == "contrast in the blood"
 
 
-def test_blood_without_contrast_medium_is_enough_where_the_header_is_silent(plain: Thorax, tmp_path: Path) -> None:
-    findings = run(stored(plain, tmp_path, contrast="unknown"), tmp_path)
-    assert any("does not say whether contrast medium" in limit for limit in findings.limits)
+def test_blood_without_contrast_medium_is_enough_where_the_header_is_silent(clear: Findings) -> None:
+    assert any("does not say whether contrast medium" in limit for limit in clear.limits)
 
 
 def test_noise_that_would_be_taken_for_calcium_is_refused(tmp_path: Path) -> None:
@@ -301,9 +315,9 @@ def test_synchronisation_with_the_heart_is_what_the_header_says(
     assert ct_gates.cardiac_gating(stored(plain, tmp_path, cardiac_synchronization=said)) == known
 
 
-def test_every_gate_that_was_passed_is_told(plain: Thorax, tmp_path: Path) -> None:
+def test_every_gate_that_was_passed_is_told(clear: Findings) -> None:
     """Every gate that was passed is told with its value."""
-    one = finding(run(stored(plain, tmp_path), tmp_path), "coronary_calcification")
+    one = finding(clear, "coronary_calcification")
     assert {gate.split(": ", 1)[0] for gate in one.gates} >= {
         "contrast", "tube voltage", "kernel", "slice thickness", "coverage", "cardiac gating", "contrast in the blood",
         "noise", "metal", "field of view", "heart",
