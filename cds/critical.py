@@ -9,7 +9,7 @@ from cds.codes import SNOMED
 from cds.destinations import CriticalRoute
 from cds.domain.coding import Coding
 from cds.domain.critical import Category, CriticalFinding
-from cds.domain.finding import Finding, Findings, ModelOutcome, Presence
+from cds.domain.finding import Finding, Findings, ModelOutcome, Presence, kind_of
 from cds.settings import Settings
 
 RADLEX = "http://radlex.org"
@@ -97,7 +97,8 @@ def following(settings: Settings, route: str, *, test: bool) -> str:
 
 
 def _critical(settings: Settings, name: str, finding: Finding) -> CriticalFinding | None:
-    category = settings.critical_findings.get(name) or _CATEGORIES.get(_system_code(finding.code))
+    named = settings.critical_findings
+    category = named.get(name) or named.get(kind_of(name)) or _CATEGORIES.get(_system_code(finding.code))
     return CriticalFinding(name, finding.code.display or finding.key, category) if category else None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cds import release
-from cds.domain.finding import NO_SERIES, Findings, ModelOutcome, NotEvaluated
+from cds.domain.finding import NO_SERIES, UNUSABLE, Findings, ModelOutcome, NotEvaluated
 from cds.domain.imaging import ImageRef, ModelInput, Projections, SeriesSummary, Study, VolumeRef
 from cds.domain.inference import Progress, RunWish, StudyFacts
 from cds.domain.matching import Match
@@ -103,6 +103,8 @@ def infer(line: Line, work_id: str, model_id: str) -> str:
         outcome = said(line, work.id, model, asked, mine)
     except Cancelled:
         return "switched-off"
+    if isinstance(outcome, NotEvaluated) and outcome.gate == UNUSABLE:
+        line.alarm(f"model-unusable:{model.id}:{model.version}", "; ".join(outcome.reasons))
     now = line.clock.now()
     line.works.save_outcome(work, outcome, now)
     line.works.save_step(

@@ -344,9 +344,9 @@ class Settings(BaseSettings):
 
     def gate(self, finding: str, audience: Audience, site: str = "") -> Gate:
         """What an audience waits for before it sees a finding "<model>.<key>"."""
-        found = self.release.gate(audience)
+        found, every = self.release.gate(audience), f"{finding.partition('.')[0]}.*"
         for row in (*self.release_rows, *(self.sites[site].release_rows if site in self.sites else ())):
-            if row.audience is audience and row.finding in ("*", finding, f"{finding.split('.', maxsplit=1)[0]}.*"):
+            if row.audience is audience and row.finding in ("*", finding, finding.partition("-")[0], every):
                 found = row.gate
         return found
 

@@ -260,19 +260,24 @@ def _edges(slabs: _Slabs, index: int, y: float, x: float) -> tuple[Line | None, 
     end = np.argmax(falls, axis=1)
     wall = np.where(rises.any(axis=1), np.argmax(rises, axis=1), len(_RADII))
     seen = falls.any(axis=1) & (end - wall <= WALL_MM / RAY_STEP_MM)
-    distances = np.array([_crossing(values[ray], int(end[ray]), blood) for ray in np.flatnonzero(seen)])
-    return np.array([y, x]) + _UNIT[seen] * distances[:, None].reshape(-1, 1), blood, noise
+    return np.array([y, x]) + _UNIT[seen] * _crossings(values[seen], end[seen], blood)[:, None], blood, noise
 
 
-def _crossing(values: Line, end: int, blood: float) -> float:
-    """Where the density passes half way from blood to what lies outside, mm along the ray."""
-    outside = float(values[end : end + _OUTSIDE].min())
-    half = (blood + outside) / 2.0
-    below = end + int(np.argmax(values[end : end + _OUTSIDE] < half)) if values[end] >= half else end
-    while below > 0 and values[below - 1] < half:
-        below -= 1
-    inner, outer = values[below - 1], values[below]
-    return float(_RADII[below - 1] + RAY_STEP_MM * (inner - half) / max(inner - outer, 1e-6))
+def _crossings(values: Line, end: NDArray[np.int64], blood: float) -> Line:
+    """Where the density passes half way from blood to what lies outside, mm along each ray; 0 where noise hides it."""
+    steps = np.arange(values.shape[1])
+    beyond = end[:, None] + np.arange(_OUTSIDE)
+    near = np.where(beyond < len(steps), np.take_along_axis(values, beyond.clip(max=len(steps) - 1), axis=1), np.inf)
+    half = (blood + near.min(axis=1, initial=np.inf)) / 2.0
+    first = end + np.where(near[:, 0] >= half, np.argmax(near < half[:, None], axis=1), 0)
+    # Back to the last place on the way that is above half.
+    above = (values >= half[:, None]) & (steps < first[:, None])
+    blood_seen = above.any(axis=1)
+    below = np.where(blood_seen, len(steps) - np.argmax(above[:, ::-1], axis=1), 1)
+    rays = np.arange(len(values))
+    inner, outer = values[rays, below - 1], values[rays, below]
+    there = _RADII[below - 1] + RAY_STEP_MM * (inner - half) / np.maximum(inner - outer, 1e-6)
+    return np.where(blood_seen, there, 0.0)
 
 
 def _circle(edges: Line, blood: float, noise: float) -> _Fit | None:
@@ -283,7 +288,9 @@ def _circle(edges: Line, blood: float, noise: float) -> _Fit | None:
             return None
         middle, radius = _linear(edges[good])
         off = np.abs(np.hypot(*(edges - middle).T) - radius)
-        good = off <= max(1.5, 2.5 * float(np.median(off)))
+        before, good = good, off <= max(1.5, 2.5 * float(np.median(off)))
+        if np.array_equal(before, good):
+            break
     if good.sum() < RAYS * MIN_COVERAGE / 2.0:
         return None
     middle, radius = _least_squares(edges[good])

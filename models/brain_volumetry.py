@@ -200,7 +200,7 @@ def _finding(
     output = manifest.output(one.key)
     slices = _key_slices(volume, by_slice[:, list(one.labels)].sum(axis=1))
     return Finding(
-        key=one.key,
+        key=f"{one.key}-{one.side}" if one.side in ("left", "right") else one.key,
         code=output.code,
         presence=Presence.MEASURED,
         value=Quantity(round(one.value, one.digits), output.unit),

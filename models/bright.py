@@ -18,7 +18,7 @@ from models.mediastinum import Field, Mediastinum, Triple, coarse
 from models.spine import Line, Spine
 
 #: What counts lies this deep inside of what is bright: calcified walls and arteries have no such inside, nor have ribs.
-INSIDE_MM, INSIDE_AMONG_RIBS_MM = 4.0, 6.5
+INSIDE_MM, INSIDE_AMONG_RIBS_MM = 3.5, 6.5
 #: One piece of this volume is no calcification but a chamber, a vessel or an organ, mL.
 LEAST_ML = 1.0
 #: Vertebral bodies: to their sides as a part of their depth and further, and so far in front of them.
@@ -58,8 +58,11 @@ class _Around:
 
 
 def chest_ml(middle: Mediastinum, spine: Spine, spacing_mm: Triple, at_least_hu: float) -> float:
-    """The largest bright piece between the lungs, from the tracheal division to the dome as far as they are known."""
-    here = middle.between & _Around(spine, middle.between.shape, middle.step, spacing_mm).before()
+    """The largest bright piece between the lungs, from the tracheal division to the dome as far as they are known.
+
+    Vessels that the lungs embrace too, which are left out of `middle.between`.
+    """
+    here = middle.hull & _Around(spine, middle.hull.shape, middle.step, spacing_mm).before()
     here[: (middle.carina or 0) // middle.step[0]] = False
     if middle.dome is not None:
         here[middle.dome // middle.step[0] :] = False
@@ -91,11 +94,11 @@ def abdomen_ml(
 def _largest_ml(
     soft: Field, here: Mask, grid_mm: Triple, at_least_hu: float, inside_mm: float, *, spared_hu: Span | None = None
 ) -> float:
-    """Of what lies deep inside; the median over a step to each side takes noise and small calcium away."""
+    """Of what lies deep inside; the median along the body takes noise and short calcium away, vessels stay as wide."""
     if not here.any():
         return 0.0
     box = ndimage.find_objects(here.astype(np.uint8))[0]
-    calm = ndimage.median_filter(soft[box], size=3)
+    calm = ndimage.median_filter(soft[box], size=(3, 1, 1))
     dense = (calm > at_least_hu) & here[box]
     if spared_hu is not None:
         dense &= (calm < spared_hu[0]) | (calm > spared_hu[1])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cds.domain.inference import Progress
 from cds.errors import ConfigurationError, NotFound, OutOfResources, SightlineError, Unavailable
-from models.task import Cancelled, Task
+from models.task import Cancelled, ModelFailed, Task
 from models.wire import Advanced, Answer, Failure, Kind, Message, Options, Ready, Request, Started
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _KINDS: dict[type[SightlineError], Kind] = {
     Unavailable: "unavailable",
     NotFound: "not-found",
     ConfigurationError: "configuration",
+    ModelFailed: "model",
 }
 
 

@@ -26,6 +26,8 @@ from models.network import Network
 from models.task import Refused, Task
 
 T = TypeVar("T")
+#: Lines of torch's mistake that are told: it names every tensor in one of its own.
+_TOLD = 4
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,15 @@ def build(manifest: Manifest, device: torch.device) -> torch.nn.Module:
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ConfigurationError([f"{manifest.id}: {file} does not fit {declared.network.name}: {error}"]) from None
+        raise ConfigurationError([_misfit(manifest, f"{file} does not fit {declared.network.name}", error)]) from None
     return network.eval().to(device)
+
+
+def _misfit(manifest: Manifest, what: str, error: RuntimeError) -> str:
+    """The first few of torch's lines, which are one per tensor."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    more = f" (and {len(lines) - _TOLD} lines more)" if len(lines) > _TOLD else ""
+    return f"{manifest.id}: {what}: {' '.join(lines[:_TOLD])}{more}"
 
 
 def warm(manifest: Manifest) -> tuple[torch.Tensor, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cds.domain.finding import Findings, ModelOutcome, NotEvaluated
+from cds.domain.finding import UNUSABLE, Findings, ModelOutcome, NotEvaluated
 from cds.domain.imaging import ModelInput
 from cds.errors import ConfigurationError, NotEvaluable, OutOfResources
 from models import registry
@@ -20,7 +20,7 @@ from models.manifest import Manifest
 from models.requests import Waiting
 from models.residents import Loaded, Residents
 from models.scheduler import Lane, RequestNetwork
-from models.task import Refused, Task
+from models.task import ModelFailed, Refused, Task
 from models.weights import NotInstalled
 from models.wire import Answer, Options
 
@@ -46,7 +46,8 @@ class Engine:
     def start(self) -> None:
         """Build as many networks as fit, in the order of their ids, and run those that give an example.
 
-        A model whose weights are not there is passed over; raise what else its `build` raises.
+        A model whose weights are not there, or are not those of its manifest, is passed over and not evaluated; raise
+        what else its `build` raises.
         """
         self.lane.start()
         for model in self.models.values():
@@ -76,8 +77,8 @@ class Engine:
                 network.alone(lambda _network, _device: None)
             else:
                 network(*example(model.manifest))
-        except (NotInstalled, OutOfResources):
-            return  # both are said to each request that wants it
+        except (NotInstalled, OutOfResources, ConfigurationError):
+            return  # said to each request that wants it
 
 
 def open_engine(options: Options) -> Engine:
@@ -85,7 +86,7 @@ def open_engine(options: Options) -> Engine:
     device = torch.device(_device(options.device, cuda=torch.cuda.is_available()))
     folder = Path(options.folder) if options.folder else None
     models_dir = Path(options.models_dir) if options.models_dir else None
-    manifests = registry.load(folder, models_dir, torchscript=options.torchscript)
+    manifests = registry.load(folder, models_dir, torchscript=options.torchscript, broken={})
     models = {id_: Loaded(manifest, registry.module(manifest, folder)) for id_, manifest in sorted(manifests.items())}
     ledger = Ledger()
     residents = Residents(options.memory_mb, ledger)
@@ -110,6 +111,10 @@ def _outcome(engine: Engine, model: Loaded, network: RequestNetwork, given: Mode
         reasons = error.reasons if isinstance(error, Refused) else (str(error),)
         manifest = model.manifest
         return NotEvaluated(manifest.id, manifest.version, reasons, error.gate, given.series_instance_uid)
+    except ConfigurationError:  # one damaged model harms no study: it says nothing, and people are told
+        manifest = model.manifest
+        reason = f"the model {manifest.id} cannot be used as it is installed here; cds models verify says why"
+        return NotEvaluated(manifest.id, manifest.version, (reason,), UNUSABLE, given.series_instance_uid)
 
 
 def _worked(engine: Engine, model: Loaded, network: RequestNetwork, given: ModelInput, task: Task) -> ModelOutcome:
@@ -122,6 +127,9 @@ def _worked(engine: Engine, model: Loaded, network: RequestNetwork, given: Model
             raw = module.infer(network, prepared, task)
     task.check()
     outcome: ModelOutcome = module.interpret(manifest, given, prepared, raw, task)
+    keys = [finding.key for finding in outcome.findings] if isinstance(outcome, Findings) else []
+    if len(set(keys)) < len(keys):  # a person's word on one would be taken for all of its name
+        raise ModelFailed(f"{manifest.id} names two findings alike")
     return outcome
 
 

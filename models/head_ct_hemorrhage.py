@@ -262,7 +262,7 @@ def _volume(seen: _Seen, manifest: Manifest, label: int, key: str) -> Finding:
 def _lesion(seen: _Seen, manifest: Manifest, key: str, number: int, lesion: Lesion) -> Finding:
     output, slices = manifest.output(key), seen.slices(seen.native_of(lesion))
     return Finding(
-        key=key,
+        key=f"{key}-{number}",
         code=output.code,
         presence=Presence.MEASURED,
         value=Quantity(round(lesion.volume_ml, 2), output.unit),

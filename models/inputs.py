@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -20,7 +21,13 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+def _printable(text: str) -> str:
+    if any(unicodedata.category(letter) == "Cc" and letter not in "\n\t" for letter in text):
+        raise ValueError("has control characters")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), AfterValidator(_printable)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9.]{1,64}$")]
 Millimetres = Annotated[float, Field(gt=0)]

@@ -48,7 +48,7 @@ _CROSS = ndimage.generate_binary_structure(3, 1)
 class Mediastinum:
     """Masks and mean densities on the grid (see `step`: voxels per step); landmarks as slices, None where not seen.
 
-    `between` is the hull of both lungs less the lungs; `airway` open air in it, near the spine. `bronchi_at_top`: the
+    `between` is the `hull` of both lungs less the lungs; `airway` open air in it, near the spine. `bronchi_at_top`: the
     first slices show two main bronchi, so that the trachea divides not far above. Volumes in mL.
     """
 
@@ -57,6 +57,7 @@ class Mediastinum:
     shape: tuple[int, ...]
     soft: Field
     lungs: Mask
+    hull: Mask
     between: Mask
     airway: Mask
     carina: int | None
@@ -99,6 +100,7 @@ def find_mediastinum(voxels: Voxels, spacing_mm: Triple, spine: Spine, check: Ca
         shape=voxels.shape,
         soft=soft,
         lungs=lungs,
+        hull=hull,
         between=np.asarray(hull & ~filled),
         airway=airway,
         carina=None if carina is None else carina * step[0],

@@ -22,12 +22,17 @@ SHIPPED = Path(__file__).parent
 
 
 def load(
-    folder: Path | None = None, models_dir: Path | None = None, *, torchscript: bool = False
+    folder: Path | None = None,
+    models_dir: Path | None = None,
+    *,
+    torchscript: bool = False,
+    broken: dict[str, list[str]] | None = None,
 ) -> dict[str, Manifest]:
     """Every model by its id, its folders of weights filled in; ConfigurationError with all mistakes of all manifests.
 
     `folder` holds shipped models (`<id>.toml` beside `<id>.py`), `models_dir` the site's; `torchscript` says whether
-    the site lets TorchScript run, which is executable code.
+    the site lets TorchScript run, which is executable code. Where `broken` is given, the mistakes of a site's model go
+    there under its folder's name, and the others are loaded: one of them stops no server.
     """
     shipped = folder or SHIPPED
     models: dict[str, Manifest] = {}
@@ -35,10 +40,15 @@ def load(
     for path, own in (*_shipped(shipped), *_of_site(models_dir)):
         try:
             manifest = read(path)
+            wrong = _mistakes(path, manifest, own=own, models=models)
         except ConfigurationError as error:
-            mistakes += error.mistakes
+            wrong = error.mistakes
+        if wrong and own and broken is not None:
+            broken[path.stem] = wrong
             continue
-        mistakes += _mistakes(path, manifest, own=own, models=models)
+        mistakes += wrong
+        if wrong:
+            continue
         models[manifest.id] = replace(
             manifest, folders=_folders(manifest.id, shipped, models_dir, own=own), may_execute=torchscript
         )

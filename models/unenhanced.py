@@ -16,7 +16,7 @@ from models.spine import Spine
 from models.upright import Upright
 
 #: A vessel that is followed over less may be a bowel loop or a muscle. The project's own, mm.
-_FOLLOWED_MM = 30.0
+_FOLLOWED_MM = 15.0
 _WHERE = "in front of the spine or where the kidneys lie"
 #: (gate, value, reason); reason is "" where the gate is passed.
 Verdict = tuple[str, str, str]

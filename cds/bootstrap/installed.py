@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds.domain.report import Mode
+from cds.errors import ConfigurationError
 from cds.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,10 +14,36 @@ if TYPE_CHECKING:
 
 
 def manifests(settings: Settings) -> dict[str, Manifest]:
-    """Every model by its id, shipped or the site's own; ConfigurationError with the mistakes of all manifests."""
+    """Every model by its id, shipped or the site's own, but those of the site whose manifest is wrong (`broken`)."""
+    return _read(settings)[0]
+
+
+def broken(settings: Settings) -> dict[str, list[str]]:
+    """The mistakes in the manifests of the site's own models, by folder; those models are not there for anybody."""
+    return _read(settings)[1]
+
+
+def damaged(settings: Settings) -> list[str]:
+    """Files of weights that do not have the digest of their manifest, of models that are not off everywhere."""
+    from models import registry
+    from models.weights import path
+
+    found: list[str] = []
+    for one in used(settings):
+        for file in one.weights if not registry.missing(one) else ():
+            try:
+                path(one, file.file)
+            except ConfigurationError as error:
+                found += [f"{one.id}: {mistake}" for mistake in error.mistakes]
+    return found
+
+
+def _read(settings: Settings) -> tuple[dict[str, Manifest], dict[str, list[str]]]:
     from models.registry import load
 
-    return load(models_dir=settings.models_folder, torchscript=settings.allow_torchscript)
+    wrong: dict[str, list[str]] = {}
+    found = load(models_dir=settings.models_folder, torchscript=settings.allow_torchscript, broken=wrong)
+    return found, wrong
 
 
 def used(settings: Settings) -> list[Manifest]:

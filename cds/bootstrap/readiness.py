@@ -10,7 +10,7 @@ from cds.bootstrap import Stores, hl7_profile, stores
 from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
 from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
-from cds.bootstrap.installed import manifests
+from cds.bootstrap.installed import broken, damaged, manifests
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
 from cds.domain.report import Mode
@@ -31,6 +31,7 @@ def checks(settings: Settings) -> list[Check]:
             lambda: misspelt(settings),
             lambda: hl7_profile.check(settings),
             lambda: _untold(settings),
+            lambda: _models(settings),
             *(partial(source_check, settings, name) for name in settings.pacs_sources),
             *(partial(destination_check, settings, name) for name in settings.pacs_destinations),
             *(partial(priority_check, settings, name) for name in settings.priority_destinations),
@@ -121,9 +122,20 @@ def misspelt(settings: Settings) -> Check:
     return Check("names", not wrong, "; ".join(wrong) or have, "spell them as cds models list and docs/pathways do")
 
 
+def _models(settings: Settings) -> Check:
+    """A damaged model evaluates nothing, and one with a wrong manifest is not there; the others go on."""
+    wrong = [f"{name}: {mistake}" for name, mistakes in broken(settings).items() for mistake in mistakes]
+    wrong += damaged(settings)
+    have = "every file of weights that is installed is the one that its manifest names"
+    how = f"install it again, or remove its folder below {settings.models_folder}; cds models verify says more"
+    return Check("models", not wrong, "; ".join(wrong) or have, how)
+
+
 def _untold(settings: Settings) -> Check:
-    """Findings that may be critical, of models that run here, and that would alert nobody."""
-    running = [m for m in manifests(settings).values() if settings.model_mode(m.id) is not Mode.OFF]
+    """Findings that may be critical, of advisory models, and that would alert nobody."""
+    where = ("", *settings.sites)
+    installed = manifests(settings).values()
+    running = [m for m in installed if any(settings.model_mode(m.id, site) is Mode.ADVISORY for site in where)]
     untold = critical.unloaded(settings, [(m.id, output.key, output.code) for m in running for output in m.outputs])
     told = f"{len(settings.critical_findings)} findings are critical at this site; none is by default"
     detail = "; ".join(f"{name} may be critical and alerts nobody" for name in untold) or told

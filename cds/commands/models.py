@@ -18,7 +18,7 @@ _Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 @app.command("list")
 def list_models(as_json: _Json = False) -> None:
     """List the models: version, mode at this site, whether they are installed, and what is missing."""
-    from cds.bootstrap.installed import manifests
+    from cds.bootstrap.installed import broken, manifests
     from models.registry import missing
 
     site = settings()
@@ -44,6 +44,10 @@ def list_models(as_json: _Json = False) -> None:
             typer.echo(f"      missing: {', '.join(lacks)}")
         for source in sorted(sources):
             typer.echo(f"      from: {source}")
+    for name, mistakes in broken(site).items():
+        typer.echo(f"{name}  not usable: its manifest in {site.models_folder / name} has mistakes")
+        for mistake in mistakes:
+            typer.echo(f"      {mistake}")
 
 
 @app.command("show")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from cds.bootstrap.models_run import RoutedStudy, StudyRun, reason_of
 from cds.domain.finding import Finding, Findings, NotEvaluated
 from cds.domain.imaging import SeriesSummary
+from cds.domain.wording import amount
 from models.routing import Decision, Route
 
 
@@ -134,7 +135,7 @@ def _finding_lines(found: Findings) -> Iterator[str]:
 
 
 def _said(finding: Finding) -> str:
-    parts = [finding.presence.value if finding.value is None else f"{finding.value.digits} {finding.value.unit}"]
+    parts = [finding.presence.value if finding.value is None else amount(finding.value)]
     if finding.laterality:
         parts.append(finding.laterality)
     if finding.confidence is not None:

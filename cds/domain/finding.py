@@ -12,6 +12,8 @@ from cds.domain.imaging import HeatMapRef, MaskRef
 
 #: The gate of a study that has nothing for a model: no finding, and nothing to tell anybody.
 NO_SERIES = "series"
+#: The gate of a model whose files are damaged or do not fit its manifest: somebody has to look at the installation.
+UNUSABLE = "installation"
 
 
 class Presence(StrEnum):
@@ -45,9 +47,14 @@ class Change:
     note: str = ""
 
 
+def kind_of(key: str) -> str:
+    """What kind of finding a key names: "iph_lesion-2" and "hippocampus-left" are one of several of their kind."""
+    return key.partition("-")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a model saw or measured in one series.
+    """One thing that a model saw or measured in one series. `key` is its own within the model's answer, see `kind_of`.
 
     `code` says what, `value` how much, `threshold` at what operating point; `confidence` is 0 to 1 where there is one.
     `body_site` and `limits` are shown to the reader; `gates` are the checks that were passed, each as "gate: value".

@@ -6,18 +6,21 @@ Pure functions over stored values. What cannot be compared stays without a chang
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
 from cds.domain.coding import Quantity
-from cds.domain.finding import Change, Finding, Findings, Presence
+from cds.domain.finding import Change, Finding, Findings, Presence, kind_of
 
 #: A rate per year from a shorter interval would be noise times a large number.
 _SHORTEST_RATE_DAYS = 30
 _DAYS_PER_YEAR = 365.25
 #: A volume that grew by a quarter has grown, as for lung nodules in doi:10.1056/NEJMoa0906085.
 _GROWN = 1.25
+#: A tracking identifier that means the same lesion in every study; a number within one study says nothing of another.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _VOLUMES = frozenset({"mL", "mm3", "cm3"})
 #: Passed gates whose values, where they differ, make two measurements of other acquisitions.
 _ACQUISITION = frozenset({"kernel", "slice thickness", "tube voltage", "contrast", "weighting"})
@@ -120,7 +123,7 @@ def _same(finding: Finding, here: tuple[Finding, ...], there: tuple[Finding, ...
     if finding.presence is Presence.NOT_EVALUATED:
         return None
     alike = [one for one in there if _alike(one, finding)]
-    if finding.tracking_id and not _named_for_ever(finding.tracking_id, finding.key):
+    if finding.tracking_id and not _UID.fullmatch(finding.tracking_id):
         alone = sum(1 for one in here if _alike(one, finding)) == 1
         return alike[0] if alone and len(alike) == 1 else None
     exact = [one for one in alike if one.tracking_id == finding.tracking_id]
@@ -129,17 +132,13 @@ def _same(finding: Finding, here: tuple[Finding, ...], there: tuple[Finding, ...
 
 def _alike(one: Finding, other: Finding) -> bool:
     sites = (one.body_site, other.body_site)
+    same_kind = one.code.same(other.code) and kind_of(one.key) == kind_of(other.key)
     same_site = sites == (None, None) or (None not in sites and _same_code(one, other))
-    return one.code.same(other.code) and same_site and one.laterality == other.laterality and one.key == other.key
+    return same_kind and same_site and one.laterality == other.laterality
 
 
 def _same_code(one: Finding, other: Finding) -> bool:
     return one.body_site is not None and other.body_site is not None and one.body_site.same(other.body_site)
-
-
-def _named_for_ever(tracking_id: str, key: str) -> bool:
-    """A number within one study ("<key>-1") says nothing of another study; a UID does."""
-    return not tracking_id.startswith(f"{key}-")
 
 
 def _change(now: Finding, then: Finding, values: Values, earlier: Earlier, error: Repeatability | None) -> Change:

@@ -54,7 +54,10 @@ def read_table(path: Path, manifest: Manifest, by: Sequence[str] = ()) -> Table:
     columns, lines = _lines(path)
     lacking = [name for name in (FILE, *by) if name not in columns]
     if lacking:
-        raise InvalidInput(f"want a column {', '.join(lacking)} in the table of labels; it has: {', '.join(columns)}")
+        there = ", ".join(columns) or "none"
+        raise InvalidInput(
+            f"want a column {', '.join(lacking)} in the table of labels, parted by commas; it has: {there}"
+        )
     truth = _truth(manifest, columns)
     groups = tuple(dict.fromkeys((*(name for name in GROUPS if name in columns), *by)))
     rows, notices = _unique([_row(line, cells, truth, groups) for line, cells in lines])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cds.domain.finding import Findings
+from cds.domain.finding import Findings, kind_of
 from cds.domain.imaging import VolumeRef
 from models import brain_volumetry
 from models.direct import Direct
@@ -64,7 +64,7 @@ def measured(voxels: NDArray[np.int16], directions: NDArray[np.float64], network
 
 
 def values(findings: Findings) -> dict[tuple[str, str], float]:
-    return {(one.key, one.laterality): one.value.value for one in findings.findings if one.value is not None}
+    return {(kind_of(one.key), one.laterality): one.value.value for one in findings.findings if one.value is not None}
 
 
 def test_a_real_head_has_the_volumes_of_the_card_whatever_way_it_was_cut(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import models
-from cds.domain.finding import Findings, NotEvaluated
+from cds.domain.finding import UNUSABLE, Findings, NotEvaluated
 from cds.domain.imaging import VolumeRef
 from cds.domain.inference import RunWish
 from cds.domain.model import FindingModel
@@ -52,6 +52,18 @@ BEHAVIOURS = {
     "model_bug": "def prepare(manifest, volume, task):\n    raise ValueError('Zyxwvut^Patient')\n",
     "model_one_no": "def prepare(manifest, volume, task):\n    raise NotEvaluable('too dark', gate='light')\n",
     "model_many_no": "def prepare(manifest, volume, task):\n    raise Refused([('a', 'one'), ('b', 'two')])\n",
+    "model_damaged": (
+        "from cds.errors import ConfigurationError\n"
+        "def prepare(manifest, volume, task):\n    pass\n"
+        "def build(manifest, device):\n    raise ConfigurationError(['w.pt has another SHA-256'])\n"
+    ),
+    "model_twice": (
+        "from cds.domain.finding import Finding, Presence\n"
+        "def prepare(manifest, volume, task):\n    pass\n"
+        "def interpret(manifest, volume, prepared, measured, task):\n"
+        "    one = Finding('laa_950', manifest.outputs[0].code, Presence.PRESENT)\n"
+        "    return Findings(manifest.id, manifest.version, volume.series_instance_uid, (one, one))\n"
+    ),
     "model_full": "def prepare(manifest, volume, task):\n    raise OutOfResources('no room')\n",
     "model_memory": (
         "def prepare(manifest, volume, task):\n    pass\n"
@@ -203,6 +215,23 @@ def test_a_bug_in_a_model_names_its_kind_and_place_and_not_its_text(runtime: Run
     with pytest.raises(ModelFailed, match=r"^model_bug failed: ValueError at model_bug\.py:\d+$"):
         runtime.run("model_bug", VOLUME, tmp_path)
     assert pid_of(runtime, tmp_path) == before
+
+
+def test_a_model_that_names_two_findings_alike_is_wrong_and_its_answer_is_not_used(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFailed, match="names two findings alike"):
+        runtime.run("model_twice", VOLUME, tmp_path)
+
+
+def test_a_damaged_model_is_not_evaluated_and_neither_stops_the_start_nor_harms_another(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    outcome = runtime.run("model_damaged", VOLUME, tmp_path)
+    assert isinstance(outcome, NotEvaluated)
+    assert outcome.gate == UNUSABLE
+    assert "cds models verify" in outcome.reasons[0]
+    assert isinstance(runtime.run("model_pid", VOLUME, tmp_path), Findings)
 
 
 def test_a_full_disk_is_answered_as_such(runtime: Runtime, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, DigitalXRayImage
 
 from cds import reading
 from cds.domain.coding import Coding
-from cds.domain.finding import Finding, Findings, ModelOutcome, NotEvaluated, Presence
+from cds.domain.finding import UNUSABLE, Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.imaging import InstanceHeader, ModelInput, Projections, SeriesSummary
 from cds.domain.inference import Progress, RunWish, StudyFacts
 from cds.domain.order import QUEUE_PRIORITY, Priority
@@ -263,3 +263,21 @@ def test_a_reader_is_told_what_was_not_known_of_the_patient(stage: Stage) -> Non
     found = outcome(stage, run(stage))
     assert isinstance(found, Findings)
     assert found.limits[0] == "The age is not known."
+
+
+@dataclass(frozen=True)
+class Damaged(HeadBleed):
+    """A model whose files are not those of its manifest."""
+
+    def run(self, given: ModelInput, scratch: Path, wish: RunWish) -> ModelOutcome:
+        return NotEvaluated(self.id, self.version, ("it cannot be used",), UNUSABLE)
+
+
+def test_people_are_told_of_a_model_that_cannot_be_used(stage: Stage) -> None:
+    told: list[tuple[str, str]] = []
+    use(stage, Damaged())
+    stage.worker.line = replace(stage.line, alarm=lambda key, text: told.append((key, text)))
+    stage.scan(ANNA)
+    stage.clock.move(seconds=10)
+    assert isinstance(outcome(stage, run(stage)), NotEvaluated)
+    assert told == [(f"model-unusable:{ID}:1.0.0", "it cannot be used")]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cds.domain.finding import Finding, Findings, Presence
+from cds.domain.finding import Finding, Findings, Presence, kind_of
 from cds.domain.imaging import VolumeRef
 from cds.domain.inference import Progress
 from cds.errors import Cancelled, NotEvaluable
@@ -142,7 +142,7 @@ def findings(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 
 def finding(findings: Findings, key: str, side: str = "") -> Finding:
-    (one,) = (each for each in findings.findings if (each.key, each.laterality) == (key, side))
+    (one,) = (each for each in findings.findings if (kind_of(each.key), each.laterality) == (key, side))
     return one
 
 
@@ -198,9 +198,9 @@ def test_asymmetry_is_the_difference_over_the_mean_and_positive_where_the_left_i
 
 
 def test_every_output_of_the_manifest_is_found_with_its_code_unit_and_gates(findings: Findings) -> None:
-    assert {one.key for one in findings.findings} == {output.key for output in MANIFEST.outputs}
+    assert {kind_of(one.key) for one in findings.findings} == {output.key for output in MANIFEST.outputs}
     for one in findings.findings:
-        output = MANIFEST.output(one.key)
+        output = MANIFEST.output(kind_of(one.key))
         assert (one.presence, one.code, one.body_site) == (
             Presence.MEASURED, output.code, output.body_site or MANIFEST.body_site
         )  # fmt: skip

@@ -59,6 +59,12 @@ def test_a_site_adds_and_overrides_and_the_most_urgent_comes_first() -> None:
     ]
 
 
+def test_a_finding_of_a_kind_that_the_site_names_is_critical_whichever_of_several_it_is() -> None:
+    site = settings(critical_findings={"ct_head.lesion": 1})
+    two = [of("urn:x", "lesion", f"lesion-{number}") for number in (1, 2)]
+    assert [one.finding for one in critical.find(site, [found(*two)])] == ["ct_head.lesion-1", "ct_head.lesion-2"]
+
+
 def test_what_the_table_names_and_the_site_does_not_is_said_to_alert_nobody() -> None:
     bleed, other = BLEED.code, Coding(SNOMED, "1", "Something")
     pneumothorax = Coding("http://www.radlex.org", "RID5352", "pneumothorax")

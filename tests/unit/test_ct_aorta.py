@@ -151,7 +151,7 @@ def test_an_ascending_aorta_that_is_not_seen_apart_is_not_measured(plain: Thorax
 def test_an_acquisition_that_is_not_fit_is_refused(
     plain: Thorax, tmp_path: Path, attributes: dict[str, str], gate: str
 ) -> None:
-    assert refusal(stored(plain, tmp_path, **attributes), tmp_path).gate == gate
+    assert refusal(stored(plain, tmp_path, plain.hu, **attributes), tmp_path).gate == gate
 
 
 @pytest.mark.parametrize(

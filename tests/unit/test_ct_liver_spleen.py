@@ -62,7 +62,7 @@ def empty(coarse: Torso, tmp_path_factory: pytest.TempPathFactory) -> VolumeRef:
 # --- accuracy --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("liver", [-10.0, 25.0, 95.0], ids=["fat", "some fat", "iron"])
+@pytest.mark.parametrize("liver", [-10.0, 95.0], ids=["fat", "iron"])
 def test_known_organs_are_recovered(coarse: Torso, tmp_path: Path, liver: float) -> None:
     voxels = coarse.images({Tissue.LIVER: liver, Tissue.LIVER_VEIN: 40.0}, noise_hu=25.0, seed=3)
     findings = run(stored(coarse, voxels, tmp_path), tmp_path)
@@ -152,13 +152,11 @@ def test_too_short_a_volume_is_refused(empty: VolumeRef) -> None:
     assert refusal(short, Path(empty.path).parent).gate == "coverage"
 
 
-@pytest.mark.parametrize(("stated", "words"), [("unknown", "contrast medium was given"), ("no", "although the header")])
-def test_contrast_medium_in_the_blood_is_refused_whatever_the_header_says(
-    coarse: Torso, tmp_path: Path, stated: str, words: str
-) -> None:
-    refused = refusal(stored(coarse, coarse.images(enhanced=True), tmp_path, contrast=stated), tmp_path)
+def test_contrast_medium_in_the_blood_is_refused_whatever_the_header_says(coarse: Torso, tmp_path: Path) -> None:
+    """More of contrast medium in test_ct_unenhanced_safety.py."""
+    refused = refusal(stored(coarse, coarse.images(enhanced=True), tmp_path, contrast="no"), tmp_path)
     assert isinstance(refused, Refused)
-    assert any(words in reason for reason in refused.reasons)
+    assert any("although the header" in reason for reason in refused.reasons)
 
 
 def test_a_body_that_the_images_cut_is_refused(coarse: Torso, images: Voxels, tmp_path: Path) -> None:

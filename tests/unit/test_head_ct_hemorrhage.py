@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cds.domain.finding import Finding, Findings, Presence
+from cds.domain.finding import Finding, Findings, Presence, kind_of
 from cds.domain.imaging import VolumeRef
 from cds.domain.inference import Progress
 from cds.errors import Cancelled, NotEvaluable
@@ -45,7 +45,7 @@ def refusal(volume: VolumeRef, folder: Path) -> NotEvaluable:
 
 
 def finding(findings: Findings, key: str) -> Finding:
-    return next(one for one in findings.findings if one.key == key)
+    return next(one for one in findings.findings if kind_of(one.key) == key)
 
 
 def value(findings: Findings, key: str) -> float:
@@ -196,7 +196,7 @@ def test_nothing_found_is_a_measurement_of_nothing_and_excludes_nothing(prepared
     for key in ("iph_volume", "eah_volume", "ivh_volume", "oedema_volume"):
         assert finding(findings, key).presence is Presence.MEASURED
         assert value(findings, key) == 0.0
-    assert not {"iph_abc2", "iph_diameter", "iph_lesion"} & {one.key for one in findings.findings}
+    assert not {"iph_abc2", "iph_diameter", "iph_lesion"} & {kind_of(one.key) for one in findings.findings}
 
 
 def test_how_many_networks_were_asked_and_what_is_unknown_is_said(head: HeadPhantom, tmp_path: Path) -> None:

@@ -130,3 +130,17 @@ def test_a_change_is_put_to_its_own_finding_and_version() -> None:
     with_them = with_changes(now, changes)
     assert [one.change is not None for one in with_them.findings] == [False, True]
     assert with_changes(replace(now, version="2.0.0"), changes).findings == now.findings
+
+
+def test_the_sides_of_an_organ_have_keys_of_their_own_and_are_still_the_same_kind() -> None:
+    now = said(finding(2.0, key="hippocampus-left", laterality="left"))
+    [found] = since(now, said(finding(1.5, key="hippocampus-left", laterality="left")))
+    assert (found.key, found.change.absolute) == ("hippocampus-left", 0.5)
+    other = said(finding(1.5, key="amygdala-left", laterality="left"))
+    assert since(now, other) == ()
+
+
+def test_a_lesion_is_found_again_under_another_number() -> None:
+    now, then = finding(2.0, key="iph-1", tracking_id="iph-1"), finding(1.0, key="iph-2", tracking_id="iph-2")
+    [found] = since(said(now), said(then))
+    assert found.change.absolute == 1.0

@@ -58,6 +58,25 @@ def test_a_folder_of_weights_and_one_that_is_being_filled_are_no_models(tmp_path
     assert registry.load(models_dir=tmp_path / "absent").keys() == registry.load().keys()
 
 
+def test_one_wrong_manifest_of_a_site_leaves_all_other_models_in_use(tmp_path: Path) -> None:
+    site_model(tmp_path, site_models.manifest(b"x"))
+    site_model(tmp_path, "id = ", "torn")
+    site_model(tmp_path, site_models.manifest(b"x", id="ct_lung_density"), "ct_lung_density")
+    broken: dict[str, list[str]] = {}
+    found = registry.load(models_dir=tmp_path, broken=broken)
+    assert set(found) == {*registry.load(), "sides"}
+    assert found["ct_lung_density"].runtime.network == "code"
+    assert set(broken) == {"torn", "ct_lung_density"}
+    assert broken["torn"][0].startswith("torn.toml: is no TOML")
+
+
+def test_control_characters_do_not_come_in_by_a_manifest(tmp_path: Path) -> None:
+    text = site_models.manifest(b"x")
+    title = next(line for line in text.splitlines() if line.startswith("title"))
+    site_model(tmp_path, text.replace(title, 'title = "x\\u001b[31m"'))
+    assert mistakes(tmp_path) == ["sides.toml: title: has control characters"]
+
+
 def test_a_site_brings_no_code(tmp_path: Path) -> None:
     path = site_model(tmp_path, SHIPPED.replace('id = "ct_lung_density"', 'id = "mine"'), "mine")
     path.with_suffix(".py").write_text("raise SystemExit")

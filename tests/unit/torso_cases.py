@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from cds.domain.imaging import VolumeRef
 from models.phantom_abdomen import Torso
 from models.task import Task
 
+T = TypeVar("T")
 Voxels = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
 Triple = tuple[float, float, float]
 ATTRIBUTES = {"kernel": "B30f", "contrast": "no", "slice_thickness_mm": "3.0", "kvp": "120"}
@@ -27,7 +30,7 @@ class NoNetwork:
     def __call__(self, *items: torch.Tensor) -> tuple[torch.Tensor, ...]:
         raise AssertionError("nothing runs on the device")
 
-    def alone(self, work: object) -> object:
+    def alone(self, work: Callable[[torch.nn.Module, torch.device], T]) -> T:
         raise AssertionError("nothing runs on the device")
 
 
