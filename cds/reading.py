@@ -230,7 +230,7 @@ def _wish(line: Line, model: FindingModel, about: StudyFacts, orders: Sequence[S
     """
 
     def told(progress: Progress) -> None:
-        log.debug("a model works", step=progress.step, done=progress.done, total=progress.total)
+        log.debug("a model works", model=model.id, step=progress.step, count=progress.done)
 
     place = min(queue_priority(orders), _RAISED) if model.is_urgent(about) else queue_priority(orders)
     return RunWish(place, lambda: line.switches.off(SwitchKind.MODEL, model.id), told)

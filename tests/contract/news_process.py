@@ -33,7 +33,7 @@ def listening_process(site: Site, *, at: timedelta) -> Iterator[subprocess.Popen
 
 def main(data_dir: str, told: str, at: str) -> None:
     """The process."""
-    settings = Settings.model_validate_json(told).model_copy(update={"data_dir": data_dir})
+    settings = Settings.model_validate_json(told).model_copy(update={"data_dir": Path(data_dir)})
     source = settings.fhir_sources["ehr"]
     client = open_client("ehr", source, SmartKeys(()), sleep=lambda seconds: None)
     database = open_app(Path(data_dir), "")

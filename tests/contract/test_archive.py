@@ -15,6 +15,7 @@ from cds.domain.retrieval import RemoteSeries, StudyQuery
 from cds.errors import ConfigurationError, Unavailable
 from cds.ports import Archive
 from cds.settings import Settings
+from models.registry import load
 from tests.contract.dicomweb_archive import Held
 from tests.contract.dicomweb_peer import serving
 from tests.peers.dicom_peers import write_series
@@ -117,9 +118,12 @@ def test_studies_of_other_issuers_are_not_asked_for(
 
 
 def test_the_installed_models_say_which_series_they_want(tmp_path: Path) -> None:
-    [reader] = dicom.readers(settings(tmp_path))
+    readers = dicom.readers(settings(tmp_path))
+    assert sorted(one.id for one in readers) == sorted(load())
+    reader = next(one for one in readers if one.id == "ct_lung_density")
     chest = RemoteSeries("1", "1.1", "CT", "CHEST")
     assert reader.why_not(chest, ()) is None
     assert reader.why_not(replace(chest, modality="", body_part=""), ()) is None
     assert reader.why_not(replace(chest, modality="MR"), ())
-    assert dicom.readers(settings(tmp_path).model_copy(update={"model_modes": {reader.id: Mode.OFF}})) == []
+    off = settings(tmp_path).model_copy(update={"model_modes": {reader.id: Mode.OFF}})
+    assert reader.id not in {one.id for one in dicom.readers(off)}

@@ -109,7 +109,8 @@ def test_what_no_model_reads_is_left_out_unless_it_is_asked_for(
     with site(tmp_path, monkeypatch, pacs):
         result = run("--study", study, "--from", "archive")
         assert result.exit_code == 0, result.output
-        assert "left out: ct_lung_density: its body part is not one that the model reads" in result.output
+        assert "left out: " in result.output
+        assert "ct_lung_density: its body part is not one that the model reads" in result.output
         assert known(study) == 0
         assert run("--study", study, "--from", "archive", "--series", series).exit_code == 0
         assert known(study) == len(pacs.paths)

@@ -161,10 +161,10 @@ def test_no_field_names_a_patient() -> None:
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    """The product's modules; cds/logs.py itself makes the loggers."""
+    """The product's modules; cds/logs.py itself makes the loggers, and trainings are run by hand, without patients."""
     for package in ("cds", "adapters", "models"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if path != ROOT / "cds" / "logs.py":
+            if path != ROOT / "cds" / "logs.py" and path.parent != ROOT / "models" / "training":
                 yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
 
 
