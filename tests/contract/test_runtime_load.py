@@ -16,10 +16,10 @@ import pytest
 
 import models
 from cds import metrics
-from cds.domain.finding import Findings, ModelOutcome, NotEvaluated
+from cds.domain.finding import UNUSABLE, Findings, ModelOutcome, NotEvaluated
 from cds.domain.imaging import VolumeRef
 from cds.domain.inference import Progress, RunWish
-from cds.errors import ConfigurationError, Unavailable
+from cds.errors import Unavailable
 from models.runtime import Runtime
 
 MANIFEST = (Path(models.__file__).parent / "ct_lung_density.toml").read_text()
@@ -209,8 +209,9 @@ def test_a_model_without_its_weights_is_not_evaluated_until_they_are_there(tmp_p
         if content == WEIGHTS:
             assert isinstance(runtime.run("model_absent", VOLUME, tmp_path), Findings)
         else:
-            with pytest.raises(ConfigurationError, match="SHA-256"):
-                runtime.run("model_absent", VOLUME, tmp_path)
+            damaged = runtime.run("model_absent", VOLUME, tmp_path)
+            assert isinstance(damaged, NotEvaluated)
+            assert damaged.gate == UNUSABLE
 
 
 def resident_mb(pid: int) -> float:

@@ -29,6 +29,7 @@ from cds.render.why import as_json
 from cds.store.engine import open_app
 from cds.store.why import why
 from models.phantom import Phantom, chest_phantom
+from models.registry import load
 
 T = TypeVar("T")
 
@@ -186,7 +187,8 @@ def site(folder: Path, **environment: str) -> Site:
         "CDS_ASSIGNING_AUTHORITY": AUTHORITY,
         "CDS_ACCESSION_ISSUER": AUTHORITY,
         "CDS_IDENTIFIER_SYSTEMS": json.dumps({SYSTEM: AUTHORITY}),
-        "CDS_MODEL_MODES": json.dumps({"ct_lung_density": "advisory"}),
+        # The others have their own tests; here they would only take time from every study.
+        "CDS_MODEL_MODES": json.dumps({model: "off" for model in load()} | {"ct_lung_density": "advisory"}),
         "CDS_PATHWAY_MODES": json.dumps({"emphysema": "advisory"}),
         "CDS_RELEASE": json.dumps({"ehr": "immediate", "referral": "immediate"}),
         "CDS_SITE_OPTIONS": json.dumps({"emphysema.laa_950_percent": "5"}),
