@@ -48,7 +48,7 @@ class Place:
         return self.settings.models_folder
 
     def install(self, source: Path | str, **options: bool | str) -> models_install.Done:
-        return models_install.install(self.settings, str(source), by="Dr Roe", **options)  # type: ignore[arg-type]
+        return models_install.install(self.settings, str(source), by="Dr Roe", **options)
 
     def actions(self) -> list[tuple[str, str, tuple[str, ...]]]:
         return [(e.actor, e.action, e.detail) for e in AuditStore(self.databases.app).search()]
@@ -65,7 +65,7 @@ def place(folder: Path, **settings: object) -> Iterator[Place]:
     data = folder / "data"
     data.mkdir()
     with fresh(data) as databases:
-        yield Place(Settings(data_dir=data, **settings), databases, folder, folder / "touched")  # type: ignore[arg-type]
+        yield Place(Settings(data_dir=data, **settings), databases, folder, folder / "touched")
 
 
 @pytest.fixture(scope="module")

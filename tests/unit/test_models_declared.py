@@ -41,7 +41,7 @@ def bright(side: str, rows: int = 100, columns: int = 60) -> np.ndarray:
 
 
 def run(manifest: Manifest, given: object, folder: Path) -> Findings:
-    found: Findings = direct.run(manifest, declared, given, task(folder))  # type: ignore[arg-type]
+    found: Findings = direct.run(manifest, declared, given, task(folder))
     return found
 
 
@@ -105,7 +105,7 @@ def test_an_image_that_does_not_fit_is_refused_with_its_gate(
 ) -> None:
     given = site_models.projections(tmp_path, bright("left"))
     with pytest.raises(Refused) as caught:
-        run(sides, replace(given, images=(replace(given.images[0], **change),)), tmp_path)  # type: ignore[arg-type]
+        run(sides, replace(given, images=(replace(given.images[0], **change),)), tmp_path)
     assert caught.value.gate == gate
 
 

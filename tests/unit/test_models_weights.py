@@ -32,7 +32,7 @@ def manifest_of(folder: Path, content: bytes, form: str = "safetensors", name: s
     """A manifest with this one file, which lies in the folder."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
-    one = Weights(name, hashlib.sha256(content).hexdigest(), form, "Made here", "None")  # type: ignore[arg-type]
+    one = Weights(name, hashlib.sha256(content).hexdigest(), form, "Made here", "None")
     return replace(load()["ct_lung_density"], weights=(one,), folders=(folder,))
 
 
