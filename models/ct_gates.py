@@ -7,6 +7,7 @@ import re
 from typing import Literal
 
 from cds.domain.imaging import VolumeRef
+from models import grid_gates
 from models.manifest import CtAcquisition, Kernels, Manifest
 
 #: (gate, value in words) for what was passed, (gate, reason) for what was not.
@@ -36,21 +37,15 @@ def check(manifest: Manifest, volume: VolumeRef) -> tuple[Verdicts, Verdicts]:
 def _acquisition(wanted: CtAcquisition, volume: VolumeRef) -> list[tuple[str, str, str]]:
     """(gate, value, reason) of each; reason is "" where the gate is passed."""
     return [
-        _slices(wanted, volume),
+        grid_gates.slices(volume, wanted.min_slices),
         _coverage(wanted, volume),
-        _slice_spacing(wanted, volume),
+        grid_gates.slice_spacing(volume, wanted.max_slice_spacing_mm),
         _thickness(wanted, volume),
-        _pixel_spacing(wanted, volume),
+        grid_gates.pixel_spacing(volume, wanted.max_pixel_spacing_mm),
         *((_kernel(wanted.kernels, volume),) if wanted.kernels is not None else ()),
         _contrast(wanted, volume),
         _kvp(wanted, volume),
     ]
-
-
-def _slices(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    count = volume.shape[0]
-    reason = f"{count} slices are too few, at least {wanted.min_slices} are needed" if count < wanted.min_slices else ""
-    return "slices", str(count), reason
 
 
 def _coverage(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
@@ -59,24 +54,12 @@ def _coverage(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
     return "coverage", f"{height:.0f} mm", reason if height < wanted.min_coverage_mm else ""
 
 
-def _slice_spacing(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    spacing = volume.spacing_mm[0]
-    reason = f"slices are {spacing:.2f} mm apart, at most {wanted.max_slice_spacing_mm:g} mm are accepted"
-    return "slice spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_slice_spacing_mm + 0.01 else ""
-
-
 def _thickness(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
     thickness = number(volume, "slice_thickness_mm")
     if thickness is None:
         return "slice thickness", "", "the slice thickness is not stated"
     reason = f"slices are {thickness:.2f} mm thick, at most {wanted.max_slice_thickness_mm:g} mm are accepted"
     return "slice thickness", f"{thickness:.2f} mm", reason if thickness > wanted.max_slice_thickness_mm + 0.01 else ""
-
-
-def _pixel_spacing(wanted: CtAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    spacing = max(volume.spacing_mm[1:])
-    reason = f"pixels are {spacing:.2f} mm wide, at most {wanted.max_pixel_spacing_mm:g} mm are accepted"
-    return "pixel spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_pixel_spacing_mm + 0.01 else ""
 
 
 def _kernel(kernels: Kernels, volume: VolumeRef) -> tuple[str, str, str]:

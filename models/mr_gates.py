@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cds.domain.imaging import VolumeRef
+from models import grid_gates
 from models.conform import extent_mm
 from models.contrast_words import contrast_told
 from models.ct_gates import Verdicts, number
@@ -91,11 +92,11 @@ def _acquisition(wanted: MrAcquisition, volume: VolumeRef) -> list[tuple[str, st
     return [
         _weighting(wanted, volume),
         _contrast(wanted, volume),
-        _slices(wanted, volume),
+        grid_gates.slices(volume, wanted.min_slices),
         _coverage(wanted, volume),
-        _slice_spacing(wanted, volume),
+        grid_gates.slice_spacing(volume, wanted.max_slice_spacing_mm),
         _thickness(wanted, volume),
-        _pixel_spacing(wanted, volume),
+        grid_gates.pixel_spacing(volume, wanted.max_pixel_spacing_mm),
         ("dimension", volume.attributes.get("acquisition_dimension", "") or "unknown", ""),
         ("field strength", _field(volume), ""),
     ]
@@ -123,24 +124,12 @@ def _contrast(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
     return "contrast", "", words.get(found, "what is said of contrast medium differs between slices")
 
 
-def _slices(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    count = volume.shape[0]
-    reason = f"{count} slices are too few, at least {wanted.min_slices} are needed" if count < wanted.min_slices else ""
-    return "slices", str(count), reason
-
-
 def _coverage(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
     across, down, deep = extent_mm(volume)
     least = min(across, down, deep)
     value = f"{across:.0f} mm side to side, {down:.0f} mm head to feet, {deep:.0f} mm front to back"
     reason = f"the images cover {value}; at least {wanted.min_coverage_mm:.0f} mm are needed each way"
     return "coverage", value, reason if least < wanted.min_coverage_mm else ""
-
-
-def _slice_spacing(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    spacing = volume.spacing_mm[0]
-    reason = f"slices are {spacing:.2f} mm apart, at most {wanted.max_slice_spacing_mm:g} mm are accepted"
-    return "slice spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_slice_spacing_mm + 0.01 else ""
 
 
 def _thickness(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
@@ -150,12 +139,6 @@ def _thickness(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]
         return "slice thickness", "unknown", ""
     reason = f"slices are {thickness:.2f} mm thick, at most {wanted.max_slice_spacing_mm:g} mm are accepted"
     return "slice thickness", f"{thickness:.2f} mm", reason if thickness > wanted.max_slice_spacing_mm + 0.01 else ""
-
-
-def _pixel_spacing(wanted: MrAcquisition, volume: VolumeRef) -> tuple[str, str, str]:
-    spacing = max(volume.spacing_mm[1:])
-    reason = f"pixels are {spacing:.2f} mm wide, at most {wanted.max_pixel_spacing_mm:g} mm are accepted"
-    return "pixel spacing", f"{spacing:.2f} mm", reason if spacing > wanted.max_pixel_spacing_mm + 0.01 else ""
 
 
 def _field(volume: VolumeRef) -> str:
