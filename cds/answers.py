@@ -19,6 +19,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _CONTRADICTION = "contradicts a value of the same age or without a date: ask the patient"
+#: Units that a sender leaves out without saying less: what is counted, scored, or has no unit.
+_COUNTED = frozenset({"1", "{score}", "[pH]"})
 #: The status of a statement that is not final.
 PRELIMINARY = "preliminary"
 
@@ -50,11 +52,11 @@ def measurement(value_set: ValueSet, value: RecordValue) -> Measurement:
     """
     if not isinstance(value.value, Quantity):
         raise InvalidInput("want a number with a unit")
-    unit = value.value.unit or ("1" if value_set.unit == "1" else "")
+    unit = value.value.unit or (value_set.unit if value_set.unit in _COUNTED else "")
     if not unit:
         raise InvalidInput("want its unit, none was sent")
     sent = Quantity(value.value.value, unit)
-    quantity = units.convert(sent, value_set.unit, grams_per_mole=value_set.grams_per_mole)
+    quantity = value_set.value(value.code, sent)
     if not 0 <= quantity.value < float("inf"):
         raise InvalidInput("want a number that is not negative")
     return Measurement(value.code, quantity)

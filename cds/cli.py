@@ -23,7 +23,9 @@ from cds.commands import (
     identity,
     models,
     models_run,
+    pathways,
     replay,
+    risk,
     studies,
     switches,
 )
@@ -34,7 +36,6 @@ from cds.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sightline: decision support for medical imaging.")
 db = typer.Typer(no_args_is_help=True, help="The tables.")
-risk = typer.Typer(no_args_is_help=True, help="Published risk scores.")
 models_run.mount(models.app)
 for name, group in (
     ("critical", critical),
@@ -47,13 +48,14 @@ for name, group in (
     ("holds", holds),
     ("identity", identity),
     ("models", models),
+    ("pathways", pathways),
+    ("risk", risk),
     ("studies", studies),
 ):
     app.add_typer(group.app, name=name)
 for commands in (audit, replay, switches):
     commands.mount(app)
 app.add_typer(db, name="db")
-app.add_typer(risk, name="risk")
 
 
 @app.command()
@@ -129,21 +131,6 @@ def db_upgrade() -> None:
     from cds import bootstrap
 
     bootstrap.upgrade(_settings())
-
-
-@risk.command("check")
-def risk_check(vectors: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
-    """Run scores against vectors of inputs and expected outputs; exit code 1 on any mismatch."""
-    from cds.risk.check import check as check_vectors
-
-    report = check_vectors(vectors)
-    for mismatch in report.mismatches:
-        typer.echo(f"{mismatch.vector}: {mismatch.output} is {mismatch.got}, want {mismatch.expected}")
-    for name in report.not_installed:
-        typer.echo(f"{name}: no score of this name is installed")
-    typer.echo(f"{report.vectors} vectors, {len(report.mismatches)} mismatches")
-    if not report.ok:
-        raise typer.Exit(EXIT_FAILED)
 
 
 def _role(name: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
-from cds import measurement_codes
+from cds import action_codes, condition_codes, finding_codes, measurement_codes, medication_codes, procedure_codes
 from cds.domain.coding import Coding
 from cds.domain.ehr import SmokingStatus
 from cds.value_sets import (
@@ -33,18 +33,16 @@ from cds.value_sets import (
 #: THO, CodeSystem non-adherence-reason-codes: why a suggestion was not followed.
 OVERRIDE_REASONS = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
 
-#: What Sightline's models measure, where no public code says it exactly.
-SIGHTLINE_OBSERVATION = "urn:sightline:observation"
-#: What Sightline suggests, where no public code says it exactly; goes out as text.
-SIGHTLINE_ACTION = "urn:sightline:action"
+SIGHTLINE_OBSERVATION = finding_codes.SIGHTLINE_OBSERVATION
+SIGHTLINE_ACTION = action_codes.SIGHTLINE_ACTION
 #: Why a card was not followed, where THO has no code for it.
 SIGHTLINE_OVERRIDE = "urn:sightline:override-reason"
 #: What a card is about (CDS Hooks source.topic).
 SIGHTLINE_TOPIC = "urn:sightline:card-topic"
 
-LUNG_VOLUME = Coding(SIGHTLINE_OBSERVATION, "lung-volume", "Lung volume on CT")
-LAA_950 = Coding(SIGHTLINE_OBSERVATION, "laa-950", "Low-attenuation area of the lung below -950 HU")
-PERC_15 = Coding(SIGHTLINE_OBSERVATION, "perc15", "15th percentile of lung density")
+LUNG_VOLUME = finding_codes.LUNG_VOLUME
+LAA_950 = finding_codes.LAA_950
+PERC_15 = finding_codes.PERC_15
 
 SPIROMETRY_REQUEST = Coding(SNOMED, "127783003", "Spirometry")
 CESSATION_REQUEST = Coding(SNOMED, "225323000", "Smoking cessation education")
@@ -215,6 +213,9 @@ ALL = (
     LOW_DOSE_CT_ORDERED,
     CESSATION_ORDERED,
     *measurement_codes.ALL,
+    *condition_codes.ALL,
+    *procedure_codes.ALL,
+    *medication_codes.ALL,
 )
 
 _IPS_MAP = "HL7 IPS ConceptMap loinc-to-snomed smoking status 1.1.0"

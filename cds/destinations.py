@@ -331,7 +331,18 @@ class Site(Table):
     issuers: tuple[str, ...]
     model_modes: dict[str, Mode] = Field(default_factory=dict)
     pathway_modes: dict[str, Mode] = Field(default_factory=dict)
+    #: Its own options and language, over those of the installation.
+    site_options: dict[str, str] = Field(default_factory=dict)
+    text_language: str | None = None
     release_rows: tuple[ReleaseRow, ...] = ()
+
+
+class Orderable(Table):
+    """What a site's EHR orders an action by: a code of its own catalogue, beside the public one."""
+
+    system: Uri
+    code: Annotated[str, Field(min_length=1)]
+    display: str = ""
 
 
 CriticalFindings = dict[str, Category]

@@ -35,6 +35,7 @@ from cds.ports import (
     Switches,
 )
 from cds.settings import Settings
+from cds.value_sets import ValueSet
 
 
 class Studies(Protocol):
@@ -250,6 +251,8 @@ class Line:
     evaluate: Callable[[Case, Sequence[str]], tuple[PathwayOutcome, ...]]
     resources: Callable[[Report], Sequence[NewResource]]
     withdraw: Callable[[Mapping[str, object], str | None], NewResource]
+    #: The questions to the record by name; None: those of `cds.codes`.
+    value_sets: Mapping[str, ValueSet] | None = None
     #: The record together with what EHRs say of a patient now; None where no EHR is asked.
     ehr: PatientRecord | None = None
     #: Keeps which EHRs were away when a work's patient was looked up: (work, their names, now).

@@ -86,7 +86,7 @@ def enrich(line: Line, work_id: str) -> bool:
         return False
     now = line.clock.now()
     told = (line.ehr or line.record).statements(patient)
-    ehr = assemble(patient, told, now=now, today=line.clock.today())
+    ehr = assemble(patient, told, now=now, today=line.clock.today(), value_sets=line.value_sets)
     asked = f"{len(told.statements)} statements from {len({one.source for one in told.searched})} sources"
     unasked = dict.fromkeys(f"source {one.source} {one.reason}" for one in told.unasked)
     line.works.save_step(work, "enrich", EhrData, ehr, now, outcome="done", detail=(asked, *unasked))
@@ -165,7 +165,9 @@ def _advised(line: Line, report: Report) -> tuple[PathwayOutcome, ...]:
         outcomes=release.believed(outcomes, report.verifications),
         ehr=report.ehr,
         today=line.clock.today(),
-        site=dict(line.settings.site_options),
+        site=line.settings.options_of(where),
+        procedures=(report.order.procedure,) if report.order and report.order.procedure else (),
+        language=line.settings.language_of(where),
     )
     return line.evaluate(case, release.pathways(line.settings, line.switches, line.pathways, where))
 

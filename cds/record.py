@@ -26,7 +26,8 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from cds import answers, codes
+from cds import answers, codes, condition_codes, race
+from cds.absence import Absences
 from cds.answers import PRELIMINARY
 from cds.codes import Index, ValueSet
 from cds.domain.coding import Coding, Quantity
@@ -37,11 +38,13 @@ from cds.domain.ehr import (
     Known,
     Measurement,
     NotFoundSince,
+    SmokingStatus,
     Unknown,
 )
 from cds.domain.identity import Patient, Sex
 from cds.domain.message import Demographics, RecordStatements, RecordValue, Statement
 from cds.errors import InvalidInput
+from cds.value_sets import Questions
 
 T = TypeVar("T")
 
@@ -49,8 +52,6 @@ DEMOGRAPHICS = "patient demographics"
 
 #: Where the site's day is not given: a site east of UTC may already live in tomorrow.
 _CLOCK_TOLERANCE = timedelta(days=1)
-#: A feed that is younger has hardly told anything of a patient.
-_YOUNG = timedelta(days=30)
 _STATUS_RANK = {PRELIMINARY: 0, "final": 1, "corrected": 2, "entered-in-error": 3}
 
 
@@ -65,7 +66,7 @@ class _Valid:
     """The statements that count on a day by value set, the newest first, and who was asked."""
 
     stated: Mapping[str, tuple[Statement, ...]]
-    record: RecordStatements
+    absences: Absences
     latest: date
 
     def newest_first(self, value_set: ValueSet) -> tuple[Statement, ...]:
@@ -111,11 +112,8 @@ def assemble(
     """
     sets = codes.loaded() if value_sets is None else value_sets
     latest = now.date() + _CLOCK_TOLERANCE if today is None else today
-    valid = _Valid(_by_value_set(record.statements, sets), record, latest)
-    status = _value(valid, codes.SMOKING_STATUS, answers.smoking_status)
-    pack_years = _value(valid, codes.PACK_YEARS, answers.pack_years)
-    quit_date = _value(valid, codes.QUIT_DATE, lambda value: _quit_date(value, valid))
-    status, pack_years, quit_date = answers.settled(status, pack_years, quit_date)
+    valid = _Valid(_by_value_set(record.statements, sets), Absences(record, latest), latest)
+    status, pack_years, quit_date = _smoking(valid)
     items = {kind: _items(valid, sets, kind) for kind in ("procedure", "symptom", *_LISTS)}
     known = (Demographics(DEMOGRAPHICS, patient.birth_date, patient.sex, patient.deceased), *record.demographics)
     return EhrData(
@@ -136,12 +134,23 @@ def assemble(
         immunizations=items["immunization"],
         family_history=items["family-history"],
         requests=items["request"],
+        race=race.of(_standing(filter(race.is_told, record.statements))),
     )
+
+
+def _smoking(valid: _Valid) -> tuple[Fact[SmokingStatus], Fact[Quantity], Fact[date]]:
+    """Rule 8."""
+    status = _value(valid, codes.SMOKING_STATUS, answers.smoking_status)
+    pack_years = _value(valid, codes.PACK_YEARS, answers.pack_years)
+    quit_date = _value(valid, codes.QUIT_DATE, lambda value: _quit_date(value, valid))
+    return answers.settled(status, pack_years, quit_date)
 
 
 def _items(valid: _Valid, sets: Mapping[str, ValueSet], kind: str) -> dict[str, Fact[ClinicalItem]]:
     read = _listed if kind in _LISTS else _item
-    return {value_set.name: read(valid, value_set) for value_set in _of(sets, kind)}
+    return {
+        one.name: read(valid, one) if one.name in valid.stated else valid.absences.of(one) for one in _of(sets, kind)
+    }
 
 
 def _of(sets: Mapping[str, ValueSet], kind: str) -> list[ValueSet]:
@@ -150,7 +159,9 @@ def _of(sets: Mapping[str, ValueSet], kind: str) -> list[ValueSet]:
 
 def _by_value_set(statements: Iterable[Statement], sets: Mapping[str, ValueSet]) -> dict[str, tuple[Statement, ...]]:
     """Rules 1 and 2: what is asked for of all that was stated, the newest first."""
-    index = codes.index() if sets is codes.loaded() else Index(sets.values())
+    index = (
+        codes.index() if sets is codes.loaded() else sets.index if isinstance(sets, Questions) else Index(sets.values())
+    )
     allergies = _of(sets, "allergy")
     found: dict[str, list[Statement]] = {}
     for statement in _standing(statements):
@@ -163,9 +174,10 @@ def _by_value_set(statements: Iterable[Statement], sets: Mapping[str, ValueSet])
 
 
 def _answers(value_set: ValueSet, value: RecordValue) -> bool:
-    if value_set.kind in _APART or value.category in _APART:
-        return value.category == value_set.kind
-    return value.category != "allergy" or value_set.kind == "allergy"
+    category = "family-history" if condition_codes.is_of_family(value.code) else value.category
+    if value_set.kind in _APART or category in _APART:
+        return category == value_set.kind
+    return category != "allergy" or value_set.kind == "allergy"
 
 
 def _demographic(told: Sequence[tuple[T | None, str]], what: str) -> Fact[T]:
@@ -205,7 +217,7 @@ def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T])
     timely = [statement for statement in stated if not valid.is_future(statement.value.effective)]
     if not timely:
         future = Unknown(f"{value_set.title} was found but cannot be used: it is dated in the future")
-        return future if stated else _absent(valid, value_set)
+        return future if stated else valid.absences.of(value_set)
     newest, *older = timely
     try:
         said = read(newest.value)
@@ -265,6 +277,8 @@ def _conditions(valid: _Valid, value_set: ValueSet) -> dict[str, Fact[ClinicalIt
 
     A suspicion makes the disease unknown unless it is confirmed, or was refuted since.
     """
+    if value_set.name not in valid.stated:
+        return {value_set.name: valid.absences.of(value_set)}
     confirmed = _item(valid.of_status(value_set, suspected=False), value_set)
     suspected = _item(valid.of_status(value_set, suspected=True), value_set)
     refuted_since = _item(valid, value_set) == confirmed
@@ -305,56 +319,6 @@ def _listed(valid: _Valid, value_set: ValueSet) -> Fact[ClinicalItem]:
 def _is_negative(value: RecordValue) -> bool:
     said_none = value.category == "allergy" and codes.is_no_known_allergy(value.code)
     return said_none or (isinstance(value.value, Coding | str) and codes.is_negative(value.value))
-
-
-def _absent(valid: _Valid, value_set: ValueSet) -> NotFoundSince | Unknown:
-    """Rule 9: absence is claimed for who was asked, and only if nobody who may hold it could not be."""
-    silent = [u for u in valid.record.unasked if u.covers is None or value_set.name in u.covers]
-    found = _searched(valid, value_set)
-    if isinstance(found, NotFoundSince) and not any(u.blind for u in silent):
-        return found
-    reasons = dict.fromkeys(f"{u.source} {u.reason}" for u in silent)
-    if isinstance(found, NotFoundSince):
-        reasons[found.sentence(value_set.title)] = None
-    return Unknown("; ".join(reasons)) if reasons else Unknown(f"no source was asked for {value_set.title}")
-
-
-def _searched(valid: _Valid, value_set: ValueSet) -> NotFoundSince | None:
-    """Who was asked and since when they know anything; one that has been heard for days only says so.
-
-    Sources of one reach share it; where they differ each carries its own date, so that none seems to reach further
-    than it does, and `since` is None.
-    """
-    asked: dict[str, date | None] = {}
-    for source in valid.record.searched:
-        if source.covers is None or value_set.name in source.covers:
-            asked[source.source] = _longer(asked.get(source.source, source.since), source.since)
-    if not asked:
-        return None
-    reaches = set(asked.values())
-    if len(reaches) > 1:
-        return NotFoundSince(tuple(f"{n} ({_reach(since, valid.latest)})" for n, since in asked.items()), None)
-    since = reaches.pop()
-    few = _few_days(since, valid.latest)
-    return NotFoundSince(tuple(f"{name} ({few})" if few else name for name in asked), since)
-
-
-def _longer(one: date | None, other: date | None) -> date | None:
-    return None if one is None or other is None else min(one, other)
-
-
-def _reach(since: date | None, latest: date) -> str:
-    if since is None:
-        return "whole record"
-    return ", ".join(filter(None, (f"since {since.isoformat()}", _few_days(since, latest))))
-
-
-def _few_days(since: date | None, latest: date) -> str:
-    """That a source knows little, where it does; empty where its reach speaks for itself."""
-    if since is None or latest - since >= _YOUNG:
-        return ""
-    days = max((latest - since).days, 0) + 1
-    return f"heard for {days} day{'s' if days > 1 else ''} only"
 
 
 def _quit_date(value: RecordValue, valid: _Valid) -> date:

@@ -18,6 +18,7 @@ from cds.domain.recommendation import Advice, NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Gate, Mode, Release, Report
 from cds.domain.switch import SwitchKind
 from cds.domain.verification import Agreement, Verdict, Verification
+from cds.pathways.merging import together
 from cds.ports import Switches
 from cds.settings import Settings
 
@@ -104,7 +105,7 @@ def view(
     release = decide(settings, switches, asked)
     if report.test is production or not release.allows(audience):
         return None
-    said = tuple(_advice(settings, switches, report, release))
+    said = together(_advice(settings, switches, report, release, audience))
     decision = replace(report.decision, release=release, outcomes=said)
     answers = tuple(_answers(settings, switches, report, said))
     return as_decided(replace(report, decision=decision, acceptances=answers), audience)
@@ -266,12 +267,15 @@ def _seen(outcome: ModelOutcome, release: Release, audience: Audience) -> ModelO
     return replace(outcome, findings=kept) if kept else None
 
 
-def _advice(settings: Settings, switches: Switches, report: Report, release: Release) -> Iterator[PathwayOutcome]:
+def _advice(
+    settings: Settings, switches: Switches, report: Report, release: Release, audience: Audience
+) -> Iterator[PathwayOutcome]:
     """What pathways say, as far as referral cards may rest on each finding that it rests on."""
     if not release.allows(Audience.REFERRAL):
         return
     for said in _released(report.decision.outcomes, release):
-        if _speaks(settings, switches, report, said.pathway) and not isinstance(said, NothingToSay):
+        told = _speaks(settings, switches, report, said.pathway) and settings.hears(said.pathway, audience)
+        if told and not isinstance(said, NothingToSay):
             yield said
 
 

@@ -64,8 +64,13 @@ class Search:
 
 def searches(asked: Iterable[ValueSet]) -> tuple[Search, ...]:
     """The searches that answer these value sets, in a fixed order, each once."""
-    sets = tuple(dict.fromkeys(codes.loaded().get(value_set.name, value_set) for value_set in asked))
+    sets = tuple(dict.fromkeys(map(_loaded, asked)))
     return (*_observations(sets), *_coded(sets), *_whole(sets))
+
+
+def _loaded(value_set: ValueSet) -> ValueSet:
+    """Without codes that are not verified; open requests have those of the site's own catalogue besides."""
+    return value_set if value_set.kind == "request" else codes.loaded().get(value_set.name, value_set)
 
 
 def covered(made: Iterable[Search], complete: Collection[Search]) -> tuple[str, ...]:
@@ -86,11 +91,18 @@ def _observations(sets: Collection[ValueSet]) -> Iterable[Search]:
 
 
 def _coded(sets: Collection[ValueSet]) -> Iterable[Search]:
-    for key, resource_type, words, kind, systems in _BY_CODE:
+    for key, resource_type, words, kind, public in _BY_CODE:
+        systems = public | _catalogues(sets) if kind == "request" else public
         of_kind = [value_set for value_set in sets if value_set.kind == kind and _tokens((value_set,), systems)]
         if of_kind:
             names = tuple(value_set.name for value_set in of_kind)
             yield Search(key, resource_type, f"FHIR {words}", names, _tokens(of_kind, systems))
+
+
+def _catalogues(sets: Collection[ValueSet]) -> frozenset[str]:
+    """The systems of the site's own orderables: our own codes go out as text, so that nobody has them."""
+    found = {entry.coding.system for value_set in sets if value_set.kind == "request" for entry in value_set.entries}
+    return frozenset(found - {codes.SIGHTLINE_ACTION})
 
 
 def _whole(sets: Collection[ValueSet]) -> Iterable[Search]:

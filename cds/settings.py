@@ -38,7 +38,6 @@ from cds.destinations import (
     ReleaseRow,
     Sender,
     SenderName,
-    Site,
     TimeZone,
     Uri,
     is_loopback,
@@ -46,6 +45,7 @@ from cds.destinations import (
 from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
 from cds.fhir_peers import FhirSource, SmartIssuer
+from cds.guidance import Guidance
 from cds.imaging_peers import PacsDestination, PacsSource, PriorityDestination
 from cds.limits import DicomLimits, Hl7Limits
 
@@ -68,7 +68,7 @@ class _Environment(EnvSettingsSource):
             return value
 
 
-class Settings(BaseSettings):
+class Settings(Guidance, BaseSettings):
     """See the module. Durations are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="forbid", frozen=True, env_nested_delimiter="__")
@@ -138,15 +138,12 @@ class Settings(BaseSettings):
     allow_torchscript: bool = False
 
     model_modes: dict[str, Mode] = Field(default_factory=dict)
-    pathway_modes: dict[str, Mode] = Field(default_factory=dict)
     release: ReleaseMatrix = ReleaseMatrix()
     #: Whose door /fhir is: it serves what this audience may see. Unverified results wait there too, unless it is
     #: the radiologist's.
     fhir_audience: Audience = Audience.EHR
     #: Roles that must be alive for /health/ready; a site without DICOM, say, leaves it out.
     expected_roles: tuple[str, ...] = ("worker", "hl7", "intake", "dicom")
-    #: Options that a site must set itself, keyed "<pathway>.<option>", e.g. "emphysema.laa_950_percent".
-    site_options: dict[str, str] = Field(default_factory=dict)
     oru_destinations: dict[str, MllpDestination] = Field(default_factory=dict)
     fhir_destinations: dict[str, FhirDestination] = Field(default_factory=dict)
     #: EHRs and VNAs that are read: patients' data, and news of studies and reports.
@@ -164,8 +161,6 @@ class Settings(BaseSettings):
 
     #: What is known of HL7 v2 senders, by "MSH-3|MSH-4".
     senders: dict[SenderName, Sender] = Field(default_factory=dict)
-    #: Several sites in one installation; what a study belongs to is told by its issuers.
-    sites: dict[str, Site] = Field(default_factory=dict)
     #: Rows of the release matrix for single findings; the last that fits wins.
     release_rows: tuple[ReleaseRow, ...] = ()
 
@@ -322,11 +317,6 @@ class Settings(BaseSettings):
         """The base URL that links and CDS Hooks sources carry, without a trailing slash."""
         return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
 
-    def site_of(self, *issuers: str) -> str:
-        """The name of the site that has one of these issuers; empty for the installation itself."""
-        known = set(filter(None, issuers))
-        return next((name for name, site in self.sites.items() if known & set(site.issuers)), "")
-
     @property
     def models_folder(self) -> Path:
         """Where the site's own models and the weights of the shipped ones lie."""
@@ -336,11 +326,6 @@ class Settings(BaseSettings):
         """A model that nobody switched runs in shadow; a site's own word comes first."""
         own = self.sites[site].model_modes if site in self.sites else {}
         return own.get(model, self.model_modes.get(model, Mode.SHADOW))
-
-    def pathway_mode(self, pathway: str, site: str = "") -> Mode:
-        """A pathway that nobody switched runs in shadow; a site's own word comes first."""
-        own = self.sites[site].pathway_modes if site in self.sites else {}
-        return own.get(pathway, self.pathway_modes.get(pathway, Mode.SHADOW))
 
     def gate(self, finding: str, audience: Audience, site: str = "") -> Gate:
         """What an audience waits for before it sees a finding "<model>.<key>"."""

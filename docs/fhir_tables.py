@@ -14,7 +14,7 @@ from adapters.fhir.controls import sortable
 from adapters.fhir.criteria import MODIFIERS
 from adapters.fhir.parameters import COMMON, PARAMETERS, Parameter, canonical
 from adapters.fhir.scopes import needed
-from cds import codes
+from cds import codes, value_sets
 from cds.destinations import FhirDestination
 from cds.fhir_peers import FhirSource
 
@@ -26,6 +26,8 @@ _SYSTEMS = {
     codes.ICD10: "ICD-10",
     codes.ICD10_CM: "ICD-10-CM",
     codes.CPT: "CPT",
+    value_sets.ATC: "ATC",
+    value_sets.RXNORM: "RxNorm",
     codes.SIGHTLINE_ACTION: "Sightline",
 }
 _URL = "https://ehr.example/fhir"

@@ -132,9 +132,10 @@ class EhrSource:
     def _said(self, whose: Whose, patient: Patient, asked: _Asked) -> RecordStatements:
         answers = [told for told in asked.told.values() if told is not None]
         stated = {(one.value.category, one.value.key): one for told in answers for one in told.statements}
+        race = (Statement(whose.race, self.source, self._clock.now()),) if whose.race else ()
         covers = asked.covers(self._searches)
         return RecordStatements(
-            statements=tuple(cast("Iterable[Statement]", stated.values())),
+            statements=(*cast("Iterable[Statement]", stated.values()), *race),
             searched=(Searched(self.source, None, covers),) if covers else (),
             away=(self.source,) if any(told.again for told in answers) else (),
             unasked=asked.unasked(self.source),

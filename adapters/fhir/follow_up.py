@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from adapters.fhir import systems
 from adapters.fhir.elements import Element, concept, reference, without_empty
 from adapters.fhir.emission import Emission, made_by_model, made_by_pathway
-from cds.codes import SIGHTLINE_ACTION
 from cds.domain.conclusion import guidance
 from cds.domain.finding import Findings
 from cds.domain.follow_up import Acceptance
+from cds.domain.order_codes import order_codes
 from cds.domain.recommendation import Advice, Recommendation
 from cds.domain.report import Report
 
@@ -56,8 +56,7 @@ def person(acceptance: Acceptance) -> Element:
 
 def code(recommendation: Recommendation) -> Element:
     """What is to be done; an action that is coded by Sightline alone is told in words, as in a card."""
-    known = [] if recommendation.code.system == SIGHTLINE_ACTION else [recommendation.code]
-    return concept(*known, text=recommendation.action)
+    return concept(*order_codes(recommendation), text=recommendation.action)
 
 
 def period(recommendation: Recommendation) -> Element:

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time
 from urllib.parse import unquote
 
 from adapters.fhir.clinical import Others, Resource, values
+from adapters.fhir.race import read_race
 from adapters.fhir.systems import AUTHORITY_PREFIX
 from adapters.fhir.tolerant import full_day, instant, items, known_by, obj, text
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
@@ -38,7 +39,7 @@ def read_patient(resource: Resource, identifier_systems: Mapping[str, str]) -> P
 
 
 def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statement, ...]:
-    """All that the resources of a prefetch state, by its keys.
+    """All that the resources of a prefetch state, by its keys; a Patient only where it is all of an answer.
 
     Whose they are, and what an answer without them proves, is for the caller, who knows what was asked.
     """
@@ -48,6 +49,9 @@ def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statem
         latest = datetime.combine(today, time.max, UTC)
         for one in statements(resources, SOURCE, latest=latest, others=by_reference(resources), place=key):
             found[one.value.key] = one
+        patient = obj(answer)
+        if patient.get("resourceType") == "Patient" and (race := read_race(patient)):
+            found[race.key] = Statement(race, SOURCE, _received(patient, latest))
     return tuple(found.values())
 
 

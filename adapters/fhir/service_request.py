@@ -57,6 +57,7 @@ def _service_request(emission: Emission, step: Step, accepted: Acceptance) -> Ne
         "occurrencePeriod": period(wanted),
         "authoredOn": accepted.at.isoformat(),
         "requester": person(accepted),
+        "performerType": concept(wanted.performer) if wanted.performer else None,
         "reasonCode": [concept(text=wanted.reason)],
         "reasonReference": [*_observations(emission, step), main_report(emission)],
         "supportingInfo": [*_risks(emission, step), imaging_study(emission.report.study)],

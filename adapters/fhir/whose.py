@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from adapters.fhir.client import FhirClient
 from adapters.fhir.entries import token
+from adapters.fhir.race import read_race
 from adapters.fhir.read import read_patient
 from adapters.fhir.tolerant import items, obj, text
 from cds.domain.identity import Patient, Sex
+from cds.domain.message import RecordValue
 from cds.errors import NotFound
 
 #: R4 Patient.link.type: the other one has taken this one's place.
@@ -32,6 +34,7 @@ class Whose:
     patient: Patient | None = None
     reason: str = ""
     blind: bool = False
+    race: RecordValue | None = None
 
 
 def tokens(patient: Patient, identifier_systems: Mapping[str, str], issuers: Collection[str]) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ def find(client: FhirClient, patient: Patient, wanted: tuple[str, ...], identifi
     differs = " and ".join(_contradictions(patient, read))
     if differs:
         return Whose(reason=f"has a patient of another {differs} under these identifiers", blind=True)
-    return Whose(patient_id, read)
+    return Whose(patient_id, read, race=read_race(resource))
 
 
 def _survivor(client: FhirClient, resource: Resource) -> Resource | None:

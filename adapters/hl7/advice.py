@@ -9,7 +9,7 @@ from adapters.hl7.encode import Encoded, components, field
 from adapters.hl7.segments import OUR_CODES
 from adapters.hl7.statement import NOT_OBTAINED, Observation, number, prose, short_sub_id, unit
 from cds.domain.coding import Quantity
-from cds.domain.conclusion import guidance, horizon_end, input_text
+from cds.domain.conclusion import guidance, horizon_end, input_text, urgency
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, Recommendation, RiskResult
 from cds.domain.report import Report
 
@@ -28,7 +28,7 @@ def guided(report: Report) -> Iterator[Observation]:
 
 
 def _advice(said: Advice, day: date) -> Iterator[Observation]:
-    rests_on = (*_inputs(said.inputs), *_missing(said.missing))
+    rests_on = (*_inputs(said.inputs), *said.contradictions, *_missing(said.missing))
     for place, recommendation in enumerate(said.recommendations):
         notes = (f"{said.title}: {said.summary}".removesuffix(": "), *rests_on) if place == 0 else ()
         kind, value = _long(_recommendation(recommendation))
@@ -86,7 +86,7 @@ def _horizon(risk: RiskResult, day: date) -> Iterator[str]:
 
 def _recommendation(said: Recommendation) -> str:
     when = "" if _stands_in(said) else _period(said.not_before, said.by)
-    return f"{said.action}{when} ({said.priority.value}). {said.reason} Source: {said.source.label}, {said.source.url}"
+    return f"{said.action}{when} ({urgency(said)}). {said.reason} Source: {said.source.label}, {said.source.url}"
 
 
 def _stands_in(said: Recommendation) -> bool:

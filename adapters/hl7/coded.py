@@ -19,6 +19,8 @@ SYSTEMS = {
     "I9C": "http://hl7.org/fhir/sid/icd-9-cm",
     "C4": "http://www.ama-assn.org/go/cpt",
     "CPT": "http://www.ama-assn.org/go/cpt",
+    "ATC": "http://www.whocc.no/atc",
+    "WC": "http://www.whocc.no/atc",
     "RXNORM": "http://www.nlm.nih.gov/research/umls/rxnorm",
     "NDC": "http://hl7.org/fhir/sid/ndc",
     "CVX": "http://hl7.org/fhir/sid/cvx",

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 from adapters.hl7.context import Context
 from adapters.hl7.message import Segment, Value
+from cds import race
 from cds.domain.identity import HumanName, Identifier, Patient, Sex
+from cds.domain.message import RecordValue
 from cds.errors import InvalidMessage
 
 #: HL7 table 0001.
 _SEXES = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "U": Sex.UNKNOWN, "A": Sex.OTHER, "N": Sex.OTHER}
 _DEMOGRAPHICS = {5: "name", 7: "birth_date", 8: "sex", 29: "deceased", 30: "deceased"}
+#: HL7 table 0189.
+_ETHNIC_GROUPS = {"H": race.HISPANIC.code, "N": race.NOT_HISPANIC.code}
 #: HL7 table 0203: types that number a patient, so that the site's authority may be assumed for them.
 _PATIENT_NUMBERS = frozenset({"", "MR", "PI", "PT"})
 #: HL7 table 0203: types that number one person at their authority. Medical records and persons (temporary ones too), a
@@ -56,6 +60,20 @@ def read_deletes(pid: Segment, context: Context) -> frozenset[str]:
     for name, number in wanted.items():
         context.note(f"PID-{number} deletes the {name.replace('_', ' ')}: it is unknown from now on")
     return frozenset(wanted)
+
+
+def read_race(pid: Segment) -> list[RecordValue]:
+    """Race (PID-10, table 0005) and ethnic group (PID-22, table 0189), each replaced and deleted by itself.
+
+    Their codes are those of CDCREC in either triplet, whatever the sender calls the system; its own codes say nothing.
+    """
+    races, groups = pid.values(10), pid.values(22)
+    known = [code for code in _race_codes(groups) if code in race.KNOWN]
+    said = (
+        race.statement("PID-10", _race_codes(races), taken_back=_deleted(races)),
+        race.statement("PID-22", known, taken_back=_deleted(groups)),
+    )
+    return [value for value in said if value]
 
 
 def typed_identifiers(segment: Segment, number: int, context: Context) -> list[tuple[Identifier, str]]:
@@ -105,6 +123,12 @@ def _authority(value: Value) -> str:
 def _type(value: Value) -> str:
     kind = value.text(5).upper()
     return _WORDS.get(kind, kind)
+
+
+def _race_codes(values: Sequence[Value]) -> list[str]:
+    """Of each repetition the triplet that is known, else its first code."""
+    coded = ([_ETHNIC_GROUPS.get(code, code) for code in (one.text(1), one.text(4))] for one in values)
+    return [next((code for code in codes if code in race.KNOWN), codes[0]) for codes in coded]
 
 
 def _deleted(values: Sequence[Value]) -> bool:

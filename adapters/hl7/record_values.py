@@ -9,18 +9,22 @@ from adapters.hl7.medication import read_medications
 from adapters.hl7.message import Message
 from adapters.hl7.observation import read_observations
 from adapters.hl7.own import is_own
+from adapters.hl7.patient import read_race
 from cds.domain.message import RecordValue
 
 
 def read_values(message: Message, context: Context) -> tuple[RecordValue, ...]:
     """The values of the record that a message states or takes back; none of a message that is Sightline's own.
 
-    The OBX of a vaccination (VXU) describe the vaccine and its funding, not the patient.
+    The OBX of a vaccination (VXU) describe the vaccine and its funding, not the patient. Who she is, is told by
+    registration (ADT): other messages repeat it.
     """
     if is_own(message):
         return ()
-    observations = [] if message.first("MSH").text(9) == "VXU" else read_observations(message, context)
+    kind = message.first("MSH").text(9)
+    observations = [] if kind == "VXU" else read_observations(message, context)
     return (
+        *(read_race(message.first("PID")) if kind == "ADT" else ()),
         *observations,
         *read_diagnoses(message, context),
         *read_allergies(message, context),

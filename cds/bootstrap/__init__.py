@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cds import logs, pathways, release
+from cds import logs, release
+from cds.bootstrap.advising import for_cards
 from cds.bootstrap.installed import manifests
 from cds.bootstrap.instances import compare, discard
 from cds.clock import SystemClock
@@ -126,7 +127,7 @@ def services(settings: Settings) -> Services:
     from cds.bootstrap import fhir_doors
     from cds.bootstrap.critical import acknowledge, acknowledge_communication
     from cds.bootstrap.dicom_stow import stow
-    from cds.bootstrap.ehr import asks, sources, with_ehr
+    from cds.bootstrap.ehr import SPEAKING, asks, sources, with_ehr
     from cds.bootstrap.fhir_events import notifications
     from cds.bootstrap.pushed import bundle_taker, taker
     from cds.bootstrap.readiness import probes
@@ -139,7 +140,7 @@ def services(settings: Settings) -> Services:
         settings=settings,
         clock=clock,
         resources=held.resources,
-        discovery=lambda: hooks.discovery(hooks.services(asks(settings))),
+        discovery=lambda: hooks.discovery(hooks.services(asks(settings, SPEAKING))),
         call_service=lambda service, request: hooks.call(service, request, context),
         capability=fhir_doors.capability(settings),
         searchset=bundle.searchset,
@@ -195,21 +196,17 @@ def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
         match = replace(report.match, state=MatchState.HELD, reasons=(doubt,)) if doubt else report.match
         return replace(report, verifications=said, match=match)
 
-    installed = tuple(pathways.load())
     return HookContext(
         reports=held.reports,
         record=held.record,
         read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
         read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
-        evaluate=lambda case, report: pathways.evaluate(
-            case,
-            release.pathways(settings, held.switches, installed, release.site(settings, report.study)),
-        ),
+        evaluate=for_cards(settings, held.switches),
         view=lambda report: release.view(settings, held.switches, now(report), Audience.REFERRAL),
         withheld=lambda report: release.decide(settings, held.switches, now(report)).withheld,
         clock=clock,
         public_url=settings.public_url,
-        site_options=settings.site_options,
         site_name=settings.site_name,
         on_shown=shown,
+        most_steps=settings.most_steps,
     )

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from cds import pathways
+from cds import codes, pathways
+from cds.action_codes import with_orderables
 from cds.codes import ValueSet
+from cds.domain.coding import Coding
 from cds.domain.identity import Patient
 from cds.domain.message import RecordStatements, Unasked
 from cds.domain.report import Mode
@@ -19,6 +21,7 @@ from cds.record import merge
 from cds.searches import Search
 from cds.settings import Settings
 from cds.store.enriching import EnrichingStore
+from cds.value_sets import Questions
 
 if TYPE_CHECKING:
     from adapters.fhir.ehr import EhrSources
@@ -29,6 +32,10 @@ _HOOK_S = 1.0
 _AT_ONCE = 50
 #: What was away for an hour is asked every six minutes.
 _PATIENCE = 10
+
+
+#: The modes of what a card may say.
+SPEAKING = (Mode.ADVISORY,)
 
 
 class Patients(Protocol):
@@ -51,11 +58,23 @@ class MergedRecord:
         return merge(self.own.statements(patient), self.sources.statements(patient))
 
 
-def asks(settings: Settings) -> tuple[ValueSet, ...]:
-    """What the pathways ask that are not off at every site: nothing else is asked of an EHR."""
+def asks(settings: Settings, modes: Collection[Mode] = (Mode.ADVISORY, Mode.SHADOW)) -> tuple[ValueSet, ...]:
+    """What the pathways ask that are in one of these modes at some site: nothing else is asked of an EHR.
+
+    A client of CDS Hooks is asked for what advisory ones want: no other speaks in a card.
+    """
     sites = ("", *settings.sites)
-    used = [one for one in pathways.load() if any(settings.pathway_mode(one, site) is not Mode.OFF for site in sites)]
-    return pathways.asked(used)
+    used = [one for one in pathways.load() if any(settings.pathway_mode(one, site) in modes for site in sites)]
+    wanted, known = pathways.asked(used), value_sets(settings)
+    return wanted if known is None else tuple(known.get(one.name, one) for one in wanted)
+
+
+def value_sets(settings: Settings) -> Questions | None:
+    """The questions by name, open requests with the site's own codes; None where it has none of its own."""
+    if not settings.orderables:
+        return None
+    own = {name: Coding(one.system, one.code, one.display) for name, one in settings.orderables.items()}
+    return Questions(with_orderables(codes.loaded().values(), own))
 
 
 def sources(settings: Settings, clock: Clock) -> EhrSources | None:
@@ -106,7 +125,14 @@ def with_ehr(context: HookContext, settings: Settings, clock: Clock, found: EhrS
     def ask(patient: Patient, value_sets: Collection[str]) -> RecordStatements:
         return found.ask(patient, value_sets, within_s=_HOOK_S) if found else RecordStatements()
 
-    return replace(context, fetch_patient=fetch_patient, fetch=fetch, ask=ask, asks=asks(settings))
+    return replace(
+        context,
+        fetch_patient=fetch_patient,
+        fetch=fetch,
+        ask=ask,
+        asks=asks(settings, SPEAKING),
+        value_sets=value_sets(settings),
+    )
 
 
 def decide_again(waiting: EnrichingStore, patients: Patients, sources: PatientRecord) -> Callable[[datetime], None]:

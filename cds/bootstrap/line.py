@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cds import alerting, pathways
-from cds.bootstrap import Stores, dicom, fhir_events
+from cds.bootstrap import Stores, advising, dicom, fhir_events
 from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
-from cds.bootstrap.ehr import MergedRecord, decide_again, sources
+from cds.bootstrap.ehr import MergedRecord, decide_again, sources, value_sets
 from cds.bootstrap.emitting import forms, model_cards
 from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.installed import manifests
@@ -133,7 +133,6 @@ def line(
     """Everything that the steps need; without a `pool` images are decoded here."""
     from adapters.dicom.volume import LocalImages
 
-    worklists = raisers(settings)
     return Line(
         settings=settings,
         clock=clock,
@@ -147,9 +146,9 @@ def line(
         images=LocalImages(settings.data_dir, settings.dicom_limits, pool, ahead),
         artifacts=ScratchFolders(settings.data_dir),
         sinks=sinks(settings, held, clock, pool),
-        channels=_channels(settings) | worklists,
+        channels=_channels(settings),
         priorities=PriorityStore(held.database),
-        raisers=worklists,
+        raisers=raisers(settings),
         switches=held.switches,
         opinions=held.opinions,
         criticals=held.criticals,
@@ -157,9 +156,10 @@ def line(
         audit=held.audit,
         alarm=alarm(settings, held.database, clock),
         pathways=tuple(pathways.load()),
-        evaluate=pathways.evaluate,
+        evaluate=advising.evaluator(settings),
         resources=partial(_resources, settings, held),
         withdraw=_withdrawn,
+        value_sets=value_sets(settings),
     )
 
 
@@ -171,8 +171,9 @@ def _withdrawn(body: Mapping[str, object], patient_id: str | None) -> NewResourc
 
 
 def _channels(settings: Settings) -> dict[str, Channel]:
-    """Whatever is told apart from reports: critical results, alarms, acknowledgments of HL7 v2 messages."""
-    return {**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)}
+    """Whatever is told apart from reports: critical results, alarms, acknowledgments, worklists."""
+    told = {**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)}
+    return told | raisers(settings)
 
 
 def sinks(settings: Settings, held: Stores, clock: Clock, pool: DecodePool | None = None) -> dict[str, ReportSink]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from cds import critical
-from cds.bootstrap import Stores, hl7_profile, stores
+from cds import critical, ordering, pathways
+from cds.bootstrap import Stores, advising, hl7_profile, stores
 from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
 from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
@@ -15,6 +15,7 @@ from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
 from cds.domain.report import Mode
 from cds.errors import ConfigurationError, SightlineError
+from cds.pathways.language import languages
 from cds.services import Probe
 from cds.settings import Settings
 from cds.store.heartbeats import alive
@@ -32,6 +33,7 @@ def checks(settings: Settings) -> list[Check]:
             lambda: hl7_profile.check(settings),
             lambda: _untold(settings),
             lambda: _models(settings),
+            lambda: _orderables(settings),
             *(partial(source_check, settings, name) for name in settings.pacs_sources),
             *(partial(destination_check, settings, name) for name in settings.pacs_destinations),
             *(partial(priority_check, settings, name) for name in settings.priority_destinations),
@@ -98,16 +100,13 @@ def _folder_check(settings: Settings) -> Check:
 
 def misspelt(settings: Settings) -> Check:
     """A misspelt name would leave a model or pathway in shadow, and nobody would know."""
-    from cds import pathways
-
-    installed, known = manifests(settings), pathways.load()
+    installed, known = manifests(settings), {**pathways.load(), **ordering.load()}
     wrong = [f"CDS_MODEL_MODES: no model {name!r}" for name in settings.model_modes if name not in installed]
     wrong += [f"CDS_PATHWAY_MODES: no pathway {name!r}" for name in settings.pathway_modes if name not in known]
-    wrong += [
-        f"CDS_SITE_OPTIONS: no pathway for {name!r}"
-        for name in settings.site_options
-        if name.partition(".")[0] not in known
-    ]
+    wrong += [f"CDS_SITE_OPTIONS: {mistake}" for mistake in ordering.mistakes(settings.site_options)]
+    wrong += [f"CDS_PATHWAY_AUDIENCES: no pathway {name!r}" for name in settings.pathway_audiences if name not in known]
+    wrong += [f"CDS_ORDERABLES: no action {name!r}" for name in settings.orderables if name not in advising.actions()]
+    wrong += _unknown_language("CDS_TEXT_LANGUAGE", settings.text_language)
     named = {row.finding.partition(".")[0] for row in settings.release_rows if row.finding != "*"}
     wrong += [f"CDS_RELEASE_ROWS: no model {name!r}" for name in sorted(named) if name not in installed]
     wrong += [
@@ -118,8 +117,22 @@ def misspelt(settings: Settings) -> Check:
     for site, table in settings.sites.items():
         wrong += [f"CDS_SITES: {site}: no model {name!r}" for name in table.model_modes if name not in installed]
         wrong += [f"CDS_SITES: {site}: no pathway {name!r}" for name in table.pathway_modes if name not in known]
+        wrong += [f"CDS_SITES: {site}: {mistake}" for mistake in ordering.mistakes(table.site_options)]
+        wrong += _unknown_language(f"CDS_SITES: {site}: text_language", table.text_language or "en")
     have = f"{len(installed)} models and {len(known)} pathways are installed"
     return Check("names", not wrong, "; ".join(wrong) or have, "spell them as cds models list and docs/pathways do")
+
+
+def _unknown_language(setting: str, language: str) -> list[str]:
+    known = languages()
+    return [] if language in known else [f"{setting}: no catalogue for {language!r}; want one of {', '.join(known)}"]
+
+
+def _orderables(settings: Settings) -> Check:
+    """What goes out as text because the site has no code for it: that is allowed, and an EHR cannot order by it."""
+    without = advising.unmapped(settings)
+    have = "every step that a pathway may suggest has a code of this site's catalogue"
+    return Check("orderables", True, f"no code, so told as text: {', '.join(without)}" if without else have)
 
 
 def _models(settings: Settings) -> Check:

@@ -25,6 +25,7 @@ __all__ = [
     "text",
     "unattached",
     "unit_name",
+    "urgency",
     "withheld",
 ]
 
@@ -54,6 +55,11 @@ def input_text(item: InputUsed) -> str:
     """A value as the reader sees it: name, value, date, source."""
     when = item.effective.isoformat() if item.effective else "no date"
     return f"{item.name}: {item.value} ({when}, {item.source})"
+
+
+def urgency(step: Recommendation) -> str:
+    """How urgent a step is: its priority, and the ACR category where somebody has to be told."""
+    return step.priority.value if step.acr_category is None else f"{step.priority.value}, ACR {step.acr_category}"
 
 
 def horizon_end(years: float, start: date) -> date:
@@ -129,6 +135,7 @@ def _of_advice(advice: Advice) -> Iterator[str]:
     yield f"{advice.title}: {advice.summary}"
     for recommendation in advice.recommendations:
         yield f"Recommendation: {_recommended(recommendation)}"
+    yield from (f"{advice.title}: {told}" for told in advice.contradictions)
     if advice.missing:
         yield f"Not known for {advice.title}: {', '.join(advice.missing)}."
 
@@ -137,6 +144,7 @@ def _recommended(item: Recommendation) -> str:
     day = item.not_before.isoformat() if item.not_before else ""
     when = [f"not before {day}"] if day and day not in item.action else []
     when += [f"by {item.by.isoformat()}"] if item.by else []
+    when += [urgency(item)] if item.acr_category else []
     timing = f" ({', '.join(when)})" if when else ""
     return f"{item.action}{timing}: {item.reason} Source: {item.source.label}."
 

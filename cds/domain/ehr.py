@@ -73,6 +73,10 @@ class Measurement:
     quantity: Quantity
 
 
+def _unasked(name: str) -> Unknown:
+    return Unknown(f"{name} was not asked for")
+
+
 @dataclass(frozen=True, slots=True)
 class EhrData:
     """Everything that pathways and scores may ask about one patient.
@@ -80,7 +84,8 @@ class EhrData:
     Demographics are facts like all others. `measurements` maps a value set of `cds.codes` to its newest valid value.
     `conditions`, `procedures`, `symptoms`, `allergies`, `medications`, `immunizations`, `family_history` and `requests`
     (what was ordered and is not done) map a value-set name to the newest matching item or to an absence. `pregnancy`
-    is as of the day that it was stated for. `pathways` ask by name; a name that no source was asked for is Unknown.
+    is as of the day that it was stated for; `race` is a code of CDC Race and Ethnicity, for the few published scores
+    that have a term for it. `pathways` ask by name; a name that no source was asked for is Unknown.
     """
 
     birth_date: Fact[date]
@@ -100,39 +105,40 @@ class EhrData:
     immunizations: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
     family_history: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
     requests: dict[str, Fact[ClinicalItem]] = field(default_factory=dict)
+    race: Fact[Coding] = Unknown("race was not asked for")
 
     def measurement(self, name: str) -> Fact[Measurement]:
         """The newest value of a value set; Unknown where nothing was asked."""
-        return self.measurements.get(name, Unknown(f"{name} was not asked for"))
+        return self.measurements.get(name) or _unasked(name)
 
     def condition(self, name: str) -> Fact[ClinicalItem]:
         """The newest condition of a value set; Unknown where nothing was asked."""
-        return self.conditions.get(name, Unknown(f"{name} was not asked for"))
+        return self.conditions.get(name) or _unasked(name)
 
     def procedure(self, name: str) -> Fact[ClinicalItem]:
         """The newest procedure of a value set; Unknown where nothing was asked."""
-        return self.procedures.get(name, Unknown(f"{name} was not asked for"))
+        return self.procedures.get(name) or _unasked(name)
 
     def symptom(self, name: str) -> Fact[ClinicalItem]:
         """The newest symptom of a value set; Unknown where nothing was asked."""
-        return self.symptoms.get(name, Unknown(f"{name} was not asked for"))
+        return self.symptoms.get(name) or _unasked(name)
 
     def allergy(self, name: str) -> Fact[ClinicalItem]:
         """The newest allergy of a value set; Unknown where nothing was asked."""
-        return self.allergies.get(name, Unknown(f"{name} was not asked for"))
+        return self.allergies.get(name) or _unasked(name)
 
     def medication(self, name: str) -> Fact[ClinicalItem]:
         """The newest drug of a value set that was prescribed or is taken; Unknown where nothing was asked."""
-        return self.medications.get(name, Unknown(f"{name} was not asked for"))
+        return self.medications.get(name) or _unasked(name)
 
     def immunization(self, name: str) -> Fact[ClinicalItem]:
         """The newest vaccination of a value set; Unknown where nothing was asked."""
-        return self.immunizations.get(name, Unknown(f"{name} was not asked for"))
+        return self.immunizations.get(name) or _unasked(name)
 
     def relative(self, name: str) -> Fact[ClinicalItem]:
         """The newest word of a relative who has a disease of a value set; Unknown where nothing was asked."""
-        return self.family_history.get(name, Unknown(f"{name} was not asked for"))
+        return self.family_history.get(name) or _unasked(name)
 
     def request(self, name: str) -> Fact[ClinicalItem]:
         """The newest open request for something of a value set; Unknown where nothing was asked."""
-        return self.requests.get(name, Unknown(f"{name} was not asked for"))
+        return self.requests.get(name) or _unasked(name)

@@ -10,6 +10,7 @@ from typing import Literal
 from cds.domain.coding import Coding
 from cds.domain.ehr import EhrData
 from cds.domain.finding import ModelOutcome
+from cds.domain.imaging_order import ImagingOrder
 from cds.domain.order import Priority
 
 
@@ -40,10 +41,26 @@ class InputUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One rule of a pathway as it was applied to a case. `held` is None where it could not be told.
+
+    `rule` is the rule's key in its pathway; `said` are the values that it was applied to, in words.
+    """
+
+    rule: str
+    held: bool | None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """One next step: what, how soon, why, on whose authority. A draft that a person accepts.
 
-    `code` becomes ServiceRequest.code; `not_before` and `by` its occurrence period.
+    `code` becomes ServiceRequest.code; `not_before` and `by` its occurrence period; `performer` its performerType.
+    `because` are short sentences, each with its value, date and source; `would_change` says what would make it another.
+    `strength` is the grade that the source gives, "" where it gives none; `acr_category` is 1, 2 or 3 for a result that
+    has to be told (ACR Actionable Reporting Work Group). `also` are the titles of other pathways that ask the same.
+    `orderable` is the code of the site's own catalogue; `instead` takes the place of the order that it is about.
     """
 
     key: str
@@ -55,6 +72,14 @@ class Recommendation:
     not_before: date | None = None
     by: date | None = None
     recommended: bool = False
+    because: tuple[str, ...] = ()
+    would_change: tuple[str, ...] = ()
+    strength: str = ""
+    performer: Coding | None = None
+    acr_category: int | None = None
+    also: tuple[str, ...] = ()
+    orderable: Coding | None = None
+    instead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +102,17 @@ class RiskResult:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A pathway that has something to say."""
+    """A pathway that has something to say, as plain text: whoever shows it marks it up.
+
+    `seen` tells the finding, `meaning` what it means in this patient, `notes` what is not suggested and why, `limits`
+    what the reader must not conclude; `further` are sources beside `source`. `steps` are the rules as applied.
+    `raises` are the keys of findings that changed since the prior so much that every step that rests on them is raised.
+    `contradictions` are sentences on what another pathway says against it. `language` is that of all its text.
+    """
 
     pathway: str
     title: str
     summary: str
-    detail: str
     indicator: Indicator
     source: Source
     recommendations: tuple[Recommendation, ...]
@@ -90,6 +120,15 @@ class Advice:
     finding_keys: tuple[str, ...]
     missing: tuple[str, ...] = ()
     risks: tuple[RiskResult, ...] = ()
+    seen: tuple[str, ...] = ()
+    meaning: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    further: tuple[Source, ...] = ()
+    steps: tuple[Step, ...] = ()
+    raises: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    language: str = "en"
     kind: Literal["advice"] = "advice"
 
 
@@ -99,6 +138,7 @@ class NothingToSay:
 
     pathway: str
     reason: str
+    steps: tuple[Step, ...] = ()
     kind: Literal["nothing"] = "nothing"
 
 
@@ -112,6 +152,7 @@ class CouldNotTell:
     missing: tuple[str, ...] = ()
     how_to_get: tuple[str, ...] = ()
     failed: bool = False
+    steps: tuple[Step, ...] = ()
     kind: Literal["could-not-tell"] = "could-not-tell"
 
 
@@ -122,7 +163,9 @@ PathwayOutcome = Advice | NothingToSay | CouldNotTell
 class Case:
     """What a pathway is given: pure values, so that it can be evaluated in a hook as in the pipeline.
 
-    `site` carries the options that a site must set, as text keyed "<pathway>.<option>"; a missing key means unset.
+    `site` carries the options that a site sets, as text keyed "<pathway>.<option>"; a missing key means unset.
+    `procedures` are the codes of the exam that the order and the images carry; `language` is that of the text (BCP 47).
+    `order` is the draft that is about to be signed, where one is judged (`cds.ordering`): then there are no images yet.
     """
 
     study_date: date
@@ -132,3 +175,6 @@ class Case:
     ehr: EhrData
     today: date
     site: dict[str, str] = field(default_factory=dict)
+    procedures: tuple[Coding, ...] = ()
+    language: str = "en"
+    order: ImagingOrder | None = None

@@ -15,10 +15,12 @@ from cds import codes
 from cds.domain import conclusion
 from cds.domain.coding import Coding
 from cds.domain.ids import report_number, resource_id
+from cds.domain.order_codes import order_codes
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, Recommendation
 from cds.domain.report import Report
 from cds.domain.story import Withdrawn
 from cds.domain.verification import Agreement
+from cds.pathways import card as markup
 from cds.pathways import markdown as md
 
 Json = dict[str, object]
@@ -68,7 +70,7 @@ def advice(site: Site, report: Report, said: Advice, patient_id: str) -> Json:
     card: Json = {
         "uuid": _card_id(report, said.pathway),
         "summary": summary(said.summary),
-        "detail": md.document(*_incomplete(report), said.detail, *_trust(report, said)),
+        "detail": md.document(*_incomplete(report), markup.detail(said), *_trust(report, said)),
         "indicator": said.indicator.value,
         "source": {
             "label": f"{site.name}: {said.title} ({said.source.label})",
@@ -101,6 +103,19 @@ def _trust(report: Report, said: Advice) -> list[str]:
 
 def _incomplete(report: Report) -> list[str]:
     return [f"**{md.escape(text)}**" for text in conclusion.incomplete(report)]
+
+
+def left_out(site: Site, report: Report, steps: int) -> Json:
+    """One card that says how many steps of one study are not shown: a reader can act on so many, and no more."""
+    date = f"images of {md.day(report.study.study_date)}"
+    return {
+        "uuid": _card_id(report, "left-out"),
+        "summary": summary(f"{steps} more {'step' if steps == 1 else 'steps'} in the AI report ({date})"),
+        "detail": "The most urgent ones are shown. The report has all of them, in the order of their urgency.",
+        "indicator": Indicator.INFO.value,
+        "source": _source(site),
+        "links": _links(site, report),
+    }
 
 
 def could_not_tell(site: Site, report: Report, untold: Sequence[CouldNotTell]) -> Json:
@@ -186,8 +201,8 @@ def _suggestion(site: Site, report: Report, said: Advice, recommended: Recommend
 def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: str) -> Json:
     """A whole R4 ServiceRequest that a person may sign: status draft, intent proposal."""
     code: Json = {"text": recommended.action}
-    if recommended.code.system != codes.SIGHTLINE_ACTION:
-        code["coding"] = [_coding(recommended.code)]
+    if coding := [_coding(one) for one in order_codes(recommended)]:
+        code["coding"] = coding
     day = md.day(report.study.study_date)
     draft: Json = {
         "resourceType": "ServiceRequest",
@@ -198,6 +213,7 @@ def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: 
         "subject": {"reference": f"Patient/{patient_id}"},
         "instantiatesUri": [recommended.source.url],
         "reasonCode": [{"text": _line(recommended.reason)}],
+        **({"performerType": {"coding": [_coding(recommended.performer)]}} if recommended.performer else {}),
         "supportingInfo": [
             {
                 "type": _REPORT,

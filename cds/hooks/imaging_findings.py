@@ -23,6 +23,7 @@ from cds.hooks.cards import Site
 from cds.hooks.prefetch import Given
 from cds.hooks.request import HookRequest
 from cds.hooks.service import CardsShown, HookContext, Json, Service
+from cds.pathways.merging import first, merged
 from cds.release import believed
 
 ID = "imaging-findings"
@@ -76,7 +77,8 @@ class _Shown:
 
 def respond(request: HookRequest, context: HookContext) -> list[Json]:
     """The cards of one patient-view call."""
-    patient = context.read_patient(_resource(request, context))
+    resource = _resource(request, context)
+    patient = context.read_patient(resource)
     wanted = prefetch.templates(context.asks)
     given = prefetch.statements(request.prefetch, request.patient_id, context.read_statements, wanted)
     reports = _reports(patient, context)
@@ -89,7 +91,8 @@ def respond(request: HookRequest, context: HookContext) -> list[Json]:
     if not reports:
         context.on_shown(CardsShown(ID, None, len(taken_back), (_no_report(patient, context),)))
         return taken_back
-    asked = replace(asked, stated=_completed(asked, given))
+    own = RecordStatements(context.read_statements({prefetch.PATIENT: resource}))
+    asked = replace(asked, stated=record.merge(_completed(asked, given), own))
     return [*taken_back, *(card for report in reports for card in _show(asked, report))]
 
 
@@ -185,9 +188,11 @@ def _evaluated(asked: _Asked, report: Report, outcomes: tuple[ModelOutcome, ...]
         study_instance_uid=study.study_instance_uid,
         modality="CT" if "CT" in study.modalities else next(iter(study.modalities), ""),
         outcomes=outcomes,
-        ehr=record.assemble(patient, statements, now=context.clock.now(), today=context.clock.today()),
+        ehr=record.assemble(
+            patient, statements, now=context.clock.now(), today=context.clock.today(), value_sets=context.value_sets
+        ),
         today=context.clock.today(),
-        site=dict(context.site_options),
+        procedures=(report.order.procedure,) if report.order and report.order.procedure else (),
     )
     return context.evaluate(case, report)
 
@@ -209,7 +214,9 @@ def _combined(client: Patient, stored: Patient | None) -> Patient:
 def _cards(asked: _Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -> _Shown:
     """Advice, and what failed; where a trigger input is not known there is no card (SAFETY section 6)."""
     patient_id = asked.request.patient_id
-    advised = [cards.advice(asked.site, report, o, patient_id) for o in outcomes if isinstance(o, Advice)]
+    advices, left_out = first([o for o in merged(outcomes) if isinstance(o, Advice)], asked.context.most_steps)
+    advised = [cards.advice(asked.site, report, one, patient_id) for one in advices]
+    advised += [cards.left_out(asked.site, report, left_out)] if left_out else []
     failed = [o for o in outcomes if isinstance(o, CouldNotTell) and o.failed]
     unevaluated = [cards.could_not_tell(asked.site, report, failed)] if failed else []
     quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if not isinstance(o, Advice) and o not in failed)

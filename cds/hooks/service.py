@@ -54,7 +54,8 @@ class HookContext:
     read_patient: Callable[[Mapping[str, object]], Patient]
     #: {prefetch key: Bundle} → what it states.
     read_statements: Callable[[Mapping[str, object]], tuple[Statement, ...]]
-    #: What the pathways that may speak now at the report's site say to a case.
+    #: What the pathways that may speak now at the report's site say to a case, with the options and in the language of
+    #: that site.
     evaluate: Callable[[Case, Report], tuple[PathwayOutcome, ...]]
     #: A stored report as a referral card may show it now, under the settings, switches and verifications of now; None
     #: where it may show nothing of it.
@@ -63,7 +64,6 @@ class HookContext:
     withheld: Callable[[Report], tuple[str, ...]]
     clock: Clock
     public_url: str
-    site_options: Mapping[str, str]
     site_name: str
     on_shown: Callable[[CardsShown], None]
     #: The patient's resource at the client's own server, with the call's token; None where it cannot be had in time.
@@ -74,6 +74,10 @@ class HookContext:
     ask: Callable[[Patient, Collection[str]], RecordStatements] = nothing_asked
     #: What clients and EHRs are asked for; None: what all installed pathways ask.
     asks: Sequence[ValueSet] | None = None
+    #: The questions by name; None: those of `cds.codes`.
+    value_sets: Mapping[str, ValueSet] | None = None
+    #: How many steps of one study are shown at once; critical ones are not counted.
+    most_steps: int = 5
 
 
 @dataclass(frozen=True, slots=True)

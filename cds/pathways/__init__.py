@@ -1,7 +1,8 @@
 """Guidelines as pure functions, one per file: a file decorates its function with `@pathway`, and listing the folder
 finds it.
 
-A pathway is given a `Case` and answers Advice, NothingToSay or CouldNotTell. It knows no wire and no clock.
+A pathway is given a `Case` and answers Advice, NothingToSay or CouldNotTell. It knows no wire and no clock. What it
+declares of itself is in `declaration`; `_reasoning` is how it answers; `merging` makes one answer of several.
 """
 
 from __future__ import annotations
@@ -9,40 +10,24 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from types import ModuleType
 
 from cds.codes import ValueSet
+from cds.domain.coding import Coding
+from cds.domain.finding import NO_SERIES, Findings
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome, Source
-from cds.errors import ConfigurationError, InsufficientData
+from cds.errors import ConfigurationError, InsufficientData, InvalidInput
 from cds.logs import get_logger
-from cds.pathways._facts import Need, unfit
+from cds.pathways._facts import Need
+from cds.pathways._guards import PALLIATIVE
+from cds.pathways.declaration import OWNER, Option, Pathway, Rule
 
 log = get_logger(__name__)
 
 #: Modules of the folder that are no pathways.
-_NOT_PATHWAYS = frozenset({"markdown"})
-
-
-@dataclass(frozen=True, slots=True)
-class Pathway:
-    """A guideline: where it comes from, the models whose findings trigger it, what it needs, and the function.
-
-    `asks` is all that it asks of the record: EHRs are asked for nothing else.
-    """
-
-    id: str
-    title: str
-    source: Source
-    models: tuple[str, ...]
-    function: Callable[[Case], PathwayOutcome]
-    needs: tuple[Need, ...] = ()
-    asks: tuple[ValueSet, ...] = ()
-
-    def __call__(self, case: Case) -> PathwayOutcome:
-        """Evaluate one case, unless nobody may speak of this patient or what it needs is not known."""
-        return unfit(self.id, self.title, self.needs, case) or self.function(case)
+_NOT_PATHWAYS = frozenset({"card", "declaration", "language", "markdown", "merging"})
 
 
 def pathway(
@@ -50,20 +35,46 @@ def pathway(
     id: str,
     title: str,
     source: Source,
-    models: tuple[str, ...],
+    version: str = "1.0.0",
+    reviewed: date | None = None,
+    owner: str = OWNER,
+    reads: tuple[Coding, ...] = (),
     needs: tuple[Need, ...] = (),
     asks: tuple[ValueSet, ...] = (),
+    rules: tuple[Rule, ...] = (),
+    options: tuple[Option, ...] = (),
+    scores: tuple[str, ...] = (),
+    further: tuple[Source, ...] = (),
+    limits: tuple[str, ...] = (),
+    urgent: bool = False,
 ) -> Callable[[Callable[[Case], PathwayOutcome]], Pathway]:
-    """Declare a function as a pathway; `models` are the ids of the models whose findings it reads.
+    """Declare a function as a pathway; see `declaration.Pathway` for what each means."""
+    asked_too = asks if urgent or not asks else tuple(dict.fromkeys((*asks, PALLIATIVE)))
+    return lambda function: Pathway(
+        id=id,
+        title=title,
+        source=source,
+        function=function,
+        version=version,
+        reviewed=reviewed,
+        owner=owner,
+        reads=reads,
+        needs=needs,
+        asks=asked_too,
+        rules=rules,
+        options=options,
+        scores=scores,
+        further=further,
+        limits=limits,
+        urgent=urgent,
+    )
 
-    With `needs` it is asked only where that is known: it could not tell where the age or the sex is not. `asks` are the
-    value sets that it looks up in `Case.ehr`: what nobody declares no EHR is asked for.
+
+def load(package: ModuleType | None = None, *, unverified: bool = False) -> dict[str, Pathway]:
+    """Every pathway by id; raise ConfigurationError for a file that cannot be imported, or a duplicate id.
+
+    One that has a rule whose source was not verified is among them only with `unverified`: for tests.
     """
-    return lambda function: Pathway(id, title, source, models, function, needs, asks)
-
-
-def load(package: ModuleType | None = None) -> dict[str, Pathway]:
-    """Every pathway by id; raise ConfigurationError for a file that cannot be imported, or a duplicate id."""
     folder = package or importlib.import_module(__name__)
     pathways: dict[str, Pathway] = {}
     mistakes: list[str] = []
@@ -80,13 +91,22 @@ def load(package: ModuleType | None = None) -> dict[str, Pathway]:
         pathways |= found
     if mistakes:
         raise ConfigurationError(mistakes)
-    return pathways
+    return {name: one for name, one in pathways.items() if unverified or not one.unverified}
 
 
 def evaluate(case: Case, enabled: Collection[str], package: ModuleType | None = None) -> tuple[PathwayOutcome, ...]:
-    """What the enabled pathways say of a case, in the order of their ids; one that fails does not stop the others."""
-    pathways = _installed(package)
-    return tuple(_evaluate(pathways.get(name), name, case) for name in sorted(enabled))
+    """What the enabled pathways say of a case, in the order of their ids; one that fails does not stop the others.
+
+    Whoever shows it merges it (`merging.merged`) once it is known what may be shown: what is withheld may not hide what
+    asks for the same.
+    """
+    pathways, there = _installed(package), _codes(case)
+    return tuple(_evaluate(pathways.get(name), name, case, there) for name in sorted(enabled))
+
+
+def wrong_options(options: Mapping[str, str], package: ModuleType | None = None) -> list[str]:
+    """What is wrong with the options that a site set for the pathways of a folder; other names are left alone."""
+    return [mistake for one in _installed(package).values() for mistake in one.mistakes(options)]
 
 
 def asked(names: Collection[str] | None = None, package: ModuleType | None = None) -> tuple[ValueSet, ...]:
@@ -101,13 +121,30 @@ def _installed(package: ModuleType | None) -> dict[str, Pathway]:
     return load(package)
 
 
-def _evaluate(installed: Pathway | None, name: str, case: Case) -> PathwayOutcome:
+def _codes(case: Case) -> frozenset[tuple[str, str]] | None:
+    """The codes of all that was looked for on the images; None where a model refused, and nobody knows what for."""
+    found: set[tuple[str, str]] = set()
+    for outcome in case.outcomes:
+        if isinstance(outcome, Findings):
+            found.update((finding.code.system, finding.code.code) for finding in outcome.findings)
+        elif outcome.gate != NO_SERIES:
+            return None
+    return frozenset(found)
+
+
+def _evaluate(
+    installed: Pathway | None, name: str, case: Case, there: frozenset[tuple[str, str]] | None
+) -> PathwayOutcome:
     if installed is None:
         return CouldNotTell(name, name, "this installation has no such pathway")
+    if there is not None and installed.is_idle(there):
+        return installed.idle
     try:
         return installed(case)
     except InsufficientData as error:
         return CouldNotTell(name, installed.title, "a value that it needs is missing", (str(error),))
+    except InvalidInput as error:
+        return CouldNotTell(name, installed.title, str(error))
     except Exception as error:  # noqa: BLE001 - SAFETY section 6: one pathway that fails, the others answer
         log.error("a pathway failed", pathway=name, error=type(error).__name__)
         return CouldNotTell(name, installed.title, "it failed; this was reported to the administrator", failed=True)
@@ -122,3 +159,6 @@ def _declared(name: str) -> dict[str, Pathway]:
     if not found:
         raise ConfigurationError([f"{name} declares no pathway"])
     return found
+
+
+__all__ = ["Need", "Option", "Pathway", "Rule", "asked", "evaluate", "load", "pathway", "wrong_options"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
 from cds.codes import ValueSet
+from cds.condition_codes import PALLIATIVE_CARE
 from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import ClinicalItem, Fact, Known, NotFoundSince
 from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
@@ -73,6 +74,53 @@ class Part:
     risks: tuple[RiskResult, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A finding that is there or was not detected, with the model that looked."""
+
+    finding: Finding
+    by: Findings
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there; that it was not detected excludes nothing (SAFETY section 6)."""
+        return self.finding.presence is Presence.PRESENT
+
+
+def findings(case: Case, *codes: Coding) -> Iterator[Seen]:
+    """Every finding of some codes that was evaluated, whichever model found it, in the order of the answers."""
+    for outcome in case.outcomes:
+        if isinstance(outcome, Findings):
+            for finding in outcome.findings:
+                if finding.presence is not Presence.NOT_EVALUATED and any(finding.code.same(code) for code in codes):
+                    yield Seen(finding, outcome)
+
+
+def values(case: Case, *codes: Coding) -> Iterator[Measured]:
+    """Every finding of some codes that has a value, measured or present."""
+    for seen in findings(case, *codes):
+        if seen.finding.value is not None and seen.finding.presence is not Presence.NOT_DETECTED:
+            yield Measured(seen.finding, seen.finding.value, seen.by)
+
+
+def refused(case: Case, *codes: Coding) -> tuple[str, ...]:
+    """Why findings of some codes were not evaluated, where a model that could have looked at them refused."""
+    return tuple(
+        dict.fromkeys(
+            f"{outcome.model}: {finding.reason}"
+            for outcome in case.outcomes
+            if isinstance(outcome, Findings)
+            for finding in outcome.findings
+            if finding.presence is Presence.NOT_EVALUATED and any(finding.code.same(code) for code in codes)
+        )
+    )
+
+
+def where(case: Case, seen: Seen | Measured) -> str:
+    """Where a finding comes from, as the source of a value: modality, day of the images, model and version."""
+    return f"{case.modality} {case.study_date}, {seen.by.model} {seen.by.version}"
+
+
 def measured(case: Case, model: str, code: Coding) -> Measured | NotEvaluated | None:
     """The value that a model measured, the model's refusal, or None where the model did not look at the study."""
     outcomes = [outcome for outcome in case.outcomes if outcome.model == model]
@@ -127,11 +175,18 @@ def sex_lack(case: Case) -> tuple[Missing, ...]:
     return lack("sex", sex, how)
 
 
-def unfit(pathway: str, title: str, needs: Collection[Need], case: Case) -> NothingToSay | CouldNotTell | None:
-    """Why no pathway may speak of this patient, or not this one; None where it may (SAFETY sections 1 and 6)."""
+def unfit(
+    pathway: str, title: str, needs: Collection[Need], case: Case, *, urgent: bool = False
+) -> NothingToSay | CouldNotTell | None:
+    """Why no pathway may speak of this patient, or not this one; None where it may (SAFETY sections 1 and 6).
+
+    One that is urgent speaks in palliative care too.
+    """
     deceased, born = case.ehr.deceased, case.ehr.birth_date
     if isinstance(deceased, Known) and deceased.value:
         return NothingToSay(pathway, "the patient is recorded as deceased")
+    if not urgent and isinstance(case.ehr.condition(PALLIATIVE_CARE.name), Known):
+        return NothingToSay(pathway, "palliative or hospice care is on record")
     if isinstance(born, Known) and born.value > case.study_date:
         doubt = Missing("age", "the birth date lies after the day of the images", "find out whose images these are")
         return could_not_tell(pathway, title, "the birth date contradicts the images", doubt)

@@ -6,17 +6,35 @@ the reason. The CT at hand has shown the lungs, so the next low-dose CT is not d
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 from cds import codes
-from cds.domain.ehr import Known, SmokingStatus, Unknown
-from cds.domain.recommendation import Case, InputUsed, Recommendation, RiskResult
-from cds.pathways import markdown as md
-from cds.pathways._facts import Missing, Part, add_months, age_lack, age_years, lack, ordered, use, words, years_between
+from cds.domain.ehr import ClinicalItem, Fact, Known, SmokingStatus
+from cds.domain.recommendation import Case, Recommendation, Source
+from cds.pathways._facts import Missing, add_months, age_years, ordered, words, years_between
+from cds.pathways._guards import stated
+from cds.pathways._reasoning import Reasoning
+from cds.pathways.declaration import Rule
 from cds.record import suspicion
-from cds.risk import Answer, Inputs, NotScored, Scored
+from cds.risk import Inputs, NotScored, Scored
 from cds.risk.uspstf_lung_2021 import SCORE
+
+USPSTF = Source("USPSTF 2021, lung cancer screening", "https://doi.org/10.1001/jama.2021.1117")
+
+SCREENING = Rule(
+    "screening",
+    "A screening visit is suggested where the USPSTF 2021 criteria hold today and when the next CT is due.",
+    USPSTF,
+)
+YEARLY = Rule(
+    "yearly", "The next low-dose CT is due 12 months after this CT or after the last low-dose CT, if later.", USPSTF
+)
+CANCER = Rule("cancer", "Nobody with known or suspected lung cancer is sent to screening.", USPSTF)
+SYMPTOMS = Rule(
+    "symptoms", "Coughing up blood or unexplained weight loss calls for a work-up instead of screening.", USPSTF
+)
+SCREENING_ORDERED = Rule("screening-ordered", "A low-dose CT that is ordered is not asked for again.")
+RULES = (SCREENING, YEARLY, CANCER, SYMPTOMS, SCREENING_ORDERED)
 
 #: USPSTF 2021 screens once a year.
 _INTERVAL_MONTHS = 12
@@ -32,62 +50,126 @@ ASKS = (
 )
 
 
-def screening(case: Case, status: SmokingStatus) -> Part:
+def screening(found: Reasoning, status: SmokingStatus) -> None:
     """A screening visit where USPSTF 2021 holds today and still on the day when the next CT would be due."""
-    excluded = _excluded(case)
-    if excluded:
-        return replace(excluded, used=_used(case, status))
+    case = found.case
+    _use(found, status)
+    if _excluded(found):
+        return
     today = SCORE(_score_inputs(case, status, case.today))
-    part = Part(used=_used(case, status), risks=(_risk(today, _used(case, status)),))
+    eligible = isinstance(today, Scored) and bool(today.outputs["eligible"])
+    found.risk(SCORE, today, found.say("eligible") if eligible else found.say("not eligible"))
     if isinstance(today, NotScored):
-        return replace(part, missing=_score_missing(case, today))
-    if not today.outputs["eligible"]:
+        found.apply(SCREENING, None)
+        _score_missing(found, today)
+    elif not eligible:
+        found.apply(SCREENING, False)
         why = "the USPSTF 2021 criteria for lung cancer screening are not met"
-        return replace(part, note=f"Lung cancer screening: {why}.", why=why)
+        found.note(
+            found.say("Lung cancer screening: the USPSTF 2021 criteria for lung cancer screening are not met."), why
+        )
+    else:
+        _when_due(found, status)
+
+
+def day_of(found: Reasoning, fact: Known[ClinicalItem]) -> str:
+    """The date of an item of the record, or that there is none, for a sentence."""
+    return fact.effective.isoformat() if fact.effective else found.say("no date")
+
+
+def _when_due(found: Reasoning, status: SmokingStatus) -> None:
+    case = found.case
     due = max(_next_ct(case), case.today)
+    found.apply(YEARLY, due > case.today, due.isoformat())
     if SCORE(_score_inputs(case, status, due)) != Scored({"eligible": True}):
+        found.apply(SCREENING, False)
         why = "the USPSTF 2021 criteria will not be met any more when the next CT is due"
-        return replace(part, note=f"Lung cancer screening: {why} ({due}).", why=why)
-    if (request := ordered(case, codes.LOW_DOSE_CT_ORDERED)) is not None:
-        why = f"an {codes.LOW_DOSE_CT_ORDERED.title} is on record"
-        note = f"Lung cancer screening: {why} ({md.day(request.effective)}, {request.source})."
-        return replace(part, note=note, why=why)
-    return replace(part, recommendation=_visit(case, due), missing=_unknowns(case))
+        found.note(
+            found.say(
+                "Lung cancer screening: the USPSTF 2021 criteria will not be met any more when the next CT is due"
+                " ({due}).",
+                due=due,
+            ),
+            why,
+        )
+        return
+    found.apply(SCREENING, True)
+    request = ordered(case, codes.LOW_DOSE_CT_ORDERED)
+    if found.apply(SCREENING_ORDERED, request is not None) and request is not None:
+        found.note(
+            found.say(
+                "Lung cancer screening: an open request for low-dose CT of the chest is on record ({day}, {source}).",
+                day=day_of(found, request),
+                source=request.source,
+            ),
+            f"an {codes.LOW_DOSE_CT_ORDERED.title} is on record",
+        )
+        return
+    _unknowns(found)
+    found.recommend(_visit(found, due))
 
 
-def _visit(case: Case, due: date) -> Recommendation:
-    wait = due > case.today
-    when = f"next low-dose CT not before {due}" if wait else "low-dose CT is due"
+def _visit(found: Reasoning, due: date) -> Recommendation:
+    wait = due > found.case.today
     return Recommendation(
         key="screening-visit",
-        action=f"Lung cancer screening visit; {when}",
+        action=found.say("Lung cancer screening visit; next low-dose CT not before {due}", due=due)
+        if wait
+        else found.say("Lung cancer screening visit; low-dose CT is due"),
         code=codes.SCREENING_VISIT_REQUEST,
-        reason="The USPSTF 2021 criteria are met; confirm that there are no symptoms, and decide together.",
-        source=SCORE.source,
+        reason=found.say("The USPSTF 2021 criteria are met; confirm that there are no symptoms, and decide together."),
+        source=USPSTF,
+        strength="grade B",
         not_before=due if wait else None,
+        would_change=(found.say("Symptoms or a suspicion of lung cancer: then a work-up instead of screening."),),
     )
 
 
-def _excluded(case: Case) -> Part | None:
-    cancer = case.ehr.condition(codes.LUNG_CANCER.name)
+def _excluded(found: Reasoning) -> bool:
+    """Whether somebody is not to be screened; the card says why."""
+    cancer = found.case.ehr.condition(codes.LUNG_CANCER.name)
     if isinstance(cancer, Known):
-        said = f"lung cancer is on record ({words(cancer.value)}, {md.day(cancer.effective)}, {cancer.source})"
-        return Part(note=f"Lung cancer screening: {said}.", why="lung cancer is on record")
-    suspected = case.ehr.condition(suspicion(codes.LUNG_CANCER.name))
+        found.apply(CANCER, True)
+        told = found.say(
+            "Lung cancer screening: lung cancer is on record ({item}, {day}, {source}).",
+            item=words(cancer.value),
+            day=day_of(found, cancer),
+            source=cancer.source,
+        )
+        found.note(told, "lung cancer is on record")
+        return True
+    suspected = found.case.ehr.condition(suspicion(codes.LUNG_CANCER.name))
     if isinstance(suspected, Known):
-        said = f"lung cancer is suspected ({words(suspected.value)}, {md.day(suspected.effective)}, {suspected.source})"
-        return _work_up(said, "lung cancer is suspected")
+        found.apply(CANCER, True)
+        told = found.say(
+            "Lung cancer screening: lung cancer is suspected ({item}, {day}, {source}). Screening is for people without"
+            " signs or symptoms: consider a work-up.",
+            item=words(suspected.value),
+            day=day_of(found, suspected),
+            source=suspected.source,
+        )
+        found.note(told, "lung cancer is suspected")
+        return True
+    found.apply(CANCER, stated(cancer))
+    return _symptoms(found)
+
+
+def _symptoms(found: Reasoning) -> bool:
+    there = False
     for symptom in _SYMPTOMS:
-        fact = case.ehr.symptom(symptom.name)
+        fact = found.case.ehr.symptom(symptom.name)
+        found.apply(SYMPTOMS, stated(fact), symptom.title)
         if isinstance(fact, Known):
-            said = f"{symptom.title} is on record ({md.day(fact.effective)}, {fact.source})"
-            return _work_up(said, f"{symptom.title} is on record")
-    return None
-
-
-def _work_up(said: str, why: str) -> Part:
-    note = f"Lung cancer screening: {said}. Screening is for people without signs or symptoms: consider a work-up."
-    return Part(note=note, why=why)
+            told = found.say(
+                "Lung cancer screening: {symptom} is on record ({day}, {source}). Screening is for people without signs"
+                " or symptoms: consider a work-up.",
+                symptom=found.say(symptom.title),
+                day=day_of(found, fact),
+                source=fact.source,
+            )
+            found.note(told, f"{symptom.title} is on record")
+            there = True
+    return there
 
 
 def _score_inputs(case: Case, status: SmokingStatus, on: date) -> Inputs:
@@ -107,40 +189,47 @@ def _next_ct(case: Case) -> date:
     return add_months(max(case.study_date, last or case.study_date), _INTERVAL_MONTHS)
 
 
-def _used(case: Case, status: SmokingStatus) -> tuple[InputUsed, ...]:
-    ehr = case.ehr
-    used = use("age", ehr.birth_date, lambda born: f"{age_years(born, case.today)} years on {case.today}")
-    if status is not SmokingStatus.NEVER:
-        used += use("pack-years", ehr.pack_years, lambda quantity: f"{quantity.value:g}")
-    if status is SmokingStatus.FORMER:
-        used += use("date of quitting", ehr.quit_date, lambda day: day.isoformat())
-    used += use("lung cancer", ehr.condition(codes.LUNG_CANCER.name), words)
-    used += use("low-dose chest CT", ehr.procedure(codes.LOW_DOSE_CT.name), words)
-    return used + tuple(item for s in _SYMPTOMS for item in use(s.title, ehr.symptom(s.name), words))
-
-
-def _score_missing(case: Case, answer: NotScored) -> tuple[Missing, ...]:
-    wanted: dict[str, tuple[Missing, ...]] = {
-        "age": age_lack(case),
-        "pack_years": lack("pack-years", case.ehr.pack_years, "ask for packs a day times years smoked, and record it"),
-        "years_quit": lack("date of quitting", case.ehr.quit_date, "ask when the patient stopped, and record it"),
-    }
-    missing = tuple(item for name in answer.missing for item in wanted.get(name, ()))
-    return missing + tuple(
-        Missing(SCORE.title_of(name), "the recorded value cannot be one", "correct it in the record")
-        for name in answer.out_of_range
+def _use(found: Reasoning, status: SmokingStatus) -> None:
+    case, ehr = found.case, found.case.ehr
+    found.use(
+        found.say("age"),
+        ehr.birth_date,
+        lambda born: found.say("{years} years on {day}", years=age_years(born, case.today), day=case.today),
     )
+    if status is not SmokingStatus.NEVER:
+        found.use(found.say("pack-years"), ehr.pack_years, lambda quantity: f"{quantity.value:g}")
+    if status is SmokingStatus.FORMER:
+        found.use(found.say("date of quitting"), ehr.quit_date, lambda day: day.isoformat())
+    found.use(found.say("lung cancer"), ehr.condition(codes.LUNG_CANCER.name), words)
+    found.use(found.say("low-dose chest CT"), ehr.procedure(codes.LOW_DOSE_CT.name), words)
+    for symptom in _SYMPTOMS:
+        found.use(found.say(symptom.title), ehr.symptom(symptom.name), words)
 
 
-def _unknowns(case: Case) -> tuple[Missing, ...]:
+def _score_missing(found: Reasoning, answer: NotScored) -> None:
+    """What the criteria lack; the age is told by whoever asked for the step."""
+    for name in answer.missing:
+        if name == "pack_years":
+            how = found.say("ask for packs a day times years smoked, and record it")
+            found.lacks(found.say("pack-years"), found.case.ehr.pack_years, how)
+        elif name == "years_quit":
+            how = found.say("ask when the patient stopped, and record it")
+            found.lacks(found.say("date of quitting"), found.case.ehr.quit_date, how)
+        elif name == "age":
+            age_is_missing(found)
+    for name in answer.out_of_range:
+        title, why = found.say(SCORE.title_of(name)), found.say("the recorded value cannot be one")
+        found.missing.append(Missing(title, why, found.say("correct it in the record")))
+
+
+def _unknowns(found: Reasoning) -> None:
     """What nobody could be asked; "not found" is named among the values used."""
-    facts = [(codes.LUNG_CANCER.title, case.ehr.condition(codes.LUNG_CANCER.name), "look at the problem list")]
-    facts += [(s.title, case.ehr.symptom(s.name), "ask the patient") for s in _SYMPTOMS]
-    return tuple(item for what, fact, how in facts if isinstance(fact, Unknown) for item in lack(what, fact, how))
+    cancer: Fact[ClinicalItem] = found.case.ehr.condition(codes.LUNG_CANCER.name)
+    found.unasked(found.say(codes.LUNG_CANCER.title), cancer, found.say("look at the problem list"))
+    for symptom in _SYMPTOMS:
+        found.unasked(found.say(symptom.title), found.case.ehr.symptom(symptom.name), found.say("ask the patient"))
 
 
-def _risk(answer: Answer, used: tuple[InputUsed, ...]) -> RiskResult:
-    result = RiskResult(SCORE.id, SCORE.title, SCORE.source, SCORE.outcome, None, inputs=used)
-    if isinstance(answer, Scored):
-        return replace(result, value="eligible" if answer.outputs["eligible"] else "not eligible")
-    return replace(result, missing=tuple(SCORE.title_of(name) for name in (*answer.missing, *answer.out_of_range)))
+def age_is_missing(found: Reasoning) -> None:
+    """The age as missing where the birth date is not known."""
+    found.lacks(found.say("age"), found.case.ehr.birth_date, found.say("correct the birth date in the registration"))

@@ -157,6 +157,10 @@ def _guidance(report: Report) -> Iterator[Block]:
             yield from _used(said)
             rows = tuple(_recommended(item) for item in said.recommendations)
             yield Table(("Recommendation", "When", "Why", "Source"), rows, (22, 16, 34, 28))
+            yield from map(_text, said.contradictions)
+            yield from (_text(f"Not suggested: {note}") for note in said.notes)
+            changes = dict.fromkeys(told for item in said.recommendations for told in item.would_change)
+            yield from (_text(f"What would change it: {told}") for told in changes)
         elif isinstance(said, CouldNotTell):
             yield Heading(said.title)
             yield _text(f"Not evaluated: {said.reason}.")
@@ -180,7 +184,7 @@ def _inputs(advice: Advice) -> tuple[InputUsed, ...]:
 
 def _recommended(item: Recommendation) -> tuple[Cell, ...]:
     days = [f"{word} {day.isoformat()}" for word, day in (("from", item.not_before), ("by", item.by)) if day]
-    return item.action, f"{' '.join(days)} ({item.priority.value})".strip(), item.reason, item.source
+    return item.action, f"{' '.join(days)} ({conclusion.urgency(item)})".strip(), item.reason, item.source
 
 
 def _closing(report: Report) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Published scores and rules, one per file: a file declares `SCORE`, and listing the folder finds it.
 
-Inputs are plain numbers and booleans in the units that the score names. What is missing or out of range is part of
-the answer: never an exception, never a default.
+Inputs are plain values in the units that the score names. What is missing or out of range is part of the answer:
+never an exception, never a default. A score whose source could not be verified loads only for a check of its vectors.
 """
 
 from __future__ import annotations
@@ -9,52 +9,149 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal
 
 from cds.domain.recommendation import Source
 from cds.errors import ConfigurationError
 
-Value = bool | float
-Inputs = Mapping[str, Value | None]
+Value = bool | float | str | Sequence[object] | Mapping[str, object]
+Inputs = Mapping[str, object]
+Kind = Literal["number", "boolean", "choice", "list", "object"]
 #: Modules of the folder that are no scores.
 _NOT_SCORES = frozenset({"check"})
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input: its unit, and the range in which a number can be one; outside, it is refused, not clamped."""
+    """One input: its unit, and the range in which a number can be one; outside, it is refused, not clamped.
+
+    `high_open` means below `high`, not at it. A `choice` is one of `choices`. `short` is its name in a refusal. Where
+    it is not `needed`, the function itself decides without it. `unmentioned` is what the short description of a case
+    means that does not mention it (a sign that would have been told): only who says so applies it, see `described`.
+    """
 
     name: str
     title: str
-    kind: Literal["number", "boolean"] = "number"
+    kind: Kind = "number"
     unit: str = ""
     low: float = -math.inf
     high: float = math.inf
+    high_open: bool = False
+    choices: tuple[str, ...] = ()
+    short: str = ""
+    needed: bool = True
+    unmentioned: Value | None = None
 
-    def accepts(self, value: Value) -> bool:
-        """True where the value has the right kind and lies in the range."""
-        if self.kind == "boolean" or isinstance(value, bool):
-            return self.kind == "boolean" and isinstance(value, bool)
-        return self.low <= value <= self.high
+    def is_usual(self, value: object) -> bool:
+        """True for a plain number within the range: what nearly all are takes the short way past `refusal`."""
+        if self.kind != "number" or self.high_open or isinstance(value, bool):
+            return False
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def refusal(self, value: object) -> str:
+        """Why a value cannot be one, as "BMI must be <40" or "age below 30"; empty where it can."""
+        name = self.short or self.title
+        if self.kind == "number":
+            return self._out_of_range(name, value)
+        if self.kind == "boolean":
+            return "" if value in (True, False) and isinstance(value, int) else f"{name} must be true or false"
+        if self.kind == "choice":
+            return "" if value in self.choices else f"{name} must be one of {', '.join(self.choices)}"
+        if self.kind == "list":
+            return "" if isinstance(value, Sequence) and not isinstance(value, str) else f"{name} must be a list"
+        return "" if isinstance(value, Mapping) else f"{name} must be an object"
+
+    def _out_of_range(self, name: str, value: object) -> str:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            return f"{name} must be a number"
+        if value < self.low:
+            return f"{name} below {self.low:g}"
+        if self.high_open:
+            return f"{name} must be <{self.high:g}" if value >= self.high else ""
+        return f"{name} above {self.high:g}" if value > self.high else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a score: what it says, and its unit."""
+
+    name: str
+    title: str
+    unit: str = ""
+
+
+class Given(Mapping[str, object]):
+    """The inputs of a score that are known and can be ones, by name; what is not known is not among them."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> object:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def number(self, name: str) -> float:
+        """A number; raise KeyError where it is not known, TypeError where the input is no number."""
+        value = self._values[name]
+        if isinstance(value, int | float):
+            return value
+        raise TypeError(f"{name} is no number")
+
+    def flag(self, name: str) -> bool:
+        """A yes or no; raise KeyError where it is not known."""
+        return bool(self._values[name])
+
+    def text(self, name: str) -> str:
+        """A choice; raise KeyError where it is not known."""
+        return str(self._values[name])
+
+    def items_of(self, name: str) -> Sequence[object]:
+        """A list; raise KeyError where it is not known, TypeError where the input is no list."""
+        value = self._values[name]
+        if isinstance(value, Sequence):
+            return value
+        raise TypeError(f"{name} is no list")
+
+    def members_of(self, name: str) -> Mapping[str, object]:
+        """An object; raise KeyError where it is not known, TypeError where the input is no object."""
+        value = self._values[name]
+        if isinstance(value, Mapping):
+            return value
+        raise TypeError(f"{name} is no object")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """The score's outputs by name."""
 
-    outputs: Mapping[str, Value | str]
+    outputs: Mapping[str, object]
     kind: Literal["scored"] = "scored"
+
+    def number(self, name: str) -> float:
+        """An output that is a number; raise TypeError where it is none."""
+        value = self.outputs[name]
+        if isinstance(value, int | float):
+            return value
+        raise TypeError(f"{name} is no number")
 
 
 @dataclass(frozen=True, slots=True)
 class NotScored:
-    """The score cannot be evaluated: the names of what is missing, and of what is out of its range."""
+    """The score cannot be evaluated: names of what is missing and of what is out of its range, with the reasons."""
 
     missing: tuple[str, ...] = ()
     out_of_range: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     kind: Literal["not-scored"] = "not-scored"
 
 
@@ -63,7 +160,11 @@ Answer = Scored | NotScored
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One published score: where it comes from, for whom it holds, what it predicts, and the pure function."""
+    """One published score: where it comes from, for whom it holds, what it predicts, and the pure function.
+
+    `unverified` says what of it was not seen in its source: such a score is loaded only to check its vectors.
+    `licence` says what an installation has to know before it uses the score.
+    """
 
     id: str
     title: str
@@ -72,21 +173,55 @@ class Score:
     outcome: str
     horizon_years: float | None
     inputs: tuple[Input, ...]
-    evaluate: Callable[[Mapping[str, Value]], Answer]
+    evaluate: Callable[[Given], Answer]
+    outputs: tuple[Output, ...] = ()
+    further: tuple[Source, ...] = ()
+    notes: tuple[str, ...] = ()
+    unverified: str = ""
+    licence: str = ""
+    _names: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", frozenset(one.name for one in self.inputs))
 
     def __call__(self, inputs: Inputs) -> Answer:
-        """Evaluate over the inputs that are known; names that the score does not have are ignored."""
-        known = {i.name: v for i in self.inputs if (v := inputs.get(i.name)) is not None}
-        refused = tuple(i.name for i in self.inputs if i.name in known and not i.accepts(known[i.name]))
-        return NotScored(out_of_range=refused) if refused else self.evaluate(known)
+        """Evaluate over what is known; None is not known, and names that the score does not have are ignored."""
+        known: dict[str, object] = {}
+        missing: list[str] = []
+        refused: dict[str, str] = {}
+        for one in self.inputs:
+            value = inputs.get(one.name)
+            if value is None:
+                missing += [one.name] if one.needed else []
+            elif one.is_usual(value):
+                known[one.name] = value
+            elif reason := one.refusal(value):
+                refused[one.name] = reason
+            else:
+                known[one.name] = value
+        if refused:
+            return NotScored(tuple(missing), tuple(refused), tuple(refused.values()))
+        return NotScored(tuple(missing)) if missing else self.evaluate(Given(known))
+
+    def described(self, inputs: Inputs) -> dict[str, object]:
+        """The inputs of a case that was described in short: what it does not mention is as `Input.unmentioned` says."""
+        said = {one.name: one.unmentioned for one in self.inputs if one.unmentioned is not None}
+        return said | dict(inputs)
+
+    def unknown_names(self, inputs: Inputs) -> tuple[str, ...]:
+        """Names among the inputs that the score does not have."""
+        return tuple(name for name in inputs if name not in self._names)
 
     def title_of(self, name: str) -> str:
         """How an input is called for people."""
         return next((i.title for i in self.inputs if i.name == name), name)
 
 
-def load(package: ModuleType | None = None) -> dict[str, Score]:
-    """Every score by id; raise ConfigurationError for a file that cannot be imported or an id that two files claim."""
+def load(package: ModuleType | None = None, *, unverified: bool = False) -> dict[str, Score]:
+    """Every score by id; raise ConfigurationError for a file that cannot be imported or an id that two files claim.
+
+    A score whose source was not verified is among them only with `unverified`: for tests of its vectors.
+    """
     folder = package or importlib.import_module(__name__)
     scores: dict[str, Score] = {}
     mistakes: list[str] = []
@@ -103,7 +238,7 @@ def load(package: ModuleType | None = None) -> dict[str, Score]:
         scores[score.id] = score
     if mistakes:
         raise ConfigurationError(mistakes)
-    return scores
+    return {name: score for name, score in scores.items() if unverified or not score.unverified}
 
 
 def _declared(name: str) -> Score:

@@ -1,6 +1,8 @@
 """Runs scores against vectors that were made elsewhere: published answers, peers' runs, or the rule's own table.
 
-A vector file is named after its score and holds a list of {id, inputs, expected, tolerance, source, kind}.
+A vector file is named after its score and holds a list of {id, inputs, expected, tolerance, source, kind}. A vector is
+the short description of a case: what it does not mention is as the score's inputs say (`Input.unmentioned`). It may
+expect `status` "out_of_range" or "missing", with a `reason` that begins with the score's own.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cds.errors import InvalidInput
-from cds.risk import Answer, Score, Scored, load
+from cds.risk import Answer, NotScored, Score, Scored, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +29,43 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """How many vectors were run, every mismatch, and the files whose score is not installed."""
+    """How many vectors were run, every mismatch, and the files whose score is not installed.
+
+    `unverified` are the scores among them that are checked here and used nowhere, with what was not verified.
+    """
 
     vectors: int
     mismatches: tuple[Mismatch, ...]
     not_installed: tuple[str, ...]
+    unverified: tuple[tuple[str, str], ...] = ()
 
     @property
     def ok(self) -> bool:
-        """True where something was run and everything agreed."""
-        return self.vectors > 0 and not self.mismatches
+        """True where something was run, everything agreed, and every file has its score."""
+        return self.vectors > 0 and not self.mismatches and not self.not_installed
 
 
 def check(vector_files: Sequence[Path]) -> CheckReport:
     """Run every vector of every file; raise InvalidInput where a file is no vector file."""
-    scores = load()
+    scores = load(unverified=True)
     mismatches: list[Mismatch] = []
     count = 0
-    for path in vector_files:
-        if path.stem not in scores:
-            continue
+    known = [path for path in vector_files if path.stem in scores]
+    for path in known:
         vectors = _read(path)
         count += len(vectors)
         for vector in vectors:
             mismatches += _mismatches(scores[path.stem], vector)
     absent = tuple(path.stem for path in vector_files if path.stem not in scores)
-    return CheckReport(count, tuple(mismatches), absent)
+    unverified = dict.fromkeys((s.id, s.unverified) for p in known if (s := scores[p.stem]).unverified)
+    return CheckReport(count, tuple(mismatches), absent, tuple(unverified))
 
 
 def _read(path: Path) -> list[Mapping[str, object]]:
-    vectors = json.loads(path.read_bytes())
+    try:
+        vectors = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InvalidInput(f"{path.name}: want JSON: {error}") from error
     wanted = {"id", "inputs", "expected"}
     if not isinstance(vectors, list) or not all(isinstance(v, dict) and wanted <= v.keys() for v in vectors):
         raise InvalidInput(f"{path.name}: want a list of vectors with id, inputs and expected")
@@ -67,19 +76,32 @@ def _mismatches(score: Score, vector: Mapping[str, object]) -> list[Mismatch]:
     inputs, expected, tolerance = vector["inputs"], vector["expected"], vector.get("tolerance")
     if not isinstance(inputs, dict) or not isinstance(expected, dict):
         raise InvalidInput(f"{score.id}: want inputs and expected to be objects")
-    answer = score(inputs)
+    answer = score(score.described(inputs))
     return [
-        Mismatch(score.id, str(vector["id"]), name, repr(want), repr(_output(answer, name)))
+        Mismatch(score.id, str(vector["id"]), name, json.dumps(want), _shown(_output(answer, name)))
         for name, want in expected.items()
-        if not _agrees(want, _output(answer, name), tolerance.get(name) if isinstance(tolerance, dict) else tolerance)
+        if not _agrees(name, want, answer, tolerance.get(name) if isinstance(tolerance, dict) else tolerance)
     ]
 
 
 def _output(answer: Answer, name: str) -> object:
-    return answer.outputs.get(name) if isinstance(answer, Scored) else answer
+    if isinstance(answer, Scored):
+        return answer.outputs.get(name)
+    if name == "status":
+        return "out_of_range" if answer.out_of_range else "missing"
+    return "; ".join(answer.reasons) if name == "reason" else answer
 
 
-def _agrees(want: object, got: object, tolerance: object) -> bool:
+def _shown(got: object) -> str:
+    if isinstance(got, NotScored):
+        return f"not evaluated (missing: {', '.join(got.missing) or 'nothing'}; {'; '.join(got.reasons) or 'in range'})"
+    return json.dumps(got)
+
+
+def _agrees(name: str, want: object, answer: Answer, tolerance: object) -> bool:
+    got = _output(answer, name)
+    if isinstance(answer, NotScored) and name == "reason":
+        return bool(answer.reasons) and str(want).startswith(answer.reasons[0])
     if isinstance(want, bool) or isinstance(got, bool):
         return want is got
     if isinstance(want, int | float) and isinstance(got, int | float):

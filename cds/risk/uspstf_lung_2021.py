@@ -6,18 +6,18 @@ who have a 20 pack-year smoking history and currently smoke or have quit within 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from cds.domain.recommendation import Source
-from cds.risk import Answer, Input, NotScored, Score, Scored, Value
+from cds.risk import Answer, Given, Input, NotScored, Output, Score, Scored
 
 
-def _evaluate(inputs: Mapping[str, Value]) -> Answer:
+def _evaluate(given: Given) -> Answer:
     """One criterion that fails decides; otherwise all must be known."""
     criteria = (
-        ("age", _holds(inputs, "age", lambda age: 50 <= age <= 80)),
-        ("pack_years", _holds(inputs, "pack_years", lambda pack_years: pack_years >= 20)),
-        _exposure(inputs),
+        ("age", _holds(given, "age", lambda age: 50 <= age <= 80)),
+        ("pack_years", _holds(given, "pack_years", lambda pack_years: pack_years >= 20)),
+        _exposure(given),
     )
     if any(holds is False for _, holds in criteria):
         return Scored({"eligible": False})
@@ -25,17 +25,17 @@ def _evaluate(inputs: Mapping[str, Value]) -> Answer:
     return NotScored(missing=missing) if missing else Scored({"eligible": True})
 
 
-def _holds(inputs: Mapping[str, Value], name: str, test: Callable[[Value], bool]) -> bool | None:
-    return test(inputs[name]) if name in inputs else None
+def _holds(given: Given, name: str, test: Callable[[float], bool]) -> bool | None:
+    return test(given.number(name)) if name in given else None
 
 
-def _exposure(inputs: Mapping[str, Value]) -> tuple[str, bool | None]:
+def _exposure(given: Given) -> tuple[str, bool | None]:
     """Smokes now, or quit within the past 15 years; the years since quitting do not count for who smokes now."""
-    if "current_smoker" not in inputs:
+    if "current_smoker" not in given:
         return "current_smoker", None
-    if inputs["current_smoker"]:
+    if given.flag("current_smoker"):
         return "current_smoker", True
-    return "years_quit", _holds(inputs, "years_quit", lambda years: years <= 15)
+    return "years_quit", _holds(given, "years_quit", lambda years: years <= 15)
 
 
 SCORE = Score(
@@ -47,10 +47,11 @@ SCORE = Score(
     horizon_years=None,
     inputs=(
         # The upper bounds are no part of the recommendation: they refuse what cannot be an age or a history.
-        Input("age", "age", unit="a", low=0, high=130),
-        Input("pack_years", "pack-years", unit="{pack-years}", low=0, high=500),
-        Input("current_smoker", "current smoking", kind="boolean"),
-        Input("years_quit", "years since quitting", unit="a", low=0, high=130),
+        Input("age", "age", unit="a", low=0, high=130, needed=False),
+        Input("pack_years", "pack-years", unit="{pack-years}", low=0, high=500, needed=False),
+        Input("current_smoker", "current smoking", kind="boolean", needed=False),
+        Input("years_quit", "years since quitting", unit="a", low=0, high=130, needed=False),
     ),
+    outputs=(Output("eligible", "eligible for screening"),),
     evaluate=_evaluate,
 )

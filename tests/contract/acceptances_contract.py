@@ -81,7 +81,7 @@ class Site:
         self._images += 1
         self.studies.add(instance(f"1.2.{self._images}"), received_at=NOW, consumed=True, source="dicom")
         [work] = close_quiet(self.databases.app, NOW + timedelta(hours=1))
-        advice = Advice("p", "P", "s", "d", Indicator.INFO, SOURCE, steps, (), ("k",))
+        advice = Advice("p", "P", "s", Indicator.INFO, SOURCE, steps, (), ("k",))
         report = Report(
             work=work,
             version=0,

@@ -39,7 +39,7 @@ def advice(reason: str = "Emphysema with 30 pack-years.") -> Advice:
     spirometry = Recommendation("spirometry", "Spirometry", Coding("http://loinc.org", "81459-0"), reason, SOURCE,
                                 by=date(2026, 12, 1))  # fmt: skip
     used = InputUsed("pack-years", "30", date(2026, 5, 4), "HL7 LAB|CLINIC")
-    return Advice("emphysema", "Emphysema", "Emphysema was measured.", "", Indicator.INFO, SOURCE, (spirometry,),
+    return Advice("emphysema", "Emphysema", "Emphysema was measured.", Indicator.INFO, SOURCE, (spirometry,),
                   (used,), ("laa_950",))  # fmt: skip
 
 

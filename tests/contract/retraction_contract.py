@@ -30,7 +30,7 @@ from tests.databases import Databases
 EVERYBODY, NOBODY = Release(frozenset(Audience)), Release(frozenset(), ("nothing may be told",))
 OTHER = replace(PATIENT, identifiers=(Identifier("P2", "HOSP"),))
 STEP = Recommendation("refer", "Refer", Coding("urn:x", "refer", "Refer"), "because", Source("s", "https://s.example"))
-ADVICE = Advice("p", "P", "s", "d", Indicator.INFO, STEP.source, (STEP,), (), ("k",))
+ADVICE = Advice("p", "P", "s", Indicator.INFO, STEP.source, (STEP,), (), ("k",))
 
 
 def _encode(*destinations: str, configured: Sequence[str] = ("ehr", "pacs")) -> Encode:

@@ -12,13 +12,15 @@ import pytest
 
 from adapters.fhir.ehr import EhrSources
 from adapters.fhir.read import read_patient, read_statements
-from cds import hooks
-from cds.bootstrap.ehr import asks, with_ehr
+from cds import codes, hooks
+from cds.bootstrap.ehr import SPEAKING, asks, with_ehr
 from cds.destinations import FhirDestination
 from cds.domain.message import RecordStatements, Searched
+from cds.domain.report import Mode
 from cds.errors import InvalidResource, PreconditionFailed
 from cds.fhir_peers import FhirSource
 from cds.hooks import HookContext, request
+from cds.pathways import load
 from cds.settings import Settings
 from tests.contract.ehr_wire import PACK_YEARS, PARAMETERS, SMOKES, SYSTEMS, Ehr, Json, code, person, resource, source
 from tests.contract.fhir_wire import PHI, FhirWire, Reply, outcome, serving
@@ -75,7 +77,8 @@ def client(
 ) -> Iterator[Client]:
     """A client on a wire of its own; `configured`: the site knows its server."""
     with serving(ehr.answer) as wire:
-        settings = Settings(fhir_sources={"ehr": FhirSource(url=wire.url)} if configured else {})
+        sources = {"ehr": FhirSource(url=wire.url)} if configured else {}
+        settings = Settings(fhir_sources=sources, pathway_modes={"emphysema": Mode.ADVISORY})
         desk = Desk(held=RecordStatements() if held is None else held)
         context = replace(
             desk.context(),
@@ -171,7 +174,9 @@ def test_a_server_that_the_site_has_not_configured_is_never_contacted_and_the_ca
 
 def test_a_destination_of_the_site_may_be_asked_too() -> None:
     with serving(Ehr(resources=[person(), SMOKES, SPIROMETRY]).answer) as wire:
-        settings = Settings(fhir_destinations={"store": FhirDestination(url=f"{wire.url}/")})
+        settings = Settings(
+            fhir_destinations={"store": FhirDestination(url=f"{wire.url}/")}, pathway_modes={"emphysema": Mode.ADVISORY}
+        )
         context = with_ehr(Desk(held=RecordStatements()).context(), settings, StillClock(), None)
         given = request.FhirAccess(wire.url, TOKEN)
         assert context.fetch_patient(given, "p1") == person()
@@ -286,11 +291,17 @@ def test_the_token_is_in_no_log_no_error_and_no_text(capsys: pytest.CaptureFixtu
     assert not any(word in seen for word in PHI.split())
 
 
-def test_only_pathways_that_are_not_off_are_asked_for() -> None:
-    off = Settings(pathway_modes={"emphysema": "off"})
-    assert asks(off) == ()
-    assert asks(Settings()) != ()
-    document = hooks.discovery(hooks.services(asks(off)))
+def test_an_ehr_is_asked_for_what_pathways_want_that_are_not_off() -> None:
+    assert asks(Settings(pathway_modes=dict.fromkeys(load(), Mode.OFF))) == ()
+    without = asks(Settings(pathway_modes={"emphysema": Mode.OFF}))
+    assert codes.SPIROMETRY not in without
+    assert codes.SPIROMETRY in asks(Settings())
+
+
+def test_clients_are_asked_for_what_advisory_pathways_want_alone() -> None:
+    assert asks(Settings(), SPEAKING) == ()
+    assert codes.SPIROMETRY in asks(Settings(pathway_modes={"emphysema": Mode.ADVISORY}), SPEAKING)
+    document = hooks.discovery(hooks.services(asks(Settings(), SPEAKING)))
     (service,) = cast("list[Json]", document["services"])
     assert service["prefetch"] == {"patient": "Patient/{{context.patientId}}"}
 

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import select
 
-from cds import alerting, bootstrap, delivering, hooks, pipeline
+from cds import alerting, bootstrap, delivering, hooks, pathways, pipeline
 from cds.bootstrap import Stores, hook_context
 from cds.bootstrap.line import line
 from cds.bootstrap.replay import replayed
@@ -185,7 +185,7 @@ def test_a_replay_changes_no_table_but_for_its_line_in_the_audit_log(place: Plac
     [line_of_audit] = held.audit.search()
     assert (line_of_audit.actor, line_of_audit.action) == ("Ada", "shadow replay")
     assert "1 studies" in line_of_audit.detail
-    assert set(told.advisory) == {*load(), "emphysema"}
+    assert set(told.advisory) == {*load(), *pathways.load()}
     assert place.engine.wait(0.3) is None
 
 
@@ -219,7 +219,7 @@ def test_only_what_is_named_is_taken_as_advisory_and_what_is_off_stays_off(place
     found = place.replay("ct_lung_density")
     assert found.advisory == ("ct_lung_density",)
     assert one(found).advice == ()
-    others = {*load(), "emphysema"} - {"ct_lung_density"}
+    others = {*load(), *pathways.load()} - {"ct_lung_density"}
     assert set(place.replay(model_modes={"ct_lung_density": "off"}).advisory) == others
     site = {"issuers": ("RIS",), "model_modes": {"ct_lung_density": "shadow"}}
     assert one(place.replay(sites={"north": site}, model_modes={"ct_lung_density": "advisory"})).deliveries

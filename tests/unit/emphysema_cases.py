@@ -8,6 +8,7 @@ from cds.domain.coding import Quantity
 from cds.domain.ehr import EhrData, Fact, Known, SmokingStatus
 from cds.domain.recommendation import Advice, Case, PathwayOutcome, Recommendation
 from cds.pathways import evaluate
+from cds.pathways.card import detail
 from tests.unit.clinical import (
     SOURCE,
     case,
@@ -28,6 +29,11 @@ def advice(data: EhrData | None = None, **how: object) -> Advice:
     said = outcome(case(data, **how))
     assert isinstance(said, Advice), said
     return said
+
+
+def shown(said: Advice) -> str:
+    """Its card."""
+    return detail(said)
 
 
 def steps(said: Advice) -> dict[str, Recommendation]:

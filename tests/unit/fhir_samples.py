@@ -100,7 +100,6 @@ ADVICE = Advice(
     pathway="emphysema",
     title="Emphysema and smoking",
     summary="Emphysema on CT and no spirometry found.",
-    detail="",
     indicator=Indicator.WARNING,
     source=SOURCE,
     recommendations=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, cast
 
@@ -64,13 +64,12 @@ class Desk:
             reports=Reports({MRN: self.reports}, self.owner, {MRN: self.withdrawn}),
             record=Records(self.held),
             read_patient=lambda _: self.who,
-            read_statements=lambda _: self.prefetched.statements,
-            evaluate=lambda case, _: self.evaluate(case),
+            read_statements=lambda given: () if given.keys() == {"patient"} else self.prefetched.statements,
+            evaluate=lambda case, _: self.evaluate(replace(case, site={"emphysema.laa_950_percent": "10"})),
             view=lambda stored: stored if self.release(stored).allows(Audience.REFERRAL) else None,
             withheld=lambda stored: self.release(stored).withheld,
             clock=StillClock(day=self.day),
             public_url="https://sightline.example",
-            site_options={"emphysema.laa_950_percent": "10"},
             site_name="Sightline",
             on_shown=self.shown.append,
         )

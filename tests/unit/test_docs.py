@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cds import __version__, metrics, pathways
+from cds import metrics
 from cds.cli import app
 from cds.domain.hold import Action, HoldKind
 from cds.settings import Settings
@@ -145,15 +145,6 @@ def test_every_threshold_and_output_of_a_model_stands_in_its_card() -> None:
             assert f"{threshold.value:g}" in card, threshold.name
         assert all(f"`{output.key}`" in card for output in manifest.outputs)
         assert all(limit in card for limit in manifest.limits)
-
-
-def test_every_pathway_has_a_card_that_names_the_version_its_models_and_its_source() -> None:
-    installed = pathways.load()
-    assert {p.stem for p in (DOCS / "pathways").glob("*.md")} == set(installed)
-    for name, pathway in installed.items():
-        card = (DOCS / "pathways" / f"{name}.md").read_text()
-        assert f"Sightline {__version__}" in card
-        assert all(text in card for text in (*pathway.models, pathway.source.label, pathway.source.url))
 
 
 def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:

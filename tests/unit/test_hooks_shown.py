@@ -166,7 +166,10 @@ def test_what_failed_is_one_card_beside_the_advice() -> None:
     ("trigger", "reason"),
     [
         ({"site": {}}, "emphysema: not evaluated: the site has set no cut-off"),
-        ({"site": {"emphysema.laa_950_percent": "ten"}}, "emphysema: the site option emphysema.laa_950_percent wants"),
+        (
+            {"site": {"emphysema.laa_950_percent": "ten"}},
+            "emphysema: the site option emphysema.laa_950_percent: want a number",
+        ),
         ({"outcomes": (refusal(),)}, "emphysema: the density of the lung could not be measured"),
         ({"ehr": ehr(smoking_status=Unknown("Unmistakable"))}, "but the smoking status is not known"),
     ],

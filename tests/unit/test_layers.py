@@ -22,6 +22,7 @@ LONGEST_MODULE = 400
 HOMES = {
     "alembic": ("cds.store",),
     "apscheduler": ("cds.workflow",),
+    "babel": ("cds.pathways",),
     "cachetools": ("adapters.fhir",),
     "cryptography": ("adapters.fhir",),
     "dbos": ("cds.workflow",),
@@ -45,8 +46,10 @@ HOMES = {
     "psycopg": ("cds.store",),
     "pydantic": (
         "adapters.fhir",
+        "cds.bootstrap.explaining",
         "cds.destinations",
         "cds.fhir_peers",
+        "cds.guidance",
         "cds.imaging_peers",
         "cds.limits",
         "cds.render",

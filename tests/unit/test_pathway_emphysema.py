@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, SmokingStatus, Unknown
-from cds.domain.finding import Findings
-from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay
+from cds.domain.finding import Finding, Findings, Presence
+from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay, PathwayOutcome
 from cds.record import assemble
 from tests.unit.clinical import (
     NOT_FOUND,
@@ -32,7 +32,7 @@ from tests.unit.clinical import (
     refusal,
     said,
 )
-from tests.unit.emphysema_cases import CUT_OFF, advice, former, outcome, pack_years, smoking, steps
+from tests.unit.emphysema_cases import CUT_OFF, advice, former, outcome, pack_years, shown, smoking, steps
 
 # --- trigger
 
@@ -51,10 +51,6 @@ def test_below_the_cut_off_there_is_nothing_to_say_and_emphysema_is_not_excluded
     assert "does not exclude" in said.reason
 
 
-def test_exactly_the_cut_off_counts() -> None:
-    assert isinstance(outcome(case(outcomes=(density(10.0),))), Advice)
-
-
 def test_a_fraction_is_turned_into_percent() -> None:
     assert isinstance(outcome(case(outcomes=(density(0.12, "1"),))), Advice)
     assert isinstance(outcome(case(outcomes=(density(0.09, "1"),))), NothingToSay)
@@ -67,11 +63,11 @@ def test_without_a_cut_off_of_the_site_it_is_not_evaluated() -> None:
     assert CUT_OFF in said.how_to_get[0]
 
 
-@pytest.mark.parametrize("option", ["", "ten", "0", "-5", "101", "nan"])
+@pytest.mark.parametrize("option", ["", "ten", "0", "0.09", "-5", "100.1", "nan"])
 def test_a_cut_off_that_is_none_is_not_evaluated(option: str) -> None:
     said = outcome(case(site={CUT_OFF: option}))
     assert isinstance(said, CouldNotTell)
-    assert "wants a number above 0 and up to 100" in said.reason
+    assert "want a number from 0.1 to 100 %" in said.reason
 
 
 def test_a_value_in_a_strange_unit_is_not_evaluated() -> None:
@@ -88,10 +84,16 @@ def test_a_model_that_measured_one_series_and_refused_another_is_believed_for_th
     assert isinstance(outcome(case(outcomes=(refusal(), density()))), Advice)
 
 
-def test_a_study_that_the_model_did_not_look_at_is_nothing_to_say() -> None:
-    other = Findings("another_model", "1", "1.2.3", density().findings)
+def test_a_study_that_no_model_measured_is_nothing_to_say() -> None:
+    other = Findings("another_model", "1", "1.2.3", (Finding("volume", codes.LUNG_VOLUME, Presence.MEASURED),))
     assert isinstance(outcome(case(outcomes=(other,))), NothingToSay)
     assert isinstance(outcome(case(outcomes=())), NothingToSay)
+
+
+def test_the_value_counts_whichever_model_measured_it_and_the_largest_of_several() -> None:
+    other = Findings("another_model", "1", "1.2.3", density(12.5).findings)
+    assert "12.5 %" in advice(outcomes=(density(5.0), other)).summary
+    assert advice(outcomes=(other, density(5.0))) == advice(outcomes=(density(5.0), other))
 
 
 @pytest.mark.parametrize(
@@ -114,9 +116,9 @@ def test_the_deceased_and_children_get_nothing() -> None:
 
 def test_the_cut_off_says_who_set_it() -> None:
     said = advice(site={CUT_OFF: "10", "emphysema.laa_950_origin": "the demonstration's value"})
-    assert "10 % (the demonstration's value)" in said.detail
-    assert "LAA-950 has no agreed cut-off" in said.detail
-    assert "set by this site" in advice().detail
+    assert "10 % (the demonstration's value)" in shown(said)
+    assert "LAA-950 has no agreed cut-off" in shown(said)
+    assert "set by this site" in shown(advice())
 
 
 # --- spirometry
@@ -131,13 +133,7 @@ def test_spirometry_is_suggested_with_where_and_since_when_it_was_searched() -> 
 def test_a_known_spirometry_is_not_suggested_again_and_its_date_is_told() -> None:
     said = advice(ehr(procedures=ehr().procedures | {"spirometry": known_item()}))
     assert "spirometry" not in steps(said)
-    assert "spirometry is on record (2025-05-06, HL7 LAB\\|HOSPITAL)" in said.detail
-
-
-def test_known_copd_needs_no_spirometry_to_be_found() -> None:
-    said = advice(ehr(conditions=ehr().conditions | {"copd": known_item("13645005", "COPD")}))
-    assert "spirometry" not in steps(said)
-    assert "COPD is on record" in said.detail
+    assert "spirometry is on record (2025-05-06, HL7 LAB\\|HOSPITAL)" in shown(said)
 
 
 def test_copd_that_is_suspected_alone_does_not_replace_spirometry_and_is_told() -> None:
@@ -146,7 +142,7 @@ def test_copd_that_is_suspected_alone_does_not_replace_spirometry_and_is_told() 
     told = advice(replace(ehr(), conditions=data.conditions))
     assert "spirometry" in steps(told)
     assert any("COPD is suspected since 2026-01-02" in text for text in told.missing)
-    assert "COPD is suspected since 2026-01-02" in told.detail
+    assert "COPD is suspected since 2026-01-02" in shown(told)
 
 
 def test_known_emphysema_alone_does_not_replace_spirometry() -> None:
@@ -189,7 +185,7 @@ def test_help_to_stop_is_for_who_smokes_now() -> None:
 def test_help_to_stop_is_for_adults_because_its_source_is(born: date, suggested: bool) -> None:
     said_of = advice(ehr(birth_date=Known(born, None, "patient demographics")))
     assert ("cessation" in steps(said_of)) is suggested
-    assert ("Help to stop smoking: the recommendation is for adults" in said_of.detail) is not suggested
+    assert ("Help to stop smoking: the recommendation is for adults" in shown(said_of)) is not suggested
     assert "spirometry" in steps(said_of)
 
 
@@ -237,15 +233,15 @@ def test_every_value_used_is_shown_with_its_date_and_source() -> None:
     assert used["age"].value == f"63 years on {TODAY}"
     assert used["COPD"].source == f"searched {SOURCE} since 2026-03-02"
     for item in said.inputs:
-        assert f"\n- {item.name}: " in said.detail
-    assert "pack-years: 38 (2026-09-01; HL7 LAB\\|HOSPITAL)" in said.detail
-    assert "spirometry: none found (searched HL7 LAB\\|HOSPITAL since 2026-03-02)" in said.detail
+        assert f"\n- {item.name}: " in shown(said)
+    assert "pack-years: 38 (2026-09-01; HL7 LAB\\|HOSPITAL)" in shown(said)
+    assert "spirometry: none found (searched HL7 LAB\\|HOSPITAL since 2026-03-02)" in shown(said)
 
 
 def test_the_card_tells_model_limits_and_who_decides() -> None:
-    detail = advice().detail
+    detail = shown(advice())
     assert "Not for children." in detail
-    assert "ct_lung_density 0.1.0" in detail
+    assert "measured by ct\\_lung\\_density 0.1.0" in detail
     assert "Advice for a clinician, who decides." in detail
     assert "not a cleared medical device" in detail
 
@@ -255,6 +251,126 @@ def test_the_codes_are_those_that_the_model_declares() -> None:
     outputs = {o["key"]: o["code"] for o in tomllib.loads(manifest.read_text())["outputs"]}
     for key, coding in {"laa_950": codes.LAA_950, "lung_volume": codes.LUNG_VOLUME, "perc15": codes.PERC_15}.items():
         assert (outputs[key]["system"], outputs[key]["code"]) == (coding.system, coding.code)
+
+
+# --- every rule
+
+
+def rules(said: PathwayOutcome) -> dict[str, bool | None]:
+    """Which rules were applied, and whether they held; of a rule that was applied twice, whether it ever did."""
+    applied: dict[str, bool | None] = {}
+    for step in said.steps:
+        applied[step.rule] = applied.get(step.rule) or step.held
+    return applied
+
+
+def ordered(name: str) -> EhrData:
+    """The usual case with an open request."""
+    return ehr(requests={name: known_item(on=date(2026, 11, 1))})
+
+
+def test_emphysema_is_suspected_where_laa_950_reaches_the_cut_off_that_the_site_set() -> None:
+    assert rules(outcome(case(outcomes=(density(10.0),))))["cut-off"] is True
+    below = outcome(case(outcomes=(density(9.99),)))
+    assert isinstance(below, NothingToSay)
+    assert rules(below)["cut-off"] is False
+    assert "9.99" not in below.reason
+
+
+def test_without_a_cut_off_of_the_site_for_laa_950_nothing_is_evaluated() -> None:
+    said = outcome(case(site={}))
+    assert isinstance(said, CouldNotTell)
+    assert rules(said)["unset"] is True
+    assert isinstance(outcome(case(site={CUT_OFF: "0.1"})), Advice)
+    assert isinstance(outcome(case(outcomes=(density(100.0),), site={CUT_OFF: "100"})), Advice)
+
+
+def test_the_pathway_is_for_people_aged_16_and_over() -> None:
+    just = advice(ehr(birth_date=Known(date(2010, 11, 22), None, "patient demographics")))
+    under = outcome(case(ehr(birth_date=Known(date(2010, 11, 23), None, "patient demographics"))))
+    assert isinstance(under, NothingToSay)
+    assert (rules(just)["age"], rules(under)["age"]) == (True, False)
+
+
+def test_where_the_smoking_status_is_not_known_no_card_is_made() -> None:
+    for status in (NOT_FOUND, Unknown("no source was asked"), Known(SmokingStatus.UNKNOWN, None, SOURCE)):
+        said = outcome(case(ehr(smoking_status=status)))
+        assert isinstance(said, CouldNotTell)
+        assert rules(said)["smoking"] is True
+    assert isinstance(outcome(case(ehr(smoking_status=smoking(SmokingStatus.NEVER)))), Advice)
+
+
+def test_spirometry_is_suggested_where_neither_spirometry_nor_copd_is_on_record() -> None:
+    assert "spirometry" in steps(advice())
+    for where, name in (("procedures", "spirometry"), ("conditions", "copd")):
+        said = advice(ehr(**{where: getattr(ehr(), where) | {name: known_item()}}))
+        assert "spirometry" not in steps(said)
+        assert rules(said)["spirometry"] is False
+
+
+def test_where_nobody_can_tell_whether_spirometry_was_done_it_is_not_suggested() -> None:
+    said = advice(ehr(procedures=ehr().procedures | {"spirometry": Unknown("no source was asked")}))
+    assert "spirometry" not in steps(said)
+    assert (rules(said)["spirometry"], rules(said)["spirometry-unknown"]) == (None, True)
+    assert any(text.startswith("spirometry: no source was asked") for text in said.missing)
+
+
+def test_spirometry_that_is_ordered_is_not_asked_for_again() -> None:
+    said = advice(ordered("spirometry-request"))
+    assert "spirometry" not in steps(said)
+    assert rules(said)["spirometry-ordered"] is True
+    assert "an open request for spirometry is on record (2026-11-01" in shown(said)
+
+
+def test_a_screening_visit_is_suggested_where_the_uspstf_2021_criteria_hold_today_and_when_the_next_ct_is_due() -> None:
+    assert rules(advice())["screening"] is True
+    for data in (ehr(pack_years=pack_years(19.9)), former(date(2012, 11, 1))):
+        said = advice(data)
+        assert "screening-visit" not in steps(said)
+        assert rules(said)["screening"] is False
+    open_ = advice(ehr(pack_years=NOT_FOUND))
+    assert (rules(open_)["screening"], "screening-visit" in steps(open_)) == (None, False)
+
+
+def test_the_next_low_dose_ct_is_due_12_months_after_this_ct_or_after_the_last_low_dose_ct_if_later() -> None:
+    assert steps(advice())["screening-visit"].not_before == date(2027, 11, 2)
+    for on, due in ((date(2026, 11, 20), date(2027, 11, 20)), (date(2026, 1, 1), date(2027, 11, 2))):
+        last = ehr().procedures | {"low-dose-chest-ct": known_item(on=on)}
+        assert steps(advice(ehr(procedures=last)))["screening-visit"].not_before == due
+
+
+def test_nobody_with_known_or_suspected_lung_cancer_is_sent_to_screening() -> None:
+    for name in ("lung-cancer", "suspected-lung-cancer"):
+        said = advice(ehr(conditions=ehr().conditions | {name: known_item("254637007")}))
+        assert "screening-visit" not in steps(said)
+        assert rules(said)["cancer"] is True
+
+
+def test_coughing_up_blood_or_unexplained_weight_loss_calls_for_a_work_up_instead_of_screening() -> None:
+    for name in ("haemoptysis", "weight-loss"):
+        said = advice(ehr(symptoms=ehr().symptoms | {name: known_item("66857006")}))
+        assert "screening-visit" not in steps(said)
+        assert rules(said)["symptoms"] is True
+        assert "consider a work-up" in shown(said)
+
+
+def test_a_low_dose_ct_that_is_ordered_is_not_asked_for_again() -> None:
+    said = advice(ordered("low-dose-chest-ct-request"))
+    assert "screening-visit" not in steps(said)
+    assert rules(said)["screening-ordered"] is True
+
+
+def test_adults_of_18_years_or_more_who_smoke_now_are_offered_help_to_stop() -> None:
+    assert rules(advice())["cessation"] is True
+    assert rules(advice(former(date(2020, 1, 1))))["cessation"] is False
+    ageless = advice(AGELESS)
+    assert (rules(ageless)["cessation"], "cessation" in steps(ageless)) == (None, False)
+
+
+def test_help_to_stop_smoking_that_is_ordered_is_not_asked_for_again() -> None:
+    said = advice(ordered("cessation-request"))
+    assert "cessation" not in steps(said)
+    assert rules(said)["cessation-ordered"] is True
 
 
 HOSTILE = st.text(st.one_of(st.sampled_from("[](){}<>*_`|!#\n"), st.characters()), max_size=40)
@@ -283,7 +399,7 @@ def test_whatever_the_record_says_summaries_stay_short_and_text_stays_text(
     assert not isinstance(said, CouldNotTell) or "smoking status" in said.reason
     if isinstance(said, Advice):
         assert len(said.summary) <= 139
-        assert "<" not in said.detail
-        links = [part.split(")")[0] for part in said.detail.split("](")[1:]]
+        assert "<" not in shown(said)
+        links = [part.split(")")[0] for part in shown(said).split("](")[1:]]
         assert all(link.startswith(("https://doi.org/", "https://www.nice.org.uk/", "https://pmc.")) for link in links)
         assert sum(r.recommended for r in said.recommendations) == min(len(said.recommendations), 1)

@@ -21,7 +21,7 @@ from cds.domain.recommendation import NothingToSay, Source
 from cds.errors import InsufficientData
 from cds.pathways import pathway
 
-@pathway(id="{id}", title="{id} title", source=Source("s", "https://example.org"), models=("m",))
+@pathway(id="{id}", title="{id} title", source=Source("s", "https://example.org"))
 def rule(case):
     {body}
 """
@@ -50,9 +50,9 @@ def write(folder: Path, name: str, body: str, id: str | None = None) -> None:
     (folder / f"{name}.py").write_text(FILE.format(id=id or name, body=body))
 
 
-def test_the_installed_pathways_load_and_declare_their_models() -> None:
+def test_the_installed_pathways_load_and_declare_what_they_read() -> None:
     emphysema = load()["emphysema"]
-    assert emphysema.models == ("ct_lung_density",)
+    assert [code.code for code in emphysema.reads] == ["laa-950"]
     assert emphysema.source.url.startswith("https://")
 
 

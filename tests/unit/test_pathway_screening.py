@@ -17,7 +17,7 @@ from tests.unit.clinical import (
     ehr,
     known_item,
 )
-from tests.unit.emphysema_cases import advice, former, pack_years, smoking, steps
+from tests.unit.emphysema_cases import advice, former, pack_years, shown, smoking, steps
 
 # --- screening
 
@@ -55,7 +55,7 @@ def test_the_age_of_the_criteria_holds_today_and_when_the_ct_is_due(born: date, 
     said = advice(ehr(birth_date=Known(born, None, "patient demographics")))
     assert ("screening-visit" in steps(said)) is suggested
     if not suggested:
-        assert "USPSTF 2021 criteria" in said.detail
+        assert "USPSTF 2021 criteria" in shown(said)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_too_few_pack_years_make_no_visit_and_the_score_says_not_eligible() -> N
     said = advice(ehr(pack_years=pack_years(19.9)))
     assert "screening-visit" not in steps(said)
     assert said.risks[0].value == "not eligible"
-    assert "criteria for lung cancer screening are not met" in said.detail
+    assert "criteria for lung cancer screening are not met" in shown(said)
 
 
 def test_who_never_smoked_gets_spirometry_alone_and_a_hint_at_other_causes() -> None:
     said = advice(ehr(smoking_status=smoking(SmokingStatus.NEVER), pack_years=NOT_FOUND))
     assert list(steps(said)) == ["spirometry"]
-    assert "alpha-1 antitrypsin" in said.detail
+    assert "alpha-1 antitrypsin" in shown(said)
     assert said.missing == ()
 
 
@@ -101,7 +101,7 @@ def test_what_the_criteria_lack_stands_in_the_card_with_how_to_get_it(changes: d
     assert "spirometry" in steps(said)
     assert any(text.startswith(f"{what}: ") and "How to get it: " in text for text in said.missing)
     assert said.risks[0].value is None
-    assert "**Missing**" in said.detail
+    assert "**Missing**" in shown(said)
 
 
 def test_pack_years_that_cannot_be_are_missing() -> None:
@@ -121,8 +121,8 @@ def test_known_cancer_and_symptoms_exclude_screening_with_the_reason(where: str,
     facts = getattr(ehr(), where) | {name: known_item(code, "as recorded", date(2026, 10, 1))}
     said = advice(ehr(**{where: facts}))
     assert "screening-visit" not in steps(said)
-    assert "is on record (" in said.detail
-    assert "2026-10-01" in said.detail
+    assert "is on record (" in shown(said)
+    assert "2026-10-01" in shown(said)
     assert said.risks == ()
     assert "spirometry" in steps(said)
 
@@ -134,8 +134,8 @@ def test_a_suspicion_of_lung_cancer_calls_for_a_work_up_and_not_for_screening() 
     }
     told = advice(ehr(conditions=conditions))
     assert "screening-visit" not in steps(told)
-    assert "lung cancer is suspected (as recorded (254637007), 2026-10-01" in told.detail
-    assert "consider a work-up" in told.detail
+    assert "lung cancer is suspected (as recorded (254637007), 2026-10-01" in shown(told)
+    assert "consider a work-up" in shown(told)
 
 
 def test_symptoms_that_nobody_was_asked_for_are_missing_beside_the_suggestion() -> None:

@@ -182,7 +182,7 @@ def test_a_view_leaves_out_what_its_audience_may_not_see(tmp_path: Path) -> None
 
 def test_advice_is_seen_only_where_all_that_it_rests_on_is_released_to_referral(tmp_path: Path) -> None:
     advice = Advice(
-        "p", "P", "s", "d", Indicator.INFO, Source("x", "https://x.example"), (), (), finding_keys=("nodule", "volume")
+        "p", "P", "s", Indicator.INFO, Source("x", "https://x.example"), (), (), finding_keys=("nodule", "volume")
     )
     settings = site(tmp_path, pathway_modes={"p": "advisory"})
     one = made(verifications=(said(Verdict.CONFIRMED),))

@@ -32,7 +32,7 @@ DETACHED = Match(MatchState.DETACHED, ("the order was cancelled",), None, "patie
 def advice(pathway: str, *rests_on: str) -> Advice:
     """A pathway that refers because of findings."""
     step = Recommendation("refer", "Refer", Coding("urn:x", "refer", "Refer"), "because", SOURCE)
-    return Advice(pathway, "P", "s", "d", Indicator.INFO, SOURCE, (step,), (), rests_on)
+    return Advice(pathway, "P", "s", Indicator.INFO, SOURCE, (step,), (), rests_on)
 
 
 def accepted(pathway: str) -> Acceptance:

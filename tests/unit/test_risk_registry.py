@@ -85,8 +85,8 @@ def test_every_mismatch_is_reported_and_the_rest_still_runs(tmp_path: Path) -> N
     assert report.not_installed == ("not_installed",)
     assert not report.ok
     assert [m.vector for m in report.mismatches] == ["wrong", "other", "unscored"]
-    assert report.mismatches[0] == Mismatch("uspstf_lung_2021", "wrong", "eligible", "False", "True")
-    assert "missing=('pack_years', 'current_smoker')" in report.mismatches[2].got
+    assert report.mismatches[0] == Mismatch("uspstf_lung_2021", "wrong", "eligible", "false", "true")
+    assert "missing: pack_years, current_smoker" in report.mismatches[2].got
 
 
 def test_nothing_run_is_not_agreement(tmp_path: Path) -> None:

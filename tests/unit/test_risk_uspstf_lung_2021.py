@@ -83,7 +83,9 @@ def test_one_criterion_that_fails_decides_whatever_is_missing() -> None:
     ],
 )
 def test_out_of_range_is_an_answer_not_an_error(changes: dict[str, bool | float], refused: tuple[str, ...]) -> None:
-    assert SCORE(person(**changes)) == NotScored(out_of_range=refused)
+    answer = SCORE(person(**changes))
+    assert isinstance(answer, NotScored)
+    assert answer.out_of_range == refused
 
 
 def test_the_score_says_where_it_comes_from_and_for_whom_it_holds() -> None:

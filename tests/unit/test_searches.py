@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cds import action_codes as actions
 from cds import codes, pathways
+from cds.action_codes import name_of, request_of, with_orderables
 from cds.codes import LOINC, SNOMED, Entry, ValueSet
 from cds.domain.coding import Coding
 from cds.searches import Search, covered, searches
@@ -50,7 +52,8 @@ def test_what_was_done_may_stand_in_three_types_and_each_is_asked_for_its_own_co
 def test_the_problem_list_is_taken_whole_and_answers_for_every_disease_and_symptom(asked: ValueSet) -> None:
     (search,) = searches([asked])
     assert (search.type, search.codes) == ("Condition", ())
-    assert {"copd", "emphysema", "lung-cancer", "haemoptysis", "weight-loss"} == set(search.covers)
+    assert {"copd", "emphysema", "lung-cancer", "haemoptysis", "weight-loss", "heart-failure"} <= set(search.covers)
+    assert {codes.loaded()[name].kind for name in search.covers} <= {"condition", "symptom", "answer"}
 
 
 def test_an_answer_that_may_stand_on_the_problem_list_is_looked_for_there_too() -> None:
@@ -103,4 +106,13 @@ def test_every_search_has_a_key_and_a_name_of_its_own() -> None:
 
 def test_the_installed_pathways_ask_for_what_has_a_search() -> None:
     asked = pathways.asked()
-    assert {value_set.name for value_set in asked} <= set(covered(made := searches(asked), made))
+    public = {one.name for one in asked if any(e.coding.system != codes.SIGHTLINE_ACTION for e in one.entries)}
+    assert public <= set(covered(made := searches(asked), made))
+
+
+def test_a_request_is_searched_by_the_sites_own_code_too() -> None:
+    name = request_of(actions.HEPATOLOGY_REFERRAL)
+    own = {name_of(actions.HEPATOLOGY_REFERRAL): Coding("urn:oid:1.2.3", "REF7")}
+    assert searches([codes.loaded()[name]]) == ()
+    (search,) = searches([with_orderables(codes.loaded().values(), own)[name]])
+    assert (search.type, search.codes, search.covers) == ("ServiceRequest", ("urn:oid:1.2.3|REF7",), (name,))

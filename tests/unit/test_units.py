@@ -36,6 +36,16 @@ from cds.units import convert, ucum
         (210000.0, "{cells}/uL", "10*3/uL", 210.0),
         (0.88, "u[IU]/mL", "m[IU]/L", 0.88),
         (7.5, "kPa", "mm[Hg]", 7.5 / 0.133322),
+        (450.0, "ng/L", "pg/mL", 450.0),
+        (0.5, "ug/L", "ng/mL", 0.5),
+        (0.5, "ug/mL{FEU}", "ng/mL{FEU}", 500.0),
+        (0.5, "mg/L{FEU}", "ug/L{FEU}", 500.0),
+        (0.42, "L/L", "%", 42.0),
+        (30.0, "ug/mg", "mg/g", 30.0),
+        (2.0, "ukat/L", "U/L", 120.0),
+        (15.0, "1", "{score}", 15.0),
+        (27.4, "kg/m2", "kg/m2", 27.4),
+        (7.4, "[pH]", "[pH]", 7.4),
     ],
 )
 def test_known_units_convert(value: float, unit: str, wanted: str, expected: float) -> None:
@@ -55,6 +65,12 @@ def test_known_units_convert(value: float, unit: str, wanted: str, expected: flo
         ("mm", "furlong"),
         ("", "%"),
         ("/d", "{pack-years}"),
+        ("mmol/mol", "%"),
+        ("ng/mL", "ng/mL{FEU}"),
+        ("[pH]", "1"),
+        ("meq/L", "mmol/L"),
+        ("kg/m2", "kg"),
+        ("/d", "/min{beats}"),
     ],
 )
 def test_unknown_and_incompatible_units_are_refused_in_words(unit: str, wanted: str) -> None:
@@ -72,6 +88,14 @@ def test_an_amount_of_substance_is_a_mass_by_its_molar_mass_alone() -> None:
         convert(Quantity(88.4, "umol/L"), "kg", grams_per_mole=113.12)
 
 
+def test_a_ratio_of_masses_is_one_to_substance_by_its_molar_mass() -> None:
+    # Creatinine, 113.12 g/mol: 30 mg/g is 3.39 mg/mmol.
+    assert convert(Quantity(30.0, "mg/g"), "mg/mmol", grams_per_mole=113.12).value == pytest.approx(3.394, rel=1e-3)
+    assert convert(Quantity(3.394, "g/mol"), "mg/g", grams_per_mole=113.12).value == pytest.approx(30.0, rel=1e-3)
+    with pytest.raises(InvalidInput):
+        convert(Quantity(3.394, "mg/mmol"), "mg/g")
+
+
 @pytest.mark.parametrize(
     ("written", "system", "unit"),
     [
@@ -87,6 +111,18 @@ def test_an_amount_of_substance_is_a_mass_by_its_molar_mass_alone() -> None:
         ("ML/MIN/1.73 M2", "", "mL/min/{1.73_m2}"),
         ("\N{MICRO SIGN}mol/L", "", "umol/L"),
         ("%", "", "%"),
+        ("ng/mL FEU", "", "ng/mL{FEU}"),
+        ("ug/ml FEU", "", "ug/mL{FEU}"),
+        ("mg/L (FEU)", "", "mg/L{FEU}"),
+        ("ng/mL DDU", "", None),
+        ("mg/mmol creat", "", "mg/mmol"),
+        ("mg/g Cr", "", "mg/g"),
+        ("mmol/mol Hb", "", "mmol/mol"),
+        ("kg/m\N{SUPERSCRIPT TWO}", "", "kg/m2"),
+        ("pH", "", "[pH]"),
+        ("PG/ML", "", "pg/mL"),
+        ("mEq/L", "", "meq/L"),
+        ("\N{MICRO SIGN}kat/L", "", "ukat/L"),
         ("C", "UCUM", "C"),  # a coulomb, if that is what was meant
         ("mM", "", None),
         ("M", "", None),

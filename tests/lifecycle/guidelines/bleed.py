@@ -8,10 +8,11 @@ from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, Indicator, NothingToSay, PathwayOutcome, Recommendation, Source
 from cds.pathways import pathway
 
+_BLOOD = Coding("http://snomed.info/sct", "1386000", "Intracranial hemorrhage")
 _SOURCE = Source("A stand-in for tests", "https://sightline.example/bleed")
 
 
-@pathway(id="bleed", title="Blood in the head", source=_SOURCE, models=("head_bleed",))
+@pathway(id="bleed", title="Blood in the head", source=_SOURCE, reads=(_BLOOD,))
 def bleed(case: Case) -> PathwayOutcome:
     """A referral where the finding is present."""
     found = [f for o in case.outcomes if isinstance(o, Findings) for f in o.findings if f.key == "haemorrhage"]
@@ -32,10 +33,10 @@ def bleed(case: Case) -> PathwayOutcome:
         pathway="bleed",
         title="Blood in the head",
         summary="Possible intracranial haemorrhage on CT",
-        detail="A model found dense blood.",
         indicator=Indicator.CRITICAL,
         source=_SOURCE,
         recommendations=(step,),
         inputs=(),
         finding_keys=("haemorrhage",),
+        seen=("A model found dense blood.",),
     )

@@ -1,0 +1,33 @@
+"""The order-select companion: what speaks for or against an imaging order before it is signed, one check per file.
+
+Checks are pathways (`cds.pathways.pathway`) that read `Case.order` instead of findings: they answer with a better test
+or none (`Recommendation.instead`), or with what is to be known or done first.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping
+
+from cds import pathways
+from cds.domain.recommendation import Case, PathwayOutcome
+from cds.pathways.declaration import Pathway
+from cds.pathways.merging import merged
+
+
+def load(*, unverified: bool = False) -> dict[str, Pathway]:
+    """Every check by id, as `cds.pathways.load`."""
+    return pathways.load(importlib.import_module(__name__), unverified=unverified)
+
+
+def mistakes(options: Mapping[str, str]) -> list[str]:
+    """What is wrong with the options that a site set, for pathways and checks together."""
+    checks = importlib.import_module(__name__)
+    known = {*pathways.load(), *load()}
+    strange = [f"{name}: there is no such pathway" for name in options if name.partition(".")[0] not in known]
+    return strange + pathways.wrong_options(options) + pathways.wrong_options(options, checks)
+
+
+def evaluate(case: Case, enabled: Collection[str]) -> tuple[PathwayOutcome, ...]:
+    """What the enabled checks say of the order of a case, for a reader; one that fails does not stop the others."""
+    return merged(pathways.evaluate(case, enabled, importlib.import_module(__name__)))
