@@ -43,17 +43,26 @@ DIAGNOSTIC_CHEST_CT = _public("diagnostic-chest-ct", SNOMED, "169069000", "Diagn
 PET_CT = _public("pet-ct", SNOMED, "450436003", "PET-CT")
 NODULE_CLINIC_REFERRAL = _own("nodule-clinic-referral", "Referral to a lung nodule clinic")
 TELL_ONCOLOGIST = _own("tell-treating-oncologist", "Tell the treating oncologist")
+TELL_IMMUNOSUPPRESSION_TEAM = _own("tell-immunosuppression-team", "Tell who treats the immunosuppression")
+ASK_RADIOLOGIST = _own("ask-radiologist", "Individual decision: ask the radiologist")
+ASK_PAEDIATRIC_RADIOLOGY = _own("ask-paediatric-radiology", "Ask paediatric radiology")
 DXA = _public("dxa", SNOMED, "413841000119101", "Bone density by DXA of hip and spine")
+OSTEOPOROSIS_REVIEW = _own("osteoporosis-treatment-review", "Review of the treatment of osteoporosis")
+RULE_OUT_METASTASIS = _own("rule-out-spinal-metastasis", "Rule out metastasis of the spine")
 LIVER_BLOOD_TESTS = _own("fib-4-blood-tests", "AST, ALT and platelets (for FIB-4)")
 REPEAT_FIB4 = _own("repeat-fib-4", "Repeat FIB-4 in primary care")
 ELASTOGRAPHY = _own("liver-elastography", "Liver stiffness by elastography")
 HEPATOLOGY_REFERRAL = _own("hepatology-referral", "Referral to hepatology")
+ACUTE_LIVER_ASSESSMENT = _own("acute-liver-assessment", "Look for acute liver disease now")
 NT_PROBNP = _public("nt-probnp", LOINC, "33762-6", "NT-proBNP")
 ECHOCARDIOGRAPHY = _public("echocardiography", SNOMED, "433236007", "Transthoracic echocardiography")
+ACUTE_ASSESSMENT = _own("acute-assessment", "Clinical assessment today: possible acute heart failure")
 HEART_FAILURE_REFERRAL = _own("heart-failure-assessment", "Specialist heart failure assessment with echocardiography")
-AORTIC_SURVEILLANCE = _own("aortic-surveillance-imaging", "Surveillance imaging of the aorta")
+AORTIC_SURVEILLANCE = _own("aortic-surveillance-imaging", "Surveillance ultrasound of the abdominal aorta")
+THORACIC_AORTA_IMAGING = _own("thoracic-aorta-imaging", "Surveillance imaging of the thoracic aorta")
 AORTIC_SCREENING = _own("abdominal-aortic-screening", "One-time ultrasound screening of the abdominal aorta")
 VASCULAR_SURGERY_REFERRAL = _own("vascular-surgery-referral", "Referral to vascular surgery")
+ANEURYSM_EXAMINATION = _own("painful-aneurysm-examination", "Examination of a painful aneurysm")
 THORACIC_AORTA_REFERRAL = _own("thoracic-aorta-referral", "Referral to cardiology or cardiac surgery for the aorta")
 NEUROSURGERY_CALL = _own("neurosurgery-call", "Call neurosurgery now")
 STROKE_TEAM_CALL = _own("stroke-team-call", "Call the stroke team now")
@@ -64,13 +73,16 @@ BREAST_GENETICS_REFERRAL = _own("breast-genetics-referral", "Referral for family
 BREAST_RECALL = _own("breast-recall", "Recall for diagnostic breast imaging")
 BREAST_SHORT_FOLLOW_UP = _own("breast-short-follow-up", "Short-interval follow-up breast imaging")
 BREAST_BIOPSY = _public("breast-biopsy", SNOMED, "122548005", "Breast biopsy")
-CURB65_VALUES = _own("curb-65-values", "Urea, respiratory rate, blood pressure, mental state (CURB-65)")
+CURB65_VALUES = _own(
+    "curb-65-values", "Urea, respiratory rate, blood pressure, mental state (CURB-65) and oxygen saturation"
+)
 ADMISSION_ASSESSMENT = _own("hospital-assessment", "Hospital assessment for pneumonia")
 HOME_CARE = _own("home-care-pneumonia", "Care at home with a safety net")
 SUPERVISED_CARE = _own("supervised-care-pneumonia", "Short stay or hospital-supervised care for pneumonia")
 FOLLOW_UP_CHEST_X_RAY = _public("follow-up-chest-x-ray", SNOMED, "399208008", "Follow-up chest X-ray")
 MEMORY_ASSESSMENT = _own("memory-assessment", "Memory assessment")
 COGNITIVE_TEST = _own("cognitive-test", "Cognitive test in primary care")
+COMPARE_STUDIES = _own("compare-studies", "Comparison of both studies by a radiologist")
 EARLIER_FOLLOW_UP = _own("earlier-follow-up", "Earlier follow-up because of change")
 ADRENAL_WORK_UP = _own("adrenal-work-up", "Work-up of an adrenal mass")
 NO_IMAGING = _own("no-imaging", "No imaging now")
@@ -79,9 +91,46 @@ CT_PULMONARY_ANGIOGRAPHY = _own("ct-pulmonary-angiography", "CT pulmonary angiog
 CT_HEAD_UNENHANCED = _public("ct-head-unenhanced", SNOMED, "383371000119108", "CT of the head without contrast")
 CREATININE_TEST = _own("creatinine-egfr", "Creatinine with eGFR")
 PREGNANCY_TEST = _own("pregnancy-test", "Pregnancy test")
+SALINE = _own("saline-prophylaxis", "Intravenous saline before iodinated contrast")
+METFORMIN_HOLD = _own("metformin-hold", "Hold metformin around contrast")
+OTHER_GADOLINIUM = _own("gadolinium-group-ii", "Gadolinium agent of group II")
+CONTRAST_DECISION = _own("contrast-decision", "Decision of the radiologist on contrast medium")
+OTHER_TEST_OR_AGENT = _own("contrast-alternative", "Other test, or another contrast agent")
+WITHOUT_GADOLINIUM = _own("mri-without-gadolinium", "MRI without gadolinium")
+WITHOUT_RADIATION = _own("imaging-without-radiation", "Ultrasound or MRI in place of X-rays")
+ABDOMINAL_ULTRASOUND = _public("abdominal-ultrasound", LOINC, "24558-9", "Ultrasound of the abdomen")
+PELVIC_ULTRASOUND = _public("pelvic-ultrasound", LOINC, "24869-0", "Ultrasound of the pelvis")
+LUMBAR_MRI = _public("lumbar-mri", LOINC, "30679-5", "MRI of the lumbar spine without contrast")
+LUMBAR_MRI_WITH = _public(
+    "lumbar-mri-with-contrast", LOINC, "24967-2", "MRI of the lumbar spine without and with contrast"
+)
 
 #: Every action of this file by its code.
 ACTIONS = {one.code: one for one in list(vars().values()) if isinstance(one, Coding)}
+
+#: Those that make images of a kind that pathways read: an open request of the day of a study, or from before, may be
+#: what it was made for. No study that they read is a bone density measurement.
+IMAGING_ACTIONS = frozenset(
+    {
+        ADRENAL_WORK_UP,
+        AORTIC_SCREENING,
+        AORTIC_SURVEILLANCE,
+        BREAST_RECALL,
+        BREAST_SHORT_FOLLOW_UP,
+        CHEST_CT_FOLLOW_UP,
+        CT_HEAD_UNENHANCED,
+        CT_PULMONARY_ANGIOGRAPHY,
+        DIAGNOSTIC_CHEST_CT,
+        EARLIER_FOLLOW_UP,
+        ECHOCARDIOGRAPHY,
+        ELASTOGRAPHY,
+        FOLLOW_UP_CHEST_X_RAY,
+        LOW_DOSE_SCREENING_CT,
+        PET_CT,
+        REPEAT_CALCIUM_SCORE,
+        THORACIC_AORTA_IMAGING,
+    }
+)
 
 
 def name_of(action: Coding) -> str:

@@ -229,6 +229,30 @@ AORTIC_ANEURYSM = _condition(
     icd("I71", "Aortic aneurysm and dissection", _WHO),
     icd("I79.0", "Aneurysm of aorta in diseases classified elsewhere", _WHO),
 )
+_BOTH_PARTS = (
+    icd("I71.5", "Thoracoabdominal aortic aneurysm, ruptured", _WHO),
+    icd("I71.6", "Thoracoabdominal aortic aneurysm, without mention of rupture", _WHO),
+    _cm("I71.03", "Dissection of thoracoabdominal aorta"),
+)
+#: What is coded without the part of the aorta is in neither of both parts: nobody can tell which it was.
+ABDOMINAL_AORTIC_ANEURYSM = _condition(
+    "abdominal-aortic-aneurysm",
+    "abdominal aortic aneurysm",
+    snomed("233985008", "Abdominal aortic aneurysm", _LISTS),
+    icd("I71.3", "Abdominal aortic aneurysm, ruptured", _WHO),
+    icd("I71.4", "Abdominal aortic aneurysm, without mention of rupture", _WHO),
+    _cm("I71.02", "Dissection of abdominal aorta"),
+    *_BOTH_PARTS,
+)
+THORACIC_AORTIC_ANEURYSM = _condition(
+    "thoracic-aortic-aneurysm",
+    "thoracic aortic aneurysm",
+    snomed("433068007", "Aneurysm of thoracic aorta", _LISTS),
+    icd("I71.1", "Thoracic aortic aneurysm, ruptured", _WHO),
+    icd("I71.2", "Thoracic aortic aneurysm, without mention of rupture", _WHO),
+    _cm("I71.01", "Dissection of thoracic aorta"),
+    *_BOTH_PARTS,
+)
 #: ACC/AHA 2022 (doi:10.1161/CIR.0000000000001106). Q23.1 of the WHO list includes the bicuspid valve. Of the
 #: Ehlers-Danlos syndromes (Q79.6) only the vascular one.
 AORTOPATHY = _condition(

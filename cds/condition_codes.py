@@ -7,6 +7,7 @@ Where it is of now, as for cancer, the past has a value set of its own.
 from __future__ import annotations
 
 from cds.circulation_codes import (
+    ABDOMINAL_AORTIC_ANEURYSM,
     ACUTE_KIDNEY_INJURY,
     AORTIC_ANEURYSM,
     AORTOPATHY,
@@ -21,6 +22,7 @@ from cds.circulation_codes import (
     HYPERTENSION,
     INTRACRANIAL_HAEMORRHAGE,
     STROKE,
+    THORACIC_AORTIC_ANEURYSM,
     VENOUS_THROMBOEMBOLISM,
 )
 from cds.domain.coding import Coding
@@ -330,6 +332,7 @@ NURSING_HOME = _condition(
 ALL = tuple(one for one in list(vars().values()) if isinstance(one, ValueSet))
 
 __all__ = [
+    "ABDOMINAL_AORTIC_ANEURYSM",
     "ABDOMINAL_PAIN",
     "ACUTE_KIDNEY_INJURY",
     "ALCOHOL_USE_DISORDER",
@@ -377,6 +380,7 @@ __all__ = [
     "PNEUMONIA",
     "SEIZURE",
     "STROKE",
+    "THORACIC_AORTIC_ANEURYSM",
     "THUNDERCLAP_HEADACHE",
     "THYROID_DISEASE",
     "VENOUS_THROMBOEMBOLISM",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from cds.character_sets import CHARACTER_SETS
 from cds.domain.critical import Category
+from cds.domain.imaging_order import Contrast
 from cds.domain.report import Audience, Gate, Mode
 
 #: PS3.5 section 6.2, VR AE: 1 to 16 printable ASCII characters, no backslash.
@@ -343,6 +344,15 @@ class Orderable(Table):
     system: Uri
     code: Annotated[str, Field(min_length=1)]
     display: str = ""
+
+
+class SiteExam(Table):
+    """What one of the site's own imaging codes asks for, see `cds.domain.imaging_order.Exam`."""
+
+    modality: Annotated[str, Field(min_length=2, max_length=16)]
+    region: str | None = None
+    contrast: Contrast | None = None
+    angiography: bool | None = None
 
 
 CriticalFindings = dict[str, Category]

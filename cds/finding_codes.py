@@ -80,6 +80,7 @@ BREAST_DENSITY = _own("breast-density", "Breast density")
 BREAST_ASSESSMENT = _own("breast-assessment", "BI-RADS assessment")
 BIRADS = "urn:sightline:bi-rads"
 
+BRAIN_ATROPHY = _own("brain-atrophy", "Brain atrophy")
 HIPPOCAMPAL_VOLUME = _own("hippocampal-volume", "Volume of the hippocampus")
 HIPPOCAMPAL_SHARE = _own("hippocampal-share", "Hippocampal volume as a share of the total brain")
 LATERAL_VENTRICULAR_SHARE = _own(

@@ -100,14 +100,18 @@ _AORTIC_ULTRASOUND = (
     loinc("24547-2", "US Thoracic and abdominal aorta", _RADIOLOGY),
     _cpt("76706", "Ultrasound screening for abdominal aortic aneurysm"),
 )
-AORTIC_IMAGING = _done(
-    "aortic-imaging",
-    "imaging of the aorta",
+_ENTIRE_AORTA = snomed("431431005", "Magnetic resonance angiography of entire aorta", _BELGIUM)
+ABDOMINAL_AORTA_IMAGING = _done(
+    "abdominal-aorta-imaging", "imaging of the abdominal aorta", _ENTIRE_AORTA, *_AORTIC_ULTRASOUND
+)
+#: Ultrasound through the wall of the chest does not see all of it: what is coded for both parts is in the other set.
+THORACIC_AORTA_IMAGING = _done(
+    "thoracic-aorta-imaging",
+    "imaging of the thoracic aorta",
+    _ENTIRE_AORTA,
     snomed("444970007", "Computed tomography angiography of thoracic aorta with contrast", _BELGIUM),
-    snomed("431431005", "Magnetic resonance angiography of entire aorta", _BELGIUM),
     loinc("24544-9", "CT Thoracic Aorta", _RADIOLOGY),
     loinc("24660-3", "MRA Thoracic Aorta", _RADIOLOGY),
-    *_AORTIC_ULTRASOUND,
 )
 AORTIC_REPAIR = _done(
     "aortic-repair",
@@ -139,11 +143,16 @@ COGNITIVE_ASSESSMENT = _done(
     ),
 )
 
+_PLAYBOOK = "LOINC/RSNA radiology playbook, as `cds.exam_codes` cites it"
 #: The entries that stand for an action beside its own code, in requests; what is not here has its own code alone.
 _SAME_AS: dict[str, tuple[Entry, ...]] = {
     actions.CARDIOLOGY_REFERRAL.code: (
         snomed("183519002", "Referral to cardiology service", "Synthea; HL7 US guides"),
     ),
+    actions.ABDOMINAL_ULTRASOUND.code: (loinc("24558-9", "US Abdomen", _PLAYBOOK),),
+    actions.PELVIC_ULTRASOUND.code: (loinc("24869-0", "US Pelvis", _PLAYBOOK),),
+    actions.LUMBAR_MRI.code: (loinc("30679-5", "MR Lumbar spine WO contrast", _PLAYBOOK),),
+    actions.LUMBAR_MRI_WITH.code: (loinc("24967-2", "MR Lumbar spine WO and W contrast IV", _PLAYBOOK),),
     actions.DXA.code: DXA.entries,
     actions.ECHOCARDIOGRAPHY.code: ECHOCARDIOGRAPHY.entries,
     actions.HEART_FAILURE_REFERRAL.code: ECHOCARDIOGRAPHY.entries,
@@ -159,7 +168,8 @@ _SAME_AS: dict[str, tuple[Entry, ...]] = {
         Entry(Coding(CPT, "71271", "Low-dose CT for lung cancer screening"), "ACR and Noridian (CMS) screening pages"),
     ),
     actions.PET_CT.code: PET_CT.entries,
-    actions.AORTIC_SURVEILLANCE.code: (*AORTIC_IMAGING.entries, *ABDOMINAL_ULTRASOUND.entries),
+    actions.AORTIC_SURVEILLANCE.code: (*ABDOMINAL_AORTA_IMAGING.entries, *ABDOMINAL_ULTRASOUND.entries),
+    actions.THORACIC_AORTA_IMAGING.code: (*THORACIC_AORTA_IMAGING.entries, *CHEST_CT.entries),
     actions.AORTIC_SCREENING.code: (*_AORTIC_ULTRASOUND, *ABDOMINAL_ULTRASOUND.entries),
     actions.REPEAT_CALCIUM_SCORE.code: CALCIUM_SCORE_CT.entries,
     actions.COGNITIVE_TEST.code: COGNITIVE_ASSESSMENT.entries,

@@ -94,9 +94,13 @@ def lacks_drug(resource: Resource, others: Others) -> str:
 
 
 def _of_result(resource: Resource, key: str, _: Others) -> Iterator[RecordValue]:
-    """An Observation and its components; a DiagnosticReport says that the examination was done."""
-    status = _RESULT.get(text(resource.get("status")), "")
-    when = _when(resource, "effective") or earliest_day(resource.get("issued"))
+    """An Observation and its components; a DiagnosticReport says that the examination was done.
+
+    When a report was issued does not say when its images were made: an old examination can be reported on today.
+    """
+    status, when = _RESULT.get(text(resource.get("status")), ""), _when(resource, "effective")
+    if when is None and resource.get("resourceType") == "Observation":
+        when = earliest_day(resource.get("issued"))
     for suffix, part in [("", resource), *((f"#{i}", c) for i, c in enumerate(items(resource.get("component"))))]:
         if "dataAbsentReason" not in part or status == _IN_ERROR:
             yield from _coded("observation", key + suffix, part.get("code"), value_of(part), when=when, status=status)

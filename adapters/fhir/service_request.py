@@ -10,6 +10,7 @@ from adapters.fhir.follow_up import NOT_ANY_MORE, Step, code, made_by, main_repo
 from cds.domain.finding import Findings
 from cds.domain.follow_up import Acceptance, Answer
 from cds.domain.resource import NewResource
+from cds.performers import performer
 
 IDENTIFIER = "urn:sightline:service-request-id"
 _UNSIGNED = "A draft on the advice of an AI, accepted by a person: nothing is ordered until it is signed."
@@ -57,7 +58,7 @@ def _service_request(emission: Emission, step: Step, accepted: Acceptance) -> Ne
         "occurrencePeriod": period(wanted),
         "authoredOn": accepted.at.isoformat(),
         "requester": person(accepted),
-        "performerType": concept(wanted.performer) if wanted.performer else None,
+        "performerType": concept(who) if (who := performer(wanted)) else None,
         "reasonCode": [concept(text=wanted.reason)],
         "reasonReference": [*_observations(emission, step), main_report(emission)],
         "supportingInfo": [*_risks(emission, step), imaging_study(emission.report.study)],

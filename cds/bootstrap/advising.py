@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from cds import ordering, pathways, release
-from cds.action_codes import name_of
+from cds import pathways, release
+from cds.action_codes import ACTIONS, name_of
 from cds.destinations import Orderable
 from cds.domain.coding import Coding
 from cds.domain.recommendation import Advice, Case, PathwayOutcome, Recommendation
@@ -41,9 +41,8 @@ def orderable(outcomes: tuple[PathwayOutcome, ...], catalogue: Mapping[str, Orde
 
 
 def actions() -> frozenset[str]:
-    """The codes of everything that pathways and checks may suggest."""
-    declared = (*pathways.load().values(), *ordering.load().values())
-    return frozenset(name_of(action) for one in declared for action in one.suggests)
+    """The names of everything that pathways and checks may suggest."""
+    return frozenset(map(name_of, ACTIONS.values()))
 
 
 def unmapped(settings: Settings) -> tuple[str, ...]:

@@ -16,13 +16,16 @@ from pydantic.dataclasses import dataclass as checked
 
 from cds import ordering, pathways
 from cds.domain.coding import Coding
+from cds.domain.ehr import EhrData
 from cds.domain.finding import ModelOutcome
 from cds.domain.identity import Patient
-from cds.domain.message import RecordStatements, Searched
+from cds.domain.imaging_order import Exam, ImagingOrder
+from cds.domain.message import RecordStatements, Searched, Statement
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.errors import InvalidInput, SightlineError
 from cds.pathways.merging import merged
 from cds.record import assemble
+from cds.settings import Settings
 
 
 @checked(frozen=True, slots=True)
@@ -68,11 +71,64 @@ def explain(
     return Explained(case, merged(pathways.evaluate(case, only or installed.keys())))
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How the record was searched for the patient of a Bundle, since when, and the day on which it is decided."""
+
+    today: date
+    searched: str = ""
+    searched_since: date | None = None
+
+
+def explain_orders(
+    settings: Settings, patient: Path, orders: Path, record: Record, only: Collection[str] = ()
+) -> tuple[tuple[ImagingOrder, tuple[PathwayOutcome, ...]], ...]:
+    """What the checks before an order is signed say to each draft of a file; raise InvalidInput for other files."""
+    from adapters.fhir.draft_order import read_draft_orders
+
+    installed = ordering.load()
+    if unknown := sorted(set(only) - installed.keys()):
+        raise InvalidInput(f"no check {', '.join(unknown)}: want one of {', '.join(sorted(installed))}")
+    who, told = _patient(patient, record)
+    now = datetime.combine(record.today, time(12), UTC)
+    ehr = assemble(who, told, now=now, today=record.today)
+    exams = {
+        code: Exam(one.modality, one.region, one.contrast, one.angiography) for code, one in settings.exams.items()
+    }
+    drafts = read_draft_orders({"draftOrders": _bundle(orders)}, exams)
+    if not drafts:
+        raise InvalidInput(f"{orders.name}: want a ServiceRequest of status draft, or a Bundle of them")
+    return tuple(
+        (order, ordering.evaluate(_case(settings, ehr, record, order), only or installed.keys())) for order in drafts
+    )
+
+
+def exams(settings: Settings) -> dict[str, Exam]:
+    """What the site's own imaging codes ask for."""
+    told = settings.exams.items()
+    return {code: Exam(one.modality, one.region, one.contrast, one.angiography) for code, one in told}
+
+
+def _case(settings: Settings, ehr: EhrData, record: Record, order: ImagingOrder) -> Case:
+    return Case(
+        study_date=record.today,
+        study_instance_uid="",
+        modality=order.exam.modality if order.exam else "",
+        outcomes=(),
+        ehr=ehr,
+        today=record.today,
+        site=settings.options_of(),
+        procedures=order.codes,
+        language=settings.language_of(),
+        order=order,
+    )
+
+
 def read(patient: Path, findings: Path) -> Case:
     """The case of two files; raise InvalidInput where one of them is not as wanted."""
     images = _findings(findings)
     today = images.today or images.study_date
-    who, record = _patient(patient, images, today)
+    who, record = _patient(patient, Record(today, images.searched, images.searched_since))
     now = datetime.combine(today, time(12), UTC)
     return Case(
         study_date=images.study_date,
@@ -97,30 +153,45 @@ def _findings(path: Path) -> FindingsFile:
     return found
 
 
-def _patient(path: Path, images: FindingsFile, today: date) -> tuple[Patient, RecordStatements]:
+def _patient(path: Path, record: Record) -> tuple[Patient, RecordStatements]:
     """The one Patient of a Bundle, and what its resources state."""
+    from adapters.fhir.race import read_race
     from adapters.fhir.read import by_reference, read_patient, statements
 
     resources = _resources(path)
     patients = [one for one in resources if one.get("resourceType") == "Patient"]
     if len(patients) != 1:
         raise InvalidInput(f"{path.name}: want exactly one Patient, there are {len(patients)}")
-    latest = datetime.combine(today, time.max, UTC)
+    latest = datetime.combine(record.today, time.max, UTC)
     try:
         who = read_patient(patients[0], {})
         told = tuple(statements(resources, path.name, latest=latest, others=by_reference(resources)))
+        race = read_race(patients[0])
     except SightlineError as error:
         raise InvalidInput(f"{path.name}: {error}") from error
-    asked = (Searched(images.searched, images.searched_since, None),) if images.searched else ()
-    return who, RecordStatements(told, asked)
+    asked = (Searched(record.searched, record.searched_since, None),) if record.searched else ()
+    own = (Statement(race, path.name, latest),) if race else ()
+    return who, RecordStatements((*told, *own), asked)
+
+
+def _json(path: Path) -> Mapping[str, object]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InvalidInput(f"{path.name}: want JSON: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _bundle(path: Path) -> Mapping[str, object]:
+    """A Bundle of drafts; one ServiceRequest stands for a Bundle of it."""
+    found = _json(path)
+    single = found.get("resourceType") == "ServiceRequest"
+    return {"resourceType": "Bundle", "entry": [{"resource": found}]} if single else found
 
 
 def _resources(path: Path) -> list[Mapping[str, object]]:
-    try:
-        bundle = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InvalidInput(f"{path.name}: want JSON: {error}") from None
-    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+    bundle = _json(path)
+    if bundle.get("resourceType") != "Bundle":
         raise InvalidInput(f"{path.name}: want a FHIR R4 Bundle with a Patient")
     entries = bundle.get("entry")
     found = [one.get("resource") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +23,11 @@ File = typer.Option(exists=True, dir_okay=False)
 
 @app.command("list")
 def show_all() -> None:
-    """List the installed pathways: mode at this site, version, review date, source."""
-    from cds.pathways import load
+    """List the installed pathways, and the checks of an order: mode at this site, version, review date."""
+    from cds import ordering, pathways
 
     site = settings()
-    for one in load().values():
+    for one in (*pathways.load().values(), *ordering.load().values()):
         reviewed = one.reviewed.isoformat() if one.reviewed else "not reviewed"
         typer.echo(f"{one.id:28} {site.pathway_mode(one.id).value:9} {one.version:8} {reviewed:12} {one.title}")
 
@@ -34,10 +35,10 @@ def show_all() -> None:
 @app.command()
 def show(pathway: Annotated[str, typer.Argument(metavar="ID", help="as cds pathways list names it")]) -> None:
     """Show a pathway: its rules with their sources, what it reads and asks, its options with their bounds."""
+    from cds import ordering, pathways
     from cds.errors import NotFound
-    from cds.pathways import load
 
-    installed = load()
+    installed = {**pathways.load(), **ordering.load()}
     if pathway not in installed:
         raise NotFound(f"no pathway {pathway!r}: want one of {', '.join(sorted(installed))}")
     typer.echo("\n".join(lines(installed[pathway], settings())))
@@ -68,6 +69,29 @@ def explain(
     found = explained(patient, findings, tuple(pathway or ()), dict(map(_option, option or ())))
     table = rendering.as_json(found.outcomes) if as_json else rendering.as_table(found.outcomes, load())
     typer.echo(table)
+
+
+@app.command()
+def order(
+    patient: Annotated[Path, typer.Option(help="a FHIR R4 Bundle with one Patient", exists=True, dir_okay=False)],
+    draft: Annotated[Path, typer.Option("--order", help="a draft ServiceRequest, or a Bundle of them", exists=True)],
+    searched: Annotated[str, typer.Option(help="where was looked for what the Bundle lacks; unsaid: nowhere")] = "",
+    today: Annotated[datetime | None, typer.Option(help="the day of the decision", formats=["%Y-%m-%d"])] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the checks before an imaging order is signed come to, rule by rule: nothing is stored or sent."""
+    from cds.bootstrap.explaining import Record, explain_orders
+    from cds.clock import SystemClock
+    from cds.ordering import load
+    from cds.render import pathways as rendering
+
+    site = settings()
+    day = today.date() if today else SystemClock(site.time_zone).today()
+    for one, outcomes in explain_orders(site, patient, draft, Record(day, searched)):
+        if not as_json:
+            typer.echo(f"order {one.key}: {one.text or 'without a text'}\n")
+        typer.echo(rendering.as_json(outcomes) if as_json else rendering.as_table(outcomes, load()))
 
 
 def lines(one: Pathway, site: Settings) -> Iterator[str]:

@@ -82,6 +82,8 @@ def check(
             typer.echo(f"{name}: no score of this name is installed")
         for name, why in report.unverified:
             typer.echo(f"{name}: checked here, used nowhere: {why}")
+        for vector, name in report.ignored:
+            typer.echo(f"{vector}: input {name} is none of the score's and was not used")
         typer.echo(f"{report.vectors} vectors, {len(report.mismatches)} mismatches")
     if not report.ok:
         raise typer.Exit(1)
@@ -140,7 +142,8 @@ def _input(one: Input) -> str:
     kind = f"{one.low:g} to {sign}{one.high:g} {one.unit}".strip() if one.kind == "number" else one.kind
     wanted = f"one of {', '.join(one.choices)}" if one.choices else kind
     needed = "" if one.needed else "; decided without it where that is possible"
-    return f"{one.name}: {one.title}, {wanted}{needed}"
+    also = f" (also {', '.join(one.aliases)})" if one.aliases else ""
+    return f"{one.name}{also}: {one.title}, {wanted}{needed}"
 
 
 def _horizon(score: Score) -> str:

@@ -30,7 +30,12 @@ class Quantity:
 
     @property
     def digits(self) -> str:
-        """The number for a reader: six significant digits at most, and never an exponent or a rounded whole number."""
-        if abs(self.value) >= _SHORT:
-            return f"{self.value:.0f}"
-        return f"{self.value:.6g}" if self.value == 0 or abs(self.value) >= _SMALL else f"{self.value:.6f}"
+        """The number for a reader."""
+        return digits(self.value)
+
+
+def digits(value: float) -> str:
+    """A number for a reader: six significant digits at most, and never an exponent or a rounded whole number."""
+    if abs(value) >= _SHORT:
+        return f"{value:.0f}"
+    return f"{value:.6g}" if value == 0 or abs(value) >= _SMALL else f"{value:.6f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -73,7 +74,9 @@ class Measurement:
     quantity: Quantity
 
 
+@functools.cache
 def _unasked(name: str) -> Unknown:
+    """Names are those of value sets: a few hundred."""
     return Unknown(f"{name} was not asked for")
 
 

@@ -12,6 +12,7 @@ from cds.domain.ehr import EhrData
 from cds.domain.finding import ModelOutcome
 from cds.domain.imaging_order import ImagingOrder
 from cds.domain.order import Priority
+from cds.domain.value import value_type
 
 
 class Indicator(StrEnum):
@@ -30,7 +31,7 @@ class Source:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class InputUsed:
     """One value that a decision rests on, as the reader sees it: name, value in words, date, source."""
 
@@ -40,7 +41,7 @@ class InputUsed:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Step:
     """One rule of a pathway as it was applied to a case. `held` is None where it could not be told.
 
@@ -52,7 +53,7 @@ class Step:
     said: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Recommendation:
     """One next step: what, how soon, why, on whose authority. A draft that a person accepts.
 
@@ -82,7 +83,7 @@ class Recommendation:
     instead: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class RiskResult:
     """What one published score or rule said. `value` is None where it could not be evaluated; `missing` says why.
 
@@ -100,7 +101,7 @@ class RiskResult:
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Advice:
     """A pathway that has something to say, as plain text: whoever shows it marks it up.
 
@@ -132,7 +133,7 @@ class Advice:
     kind: Literal["advice"] = "advice"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class NothingToSay:
     """The pathway was evaluated and does not apply; the reason is shown by `cds why`, not on a card."""
 
@@ -142,7 +143,7 @@ class NothingToSay:
     kind: Literal["nothing"] = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class CouldNotTell:
     """The pathway could not be evaluated: what is missing, and how to get it. `failed` where it broke on the way."""
 

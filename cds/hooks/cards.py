@@ -22,6 +22,7 @@ from cds.domain.story import Withdrawn
 from cds.domain.verification import Agreement
 from cds.pathways import card as markup
 from cds.pathways import markdown as md
+from cds.performers import performer
 
 Json = dict[str, object]
 
@@ -213,7 +214,7 @@ def _draft(site: Site, report: Report, recommended: Recommendation, patient_id: 
         "subject": {"reference": f"Patient/{patient_id}"},
         "instantiatesUri": [recommended.source.url],
         "reasonCode": [{"text": _line(recommended.reason)}],
-        **({"performerType": {"coding": [_coding(recommended.performer)]}} if recommended.performer else {}),
+        **({"performerType": {"coding": [_coding(who)]}} if (who := performer(recommended)) else {}),
         "supportingInfo": [
             {
                 "type": _REPORT,

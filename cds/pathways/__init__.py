@@ -13,6 +13,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from types import ModuleType
+from typing import TypedDict, Unpack
 
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
@@ -20,9 +21,9 @@ from cds.domain.finding import NO_SERIES, Findings
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome, Source
 from cds.errors import ConfigurationError, InsufficientData, InvalidInput
 from cds.logs import get_logger
-from cds.pathways._facts import Need
+from cds.pathways._facts import Need, nobody_barred
 from cds.pathways._guards import PALLIATIVE
-from cds.pathways.declaration import OWNER, Option, Pathway, Rule
+from cds.pathways.declaration import Option, Pathway, Rule, refusal
 
 log = get_logger(__name__)
 
@@ -30,44 +31,32 @@ log = get_logger(__name__)
 _NOT_PATHWAYS = frozenset({"card", "declaration", "language", "markdown", "merging"})
 
 
+class Declared(TypedDict, total=False):
+    """What a pathway may declare beside its id, title and source; see `declaration.Pathway` for what each means."""
+
+    version: str
+    reviewed: date
+    reads: tuple[Coding, ...]
+    refused_by: tuple[str, ...]
+    needs: tuple[Need, ...]
+    asks: tuple[ValueSet, ...]
+    rules: tuple[Rule, ...]
+    options: tuple[Option, ...]
+    scores: tuple[str, ...]
+    further: tuple[Source, ...]
+    limits: tuple[str, ...]
+    urgent: bool
+    languages: tuple[str, ...]
+
+
 def pathway(
-    *,
-    id: str,
-    title: str,
-    source: Source,
-    version: str = "1.0.0",
-    reviewed: date | None = None,
-    owner: str = OWNER,
-    reads: tuple[Coding, ...] = (),
-    needs: tuple[Need, ...] = (),
-    asks: tuple[ValueSet, ...] = (),
-    rules: tuple[Rule, ...] = (),
-    options: tuple[Option, ...] = (),
-    scores: tuple[str, ...] = (),
-    further: tuple[Source, ...] = (),
-    limits: tuple[str, ...] = (),
-    urgent: bool = False,
+    *, id: str, title: str, source: Source, **declared: Unpack[Declared]
 ) -> Callable[[Callable[[Case], PathwayOutcome]], Pathway]:
-    """Declare a function as a pathway; see `declaration.Pathway` for what each means."""
-    asked_too = asks if urgent or not asks else tuple(dict.fromkeys((*asks, PALLIATIVE)))
-    return lambda function: Pathway(
-        id=id,
-        title=title,
-        source=source,
-        function=function,
-        version=version,
-        reviewed=reviewed,
-        owner=owner,
-        reads=reads,
-        needs=needs,
-        asks=asked_too,
-        rules=rules,
-        options=options,
-        scores=scores,
-        further=further,
-        limits=limits,
-        urgent=urgent,
-    )
+    """Declare a function as a pathway."""
+    asks = declared.get("asks", ())
+    if asks and not declared.get("urgent"):
+        declared["asks"] = tuple(dict.fromkeys((*asks, PALLIATIVE)))
+    return lambda function: Pathway(id=id, title=title, source=source, function=function, **declared)
 
 
 def load(package: ModuleType | None = None, *, unverified: bool = False) -> dict[str, Pathway]:
@@ -100,8 +89,8 @@ def evaluate(case: Case, enabled: Collection[str], package: ModuleType | None = 
     Whoever shows it merges it (`merging.merged`) once it is known what may be shown: what is withheld may not hide what
     asks for the same.
     """
-    pathways, there = _installed(package), _codes(case)
-    return tuple(_evaluate(pathways.get(name), name, case, there) for name in sorted(enabled))
+    pathways, there, fit = _installed(package), _looked_for(case), nobody_barred(case)
+    return tuple([_evaluate(pathways.get(name), name, case, there, fit=fit) for name in sorted(enabled)])
 
 
 def wrong_options(options: Mapping[str, str], package: ModuleType | None = None) -> list[str]:
@@ -121,26 +110,26 @@ def _installed(package: ModuleType | None) -> dict[str, Pathway]:
     return load(package)
 
 
-def _codes(case: Case) -> frozenset[tuple[str, str]] | None:
-    """The codes of all that was looked for on the images; None where a model refused, and nobody knows what for."""
+def _looked_for(case: Case) -> frozenset[tuple[str, str]]:
+    """The codes of all that was looked for on the images, and the models that refused them."""
     found: set[tuple[str, str]] = set()
     for outcome in case.outcomes:
         if isinstance(outcome, Findings):
-            found.update((finding.code.system, finding.code.code) for finding in outcome.findings)
+            found.update([(finding.code.system, finding.code.code) for finding in outcome.findings])
         elif outcome.gate != NO_SERIES:
-            return None
+            found.add(refusal(outcome.model))
     return frozenset(found)
 
 
 def _evaluate(
-    installed: Pathway | None, name: str, case: Case, there: frozenset[tuple[str, str]] | None
+    installed: Pathway | None, name: str, case: Case, there: frozenset[tuple[str, str]], *, fit: bool
 ) -> PathwayOutcome:
     if installed is None:
         return CouldNotTell(name, name, "this installation has no such pathway")
-    if there is not None and installed.is_idle(there):
+    if installed.is_idle(there):
         return installed.idle
     try:
-        return installed(case)
+        return installed(case, fit=fit)
     except InsufficientData as error:
         return CouldNotTell(name, installed.title, "a value that it needs is missing", (str(error),))
     except InvalidInput as error:

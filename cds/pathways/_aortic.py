@@ -1,15 +1,22 @@
-"""What the pathways of the abdominal and of the thoracic aorta share: diameters in centimetres, and growth."""
+"""What the pathways of the abdominal and of the thoracic aorta share: diameters in centimetres, growth, imaging due."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
+from cds import action_codes as actions
 from cds import units
 from cds.domain.coding import Quantity
+from cds.domain.ehr import Known
 from cds.domain.finding import Change
-from cds.pathways._facts import Measured
+from cds.domain.order import Priority
+from cds.domain.recommendation import Recommendation, Source
+from cds.pathways._facts import Measured, words
+from cds.pathways._guards import PALLIATIVE
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because, ordered_already
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +76,51 @@ def _centimetres(quantity: Quantity) -> float:
     if quantity.unit == "mm":
         return quantity.value / 10
     return quantity.value if quantity.unit == "cm" else units.convert(quantity, "cm").value
+
+
+def in_palliative_care(found: Reasoning) -> bool:
+    """Whether palliative care is on record: then what cannot wait is told, and who leads the care is spoken to."""
+    care = found.case.ehr.condition(PALLIATIVE.name)
+    found.use(found.say(PALLIATIVE.title), care, words)
+    return isinstance(care, Known)
+
+
+def palliative_said(found: Reasoning) -> tuple[str, ...]:
+    """What palliative care means for what is told; nothing where none is on record."""
+    if not isinstance(found.case.ehr.condition(PALLIATIVE.name), Known):
+        return ()
+    return (found.say("Palliative or hospice care is on record: speak to who leads it before anything else."),)
+
+
+def compare(found: Reasoning, source: Source, *, doubled: bool) -> None:
+    """Growth that may be the error of the measurement alone: who sees both studies tells which it is."""
+    if ordered_already(found, actions.COMPARE_STUDIES, urgent=doubled):
+        return
+    found.recommend(
+        Recommendation(
+            key="compare",
+            action=found.say("Radiologist compares the aorta on both studies"),
+            code=actions.COMPARE_STUDIES,
+            reason=found.say("It would be fast growth; how large the error of the measurement is is not known."),
+            source=source,
+            priority=Priority.URGENT if doubled else Priority.ROUTINE,
+            because=because(found),
+            would_change=(found.say("The same diameter on both studies, measured by one person."),),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When the aorta is imaged again; `said` is a sentence on since when it is overdue, "" where it is not."""
+
+    first: date | None
+    last: date
+    said: str
+
+
+def plan(found: Reasoning, first: date, last: date) -> Due:
+    """The days from which and by which it is imaged; what is over is due today, and said to be overdue."""
+    today = found.case.today
+    said = found.say("Imaging of the aorta is overdue since {day}.", day=last) if last < today else ""
+    return Due(first if first > today else None, max(last, today), said)

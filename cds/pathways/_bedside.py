@@ -6,14 +6,13 @@ A symptom or a value of another day is no symptom and no value of today; one wit
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from typing import TypeVar
 
 from cds.codes import ValueSet
 from cds.domain.ehr import Fact, Known, Measurement, Unknown
-from cds.domain.recommendation import InputUsed
-from cds.pathways._facts import NONE_FOUND, Seen, add_months, words
-from cds.pathways._guards import stated
+from cds.pathways._facts import Seen, add_months, words
+from cds.pathways._guards import amount, stated
 from cds.pathways._reasoning import Reasoning
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ def near(fact: Fact[T], day: date, days: int) -> bool | None:
     """Whether something was stated for a day that is at most so many days before or after another."""
     if not isinstance(fact, Known):
         return stated(fact)
-    return None if fact.effective is None else abs(fact.effective - day) <= timedelta(days=days)
+    return None if fact.effective is None else abs((fact.effective - day).days) <= days
 
 
 def lately(fact: Fact[T], today: date, months: int) -> bool | None:
@@ -67,7 +66,7 @@ def value_near(found: Reasoning, value_set: ValueSet, days: int, how: str) -> fl
     fact = found.case.ehr.measurement(value_set.name)
     timely = _timely(found, fact, days)
     if isinstance(timely, Known):
-        found.use(value_set.title, timely, lambda m: f"{m.quantity.digits} {m.quantity.unit}")
+        found.use(value_set.title, timely, amount)
         return timely.value.quantity.value
     found.lacks(value_set.title, timely, how)
     return None
@@ -80,34 +79,12 @@ def _timely(found: Reasoning, fact: Fact[Measurement], days: int) -> Fact[Measur
         return Unknown(found.say("it has no date"))
     if near(fact, found.case.study_date, days):
         return fact
-    return Unknown(
-        found.say("the newest is of {day}, not within {days} days of the images", day=fact.effective, days=days)
-    )
-
-
-def because(found: Reasoning) -> tuple[str, ...]:
-    """Every value that was used up to here as a sentence, with its date and source; what was not found is no reason."""
-    return tuple(_sentence(found, item) for item in dict.fromkeys(found.inputs) if item.value != NONE_FOUND)
-
-
-def _sentence(found: Reasoning, item: InputUsed) -> str:
-    if item.effective is None:
-        return found.say("{name}: {value} ({source}).", name=item.name, value=item.value, source=item.source)
-    return found.say(
-        "{name}: {value} ({day}, {source}).", name=item.name, value=item.value, day=item.effective, source=item.source
-    )
+    if days == 1:
+        return Unknown(found.say("the newest is of {day}, more than a day from the images", day=fact.effective))
+    text = "the newest is of {day}, more than {days} days from the images"
+    return Unknown(found.say(text, day=fact.effective, days=days))
 
 
 def place(seen: Seen) -> tuple[str, str, str, float]:
     """What findings are sorted by, so that an answer is the same whatever the order of the outcomes is."""
     return seen.finding.key, seen.finding.laterality, seen.by.model, seen.finding.confidence or 0.0
-
-
-def certainty(found: Reasoning, seen: Seen) -> str:
-    """How much was measured, or that it is there, with the model's probability where it gives one."""
-    finding = seen.finding
-    if finding.value is not None:
-        return finding.value.digits
-    if finding.confidence is None:
-        return found.say("present")
-    return found.say("present, probability {percent} %", percent=f"{100 * finding.confidence:.0f}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cds import finding_codes
-from cds.domain.finding import Finding, Findings
+from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.recommendation import Case
 from cds.errors import InvalidInput
 from cds.pathways._facts import findings, values
@@ -39,9 +39,30 @@ class Calcium:
 
 
 def most(case: Case) -> Calcium | None:
-    """What says most: scores before classes, more before less; None where no calcium was seen on this study."""
-    found = list(_scores(case)) or list(_classes(case))
-    return max(found, key=lambda one: (one.level is not None, one.level or 0, one.score or 0.0), default=None)
+    """What says most of all scores and classes, a score before a class of the same level; None where none was seen.
+
+    Where one model saw calcium of no class and others none at all, nobody can tell how much there is.
+    """
+    found = _seen(case)
+    if not any(one.finding.presence is not Presence.NOT_DETECTED for one in found):
+        return None
+    most = max(found, key=_rank)
+    unclassed = [one for one in found if one.level is None]
+    return max(unclassed, key=_rank) if unclassed and not most.level else most
+
+
+def contradictions(found: Reasoning, calcium: Calcium) -> tuple[str, ...]:
+    """What else was said of the calcium of this study, where that is another level."""
+    others = sorted((one for one in _seen(found.case) if one.level not in (None, calcium.level)), key=_rank)
+    told = [
+        found.say(
+            "{model} says otherwise: {said}. The higher one counts until a radiologist decides.",
+            model=one.by.model,
+            said=said(found, one),
+        )
+        for one in others
+    ]
+    return tuple(dict.fromkeys(told))
 
 
 def said(found: Reasoning, calcium: Calcium) -> str:
@@ -50,6 +71,16 @@ def said(found: Reasoning, calcium: Calcium) -> str:
         return found.say("Agatston score {score}", score=f"{calcium.score:.6g}")
     classes = (found.say("none"), found.say("mild"), found.say("moderate"), found.say("severe"))
     return found.say("class {name}, no score", name="?" if calcium.level is None else classes[calcium.level])
+
+
+def _seen(case: Case) -> list[Calcium]:
+    return [*_scores(case), *_classes(case)]
+
+
+def _rank(one: Calcium) -> tuple[int, bool, float, str, str, str]:
+    """By level, then by score; the rest makes the order of the answers not matter."""
+    level = -1 if one.level is None else one.level
+    return level, one.score is not None, one.score or 0.0, one.by.model, one.by.version, one.finding.key
 
 
 def _scores(case: Case) -> Iterator[Calcium]:
@@ -64,6 +95,6 @@ def _scores(case: Case) -> Iterator[Calcium]:
 
 def _classes(case: Case) -> Iterator[Calcium]:
     for seen in findings(case, finding_codes.CORONARY_CALCIFICATION):
-        if seen.present:
-            category = seen.finding.category
-            yield Calcium(_CLASSES.get(category.code) if category else None, None, seen.finding, seen.by)
+        category = seen.finding.category
+        level = _CLASSES.get(category.code) if category else None
+        yield Calcium(level if seen.present else 0, None, seen.finding, seen.by)

@@ -43,7 +43,7 @@ ABDOMINAL_GROWTH = Rule(
 )
 ASCENDING_GROWTH = Rule(
     "ascending-aorta-growth",
-    "An ascending aorta that grew by 5 mm or more in a year is referred to cardiology or cardiac surgery.",
+    "An ascending aorta of 40 mm that grew by 5 mm in a year is referred to cardiology or cardiac surgery.",
     ACC_AORTA,
 )
 HAEMATOMA_GROWTH = Rule(
@@ -74,34 +74,38 @@ def grew_by(finding: Finding, change: Change, units: dict[str, float]) -> float 
     return None if factor is None else change.absolute * factor
 
 
-def nodule_grew(finding: Finding, change: Change) -> bool:
+def nodule_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """More than 1.5 mm of mean diameter within 12 months; over a longer time by the year (Lung-RADS v2022)."""
-    return _in_a_year(grew_by(finding, change, _MILLIMETRES), change) > 1.5
+    return _in_a_year(grew_by(finding, change, _MILLIMETRES), change) > 1.5 * times
 
 
-def nodule_doubled(finding: Finding, change: Change) -> bool:
+def nodule_doubled(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """A volume doubling time below 400 days; it has one where the volume grew by a quarter or more (BTS 2015)."""
-    return change.doubling_days is not None and change.doubling_days < 400
+    return change.doubling_days is not None and change.doubling_days < 400 / times
 
 
-def abdominal_aorta_grew(finding: Finding, change: Change) -> bool:
+def abdominal_aorta_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """An aneurysm that grew by 5 mm or more within 6 months, or by 10 mm or more a year."""
     by = grew_by(finding, change, _MILLIMETRES)
-    now = millimetres(finding.value) if finding.value else None
-    if by is None or now is None or now < 30.0:
+    if by is None or not _is_wide(finding, 30.0):
         return False
-    return by >= 5.0 if change.days <= _HALF_YEAR else _in_a_year(by, change) >= 10.0
+    return by >= 5.0 * times if change.days <= _HALF_YEAR else _in_a_year(by, change) >= 10.0 * times
 
 
-def ascending_aorta_grew(finding: Finding, change: Change) -> bool:
-    """5 mm or more in a year."""
-    return _in_a_year(grew_by(finding, change, _MILLIMETRES), change) >= 5.0
+def ascending_aorta_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
+    """5 mm or more in a year, of an aorta that is dilated."""
+    return _is_wide(finding, 40.0) and _in_a_year(grew_by(finding, change, _MILLIMETRES), change) >= 5.0 * times
 
 
-def haematoma_grew(finding: Finding, change: Change) -> bool:
+def haematoma_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """More than 6 mL or more than 33 %."""
     by = grew_by(finding, change, _MILLILITRES)
-    return by is not None and (by > 6.0 or (change.percent is not None and change.percent > 33.0))
+    return by is not None and (by > 6.0 * times or (change.percent is not None and change.percent > 33.0 * times))
+
+
+def _is_wide(finding: Finding, least: float) -> bool:
+    now = millimetres(finding.value) if finding.value else None
+    return now is not None and now >= least
 
 
 def _in_a_year(by: float | None, change: Change) -> float:
@@ -113,16 +117,24 @@ def _in_a_year(by: float | None, change: Change) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A published limit of growth: for which findings, and what it calls for."""
+    """A published limit of growth: for which findings, and what it calls for.
+
+    `reached` is asked with how many times the limit; `urgent` is told in palliative care too.
+    """
 
     rule: Rule
     codes: tuple[Coding, ...]
-    reached: Callable[[Finding, Change], bool]
+    reached: Callable[[Finding, Change, float], bool]
     action: Coding
     source: Source
     priority: Priority = Priority.URGENT
     indicator: Indicator = Indicator.WARNING
     acr_category: int | None = None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether minutes count."""
+        return self.priority is Priority.STAT
 
 
 THRESHOLDS = (

@@ -6,8 +6,6 @@ models fit gives the lowest of them. So a risk at the threshold holds, and one b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cds import condition_codes, measurement_codes, race
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
@@ -38,15 +36,9 @@ _ASKED = {
     "age_first_birth": measurement_codes.FIRST_BIRTH_AGE,
     "n_biopsies": measurement_codes.BREAST_BIOPSIES,
 }
+#: The titles of the values that she stated.
+VALUES = tuple(one.title for one in _ASKED.values())
 ASKS = (*EXCLUDED, *_ASKED.values(), condition_codes.FAMILY_BREAST_CANCER)
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """The 5-year risk in percent, no less than so much; `whole` where nothing that it asks was missing."""
-
-    percent: float
-    whole: bool
 
 
 def eligible(found: Reasoning) -> bool | None:
@@ -95,12 +87,11 @@ def models(found: Reasoning) -> tuple[int, ...]:
     return fitting
 
 
-def five_year_risk(found: Reasoning, fitting: tuple[int, ...]) -> Risk | None:
-    """The lowest that fits what is known; None where the age is out of the tool's range."""
+def five_year_risk(found: Reasoning, fitting: tuple[int, ...]) -> float | None:
+    """In percent, the lowest that fits what is known; None where the age is out of the tool's range."""
     years = age_on(found.case.ehr.birth_date, found.case.study_date)
     if years is None:
         return None
-    before = len(found.missing)
     inputs: dict[str, object] = {name: _stated(found, one) for name, one in _ASKED.items()}
     _relatives(found)
     biopsied = inputs["n_biopsies"] not in (0, _UNKNOWN)
@@ -116,11 +107,8 @@ def five_year_risk(found: Reasoning, fitting: tuple[int, ...]) -> Risk | None:
         return None
     lowest = min(scored, key=lambda one: one.number("absolute_risk_percent"))
     percent = lowest.number("absolute_risk_percent")
-    whole = len(found.missing) == before and len(fitting) == 1
-    said = found.say("{percent} % in 5 years", percent=f"{percent:.2f}")
-    least = found.say("at least {percent} % in 5 years", percent=f"{percent:.2f}")
-    found.risk(SCORE, lowest, said if whole else least, probability=percent / 100)
-    return Risk(percent, whole)
+    found.risk(SCORE, lowest, found.say("at least {percent} % in 5 years", percent=f"{percent:.2f}"))
+    return percent
 
 
 def _stated(found: Reasoning, value_set: ValueSet) -> int:
@@ -146,4 +134,4 @@ def _relatives(found: Reasoning) -> None:
     found.missing.append(Missing(what, why, how))
 
 
-__all__ = ["ASKS", "EXCLUDED", "SCORE", "Risk", "eligible", "five_year_risk", "models"]
+__all__ = ["ASKS", "EXCLUDED", "SCORE", "VALUES", "eligible", "five_year_risk", "models"]

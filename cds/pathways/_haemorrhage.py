@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cds import finding_codes
-from cds.domain.coding import Coding
 from cds.domain.finding import Presence
 from cds.domain.recommendation import Case
 from cds.pathways._facts import Seen, where
@@ -15,7 +14,7 @@ from cds.pathways._seen import codes, looked, millilitres
 from cds.risk import Answer, Scored
 from cds.risk.ich_score import SCORE
 
-_WITHIN = (finding_codes.IPH_VOLUME, finding_codes.IPH_ABC2, finding_codes.CEREBELLAR_HAEMORRHAGE)
+_WITHIN = (finding_codes.IPH_VOLUME, finding_codes.CEREBELLAR_HAEMORRHAGE)
 _VOLUMES = (finding_codes.IPH_VOLUME, finding_codes.EAH_VOLUME, finding_codes.IVH_VOLUME)
 READ = (
     finding_codes.INTRACRANIAL_HAEMORRHAGE,
@@ -25,6 +24,10 @@ READ = (
     finding_codes.HYDROCEPHALUS,
 )
 WANTED = codes(*READ)
+_PRESENCE = finding_codes.INTRACRANIAL_HAEMORRHAGE.code
+_CEREBELLAR = finding_codes.CEREBELLAR_HAEMORRHAGE.code
+#: What counts as blood where its model does not say itself whether there is some.
+_COUNTING = frozenset(one.code for one in (*_VOLUMES, finding_codes.CEREBELLAR_HAEMORRHAGE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Bleed:
 
     by: tuple[Seen, ...]
     within: float | None
+    by_diameters: float | None
     outside: float | None
     ventricular: float | None
     cerebellar: float | None
@@ -42,11 +46,15 @@ class Bleed:
 
     @property
     def total(self) -> float | None:
-        """All that was measured; what a presence finding itself says, where no part was."""
-        parts = [one for one in (self.within, self.outside, self.ventricular) if one is not None]
-        if parts:
-            return sum(parts)
-        return max((one for seen in self.by if (one := millilitres(seen)) is not None), default=None)
+        """What the model says of all blood; the sum of its parts where it says no more."""
+        said = [millilitres(one) for one in self.by if one.present]
+        parts = [one for one in (self.largest, self.outside, self.ventricular) if one is not None]
+        return max((one for one in said if one is not None), default=sum(parts) if parts else None)
+
+    @property
+    def largest(self) -> float | None:
+        """The blood within the brain by whichever method finds more."""
+        return max((one for one in (self.within, self.by_diameters) if one is not None), default=None)
 
     def in_ventricles(self, least: float) -> bool | None:
         """Whether there is blood in the ventricles; a trace below what counts as blood is for a person to judge."""
@@ -65,21 +73,25 @@ def bleed(seen: tuple[Seen, ...], least: float) -> Bleed | None:
 
     A model that says itself whether there is blood is believed; of one that only measures, the volume counts.
     """
-    presence = [one for one in seen if one.finding.code.same(finding_codes.INTRACRANIAL_HAEMORRHAGE)]
+    presence = [one for one in seen if one.finding.code.code == _PRESENCE]
     judges = {id(one.by) for one in presence}
     by = [one for one in presence if one.present or _is_blood(one, least)]
-    by += [one for one in seen if id(one.by) not in judges and _is_volume(one) and _is_blood(one, least)]
+    by += [
+        one for one in seen if id(one.by) not in judges and one.finding.code.code in _COUNTING and _is_blood(one, least)
+    ]
     if not by:
         return None
-    cerebellar = _most(seen, finding_codes.CEREBELLAR_HAEMORRHAGE)
-    below = cerebellar or _there(one for one in seen if one.finding.code.same(finding_codes.CEREBELLAR_HAEMORRHAGE))
+    volumes = _volumes(seen)
+    cerebellar = volumes.get(_CEREBELLAR)
+    below = cerebellar or _there(one for one in seen if one.finding.code.code == _CEREBELLAR)
     return Bleed(
         by=tuple(by),
-        within=_most(seen, *_WITHIN),
-        outside=_most(seen, finding_codes.EAH_VOLUME),
-        ventricular=_most(seen, finding_codes.IVH_VOLUME),
+        within=max((volumes[one.code] for one in _WITHIN if one.code in volumes), default=None),
+        by_diameters=volumes.get(finding_codes.IPH_ABC2.code),
+        outside=volumes.get(finding_codes.EAH_VOLUME.code),
+        ventricular=volumes.get(finding_codes.IVH_VOLUME.code),
         cerebellar=cerebellar,
-        hydrocephalus=_there(one for one in seen if one.finding.code.same(finding_codes.HYDROCEPHALUS)),
+        hydrocephalus=_there(one for one in seen if one.finding.code.code == finding_codes.HYDROCEPHALUS.code),
         infratentorial=True if below else None,
     )
 
@@ -94,6 +106,7 @@ def told(found: Reasoning, seen: tuple[Seen, ...], one: Bleed) -> None:
     names = (
         (found.say("blood in all"), one.total),
         (found.say("blood within the brain"), one.within),
+        (found.say("blood within the brain by ABC/2"), one.by_diameters),
         (found.say("blood outside the brain"), one.outside),
         (found.say("blood in the ventricles"), one.ventricular),
         (found.say("blood in the cerebellum"), one.cerebellar),
@@ -102,7 +115,7 @@ def told(found: Reasoning, seen: tuple[Seen, ...], one: Bleed) -> None:
     for name, volume in names:
         if volume is not None:
             found.measured(name, shown(volume), source)
-    for finding in (one for one in seen if one.finding.code.same(finding_codes.HYDROCEPHALUS)):
+    for finding in (one for one in seen if one.finding.code.code == finding_codes.HYDROCEPHALUS.code):
         there = found.say("seen") if finding.present else found.say("not detected")
         found.measured(found.say("hydrocephalus"), there, where(found.case, finding))
 
@@ -116,7 +129,7 @@ def ich_points(gcs: float | None, one: Bleed, least: float, age: int | None) -> 
     """The answer of the ICH score, and the points that are possible where only the place is not known."""
     inputs: dict[str, object] = {
         "gcs": gcs,
-        "volume_ml": one.within,
+        "volume_ml": one.largest,
         "ivh": one.in_ventricles(least),
         "infratentorial": one.infratentorial,
         "age": age,
@@ -126,12 +139,8 @@ def ich_points(gcs: float | None, one: Bleed, least: float, age: int | None) -> 
         return answer, (int(answer.number("ich_score")),)
     if answer.missing != ("infratentorial",) or answer.out_of_range:
         return answer, ()
-    both = (SCORE(inputs | {"infratentorial": below}) for below in (False, True))
-    return answer, tuple(int(each.number("ich_score")) for each in both if isinstance(each, Scored))
-
-
-def _is_volume(seen: Seen) -> bool:
-    return any(seen.finding.code.same(one) for one in (*_VOLUMES, finding_codes.CEREBELLAR_HAEMORRHAGE))
+    both = tuple(SCORE(inputs | {"infratentorial": below}) for below in (False, True))
+    return both[0], tuple(int(each.number("ich_score")) for each in both if isinstance(each, Scored))
 
 
 def _is_blood(seen: Seen, least: float) -> bool:
@@ -139,14 +148,14 @@ def _is_blood(seen: Seen, least: float) -> bool:
     return seen.present or (volume is not None and 0 < least <= volume)
 
 
-def _most(seen: tuple[Seen, ...], *wanted: Coding) -> float | None:
-    """The largest volume of some codes; 0 where a model looked and did not detect it."""
-    volumes: list[float] = []
+def _volumes(seen: tuple[Seen, ...]) -> dict[str, float]:
+    """The largest volume of each code; 0 where a model looked and did not detect it."""
+    found: dict[str, float] = {}
     for one in seen:
-        if any(one.finding.code.same(code) for code in wanted):
-            volume = 0.0 if one.finding.presence is Presence.NOT_DETECTED else millilitres(one)
-            volumes += [] if volume is None else [volume]
-    return max(volumes, default=None)
+        volume = 0.0 if one.finding.presence is Presence.NOT_DETECTED else millilitres(one)
+        if volume is not None:
+            found[one.finding.code.code] = max(volume, found.get(one.finding.code.code, 0.0))
+    return found
 
 
 def _there(seen: Iterable[Seen]) -> bool | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from cds import condition_codes, finding_codes
 from cds.domain.recommendation import CouldNotTell, NothingToSay
-from cds.pathways._bedside import any_of, certainty, near, place, symptoms_near, unasked_symptoms, undated
+from cds.pathways._bedside import any_of, near, place, symptoms_near, unasked_symptoms, undated
 from cds.pathways._facts import Missing, Seen, findings, refused, where, words
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import certainty
 from cds.pathways.declaration import Option
 
 #: An acute illness lasts up to 21 days: NICE CG191, lower respiratory tract infection.
@@ -39,12 +40,15 @@ class Signs:
 
 def signs(found: Reasoning) -> Signs | NothingToSay | CouldNotTell:
     """What was seen; where nothing was, whether it was looked for."""
-    present = sorted((one for one in findings(found.case, *SIGNS) if one.present), key=place)
+    looked = findings(found.case, *SIGNS)
+    present = sorted((one for one in looked if one.present), key=place)
     if not present:
         if reasons := refused(found.case, *SIGNS):
             why = "; ".join(reasons)
             found.missing.append(Missing(found.say("signs of pneumonia"), why, found.say(_HOW_LOOK)))
             return found.could_not_tell(found.say("the signs of pneumonia could not be evaluated"))
+        if not looked:
+            return found.nothing("no sign of pneumonia was looked for on this study")
         return found.nothing("no sign of pneumonia was detected on the images, which does not exclude it")
     effusions = tuple(one for one in present if one.finding.code.same(finding_codes.PLEURAL_EFFUSION))
     return Signs(tuple(one for one in present if one not in effusions), effusions)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from datetime import date
 
-from cds import codes
+from cds import codes, finding_codes
 from cds.domain.ehr import ClinicalItem, Fact, Known, SmokingStatus
+from cds.domain.finding import Presence
 from cds.domain.recommendation import Case, Recommendation, Source
-from cds.pathways._facts import Missing, add_months, age_years, ordered, words, years_between
-from cds.pathways._guards import stated
+from cds.pathways._change import millimetres
+from cds.pathways._facts import Missing, Seen, add_months, age_years, findings, words, years_between
+from cds.pathways._guards import open_request, stated
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because
 from cds.pathways.declaration import Rule
 from cds.record import suspicion
 from cds.risk import Inputs, NotScored, Scored
@@ -33,11 +36,17 @@ CANCER = Rule("cancer", "Nobody with known or suspected lung cancer is sent to s
 SYMPTOMS = Rule(
     "symptoms", "Coughing up blood or unexplained weight loss calls for a work-up instead of screening.", USPSTF
 )
-SCREENING_ORDERED = Rule("screening-ordered", "A low-dose CT that is ordered is not asked for again.")
-RULES = (SCREENING, YEARLY, CANCER, SYMPTOMS, SCREENING_ORDERED)
+SCREENING_ORDERED = Rule("screening-ordered", "A low-dose CT that was ordered after this CT is not asked for again.")
+NODULE = Rule(
+    "nodule", "Where a lung nodule of 6 mm or more, or of unknown size, is on the same study no screening is suggested."
+)
+RULES = (SCREENING, YEARLY, CANCER, SYMPTOMS, NODULE, SCREENING_ORDERED)
 
 #: USPSTF 2021 screens once a year.
 _INTERVAL_MONTHS = 12
+#: From this diameter on Fleischner 2017 and Lung-RADS v2022 follow a nodule sooner than in a year.
+_NODULE_MM = 6.0
+_NAMES = ("age", "smoking status", "pack-years", "date of quitting", "low-dose chest CT")
 _SYMPTOMS = (codes.HAEMOPTYSIS, codes.WEIGHT_LOSS)
 #: What the step looks up in the record beside the smoking status.
 ASKS = (
@@ -54,7 +63,7 @@ def screening(found: Reasoning, status: SmokingStatus) -> None:
     """A screening visit where USPSTF 2021 holds today and still on the day when the next CT would be due."""
     case = found.case
     _use(found, status)
-    if _excluded(found):
+    if _excluded(found) or _with_nodule(found):
         return
     today = SCORE(_score_inputs(case, status, case.today))
     eligible = isinstance(today, Scored) and bool(today.outputs["eligible"])
@@ -94,7 +103,7 @@ def _when_due(found: Reasoning, status: SmokingStatus) -> None:
         )
         return
     found.apply(SCREENING, True)
-    request = ordered(case, codes.LOW_DOSE_CT_ORDERED)
+    request = _ordered_since(case)
     if found.apply(SCREENING_ORDERED, request is not None) and request is not None:
         found.note(
             found.say(
@@ -109,6 +118,14 @@ def _when_due(found: Reasoning, status: SmokingStatus) -> None:
     found.recommend(_visit(found, due))
 
 
+def _ordered_since(case: Case) -> Known[ClinicalItem] | None:
+    """The open request for low-dose CT; one of the day of this CT or before may be its own order."""
+    request = open_request(case, codes.LOW_DOSE_CT_ORDERED.name)
+    if request is None or request.effective is None or request.effective <= case.study_date:
+        return None
+    return request
+
+
 def _visit(found: Reasoning, due: date) -> Recommendation:
     wait = due > found.case.today
     return Recommendation(
@@ -121,6 +138,7 @@ def _visit(found: Reasoning, due: date) -> Recommendation:
         source=USPSTF,
         strength="grade B",
         not_before=due if wait else None,
+        because=because(found, *map(found.say, _NAMES)),
         would_change=(found.say("Symptoms or a suspicion of lung cancer: then a work-up instead of screening."),),
     )
 
@@ -152,6 +170,21 @@ def _excluded(found: Reasoning) -> bool:
         return True
     found.apply(CANCER, stated(cancer))
     return _symptoms(found)
+
+
+def _with_nodule(found: Reasoning) -> bool:
+    """Whether a nodule of this study has a follow-up of its own, or nobody can tell whether it has."""
+    seen = [one for one in findings(found.case, finding_codes.LUNG_NODULE) if _is_there(one)]
+    sizes = [millimetres(one.finding.value) if one.finding.value else None for one in seen]
+    held = any(size is None or size >= _NODULE_MM for size in sizes)
+    if found.apply(NODULE, held):
+        told = "Lung cancer screening: a lung nodule of this study has a follow-up of its own."
+        found.note(found.say(told), "a lung nodule of this study has a follow-up of its own")
+    return held
+
+
+def _is_there(seen: Seen) -> bool:
+    return seen.finding.presence in (Presence.PRESENT, Presence.MEASURED)
 
 
 def _symptoms(found: Reasoning) -> bool:

@@ -5,9 +5,9 @@ What is not known stays open: a rule is then asked for everything that it may be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable
+from datetime import date
+from typing import NamedTuple
 
 from cds import codes, condition_codes, finding_codes, medication_codes, procedure_codes
 from cds.domain.coding import Coding
@@ -16,9 +16,9 @@ from cds.domain.finding import Finding
 from cds.domain.identity import Sex
 from cds.domain.recommendation import Case
 from cds.pathways._change import Course, courses, millimetres
-from cds.pathways._facts import Seen, findings
+from cds.pathways._emphysema import emphysema
+from cds.pathways._facts import Seen, add_months, findings
 from cds.pathways._guards import age_on, stated
-from cds.risk import Score, Scored
 from cds.value_sets import SNOMED
 
 #: SNOMED CT, structures of the lung: as DICOM PS3.16 and public segmentation tables name them.
@@ -32,12 +32,14 @@ _KINDS = {
 KINDS = tuple(_KINDS.values())
 #: A solid component of each class of Fleischner 2017 and of Lung-RADS, where it was not measured, mm.
 _COMPONENTS = (3.0, 5.0, 7.0, 9.0)
+#: ATC: systemic corticosteroids, which most take for days or weeks; who still does after a year is asked.
+_STEROIDS = "H02AB"
+_COURSE_MONTHS = 12
 #: Code systems whose codes of a screening CT are known: another code of them is another exam.
 _TELLING = frozenset(entry.coding.system for entry in codes.LOW_DOSE_CT.entries)
 
 
-@dataclass(frozen=True, slots=True)
-class Nodule:
+class Nodule(NamedTuple):
     """One nodule: mean diameters in mm, type, lobe, spiculation and course, each None or several where not known."""
 
     seen: Seen
@@ -49,22 +51,25 @@ class Nodule:
     courses: tuple[Course, ...]
 
     @property
-    def forms(self) -> tuple[dict[str, object], ...]:
+    def large(self) -> bool:
+        """Whether it has, or may have, 8 mm or more, or a solid part of 6 mm or more."""
+        return self.diameter >= 8.0 or any(part is not None and part >= 6.0 for _, part in self.forms)
+
+    @property
+    def forms(self) -> list[tuple[str, float | None]]:
         """The types that it may be; a part-solid one with each size that its solid part may have."""
-        kinds = (self.kind,) if self.kind else KINDS
-        return tuple(form for kind in kinds for form in self._forms(kind))
+        found: list[tuple[str, float | None]] = []
+        for kind in (self.kind,) if self.kind else KINDS:
+            if kind == "part_solid":
+                sizes = _COMPONENTS if self.component is None else (self.component,)
+                found += [(kind, size) for size in dict.fromkeys(min(size, self.diameter) for size in sizes)]
+            else:
+                found.append((kind, None))
+        return found
 
-    def _forms(self, kind: str) -> tuple[dict[str, object], ...]:
-        if kind != "part_solid":
-            return ({"type": kind},)
-        sizes = _COMPONENTS if self.component is None else (self.component,)
-        each = dict.fromkeys(min(size, self.diameter) for size in sizes)
-        return tuple({"type": kind, "solid_component_mm": size} for size in each)
 
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What the rules ask of the patient; None where nobody can tell."""
+class Person(NamedTuple):
+    """What the rules ask of the patient; None where nobody can tell. `by_density`: LAA-950 alone tells of emphysema."""
 
     age: int | None
     sex: str | None
@@ -73,6 +78,12 @@ class Person:
     smoked: bool | None
     family: bool | None
     emphysema: bool | None
+    by_density: bool = False
+
+    @property
+    def child(self) -> bool:
+        """Whether the patient is known to have been below 18 years."""
+        return self.age is not None and self.age < 18
 
 
 def nodules(case: Case, seen: Iterable[Seen], earlier: bool | None) -> tuple[Nodule, ...]:
@@ -115,16 +126,20 @@ def person(case: Case) -> Person:
     ehr = case.ehr
     sex = ehr.sex.value.value if isinstance(ehr.sex, Known) and ehr.sex.value in (Sex.FEMALE, Sex.MALE) else None
     drug = ehr.medication(medication_codes.IMMUNOSUPPRESSANT.name)
+    diagnosed, seen = stated(ehr.condition(codes.EMPHYSEMA.name)), emphysema(case)
     return Person(
         age=age_on(ehr.birth_date, case.study_date),
         sex=sex,
         cancer=either(
             stated(ehr.condition(condition_codes.CANCER.name)), stated(ehr.condition(codes.LUNG_CANCER.name))
         ),
-        immunosuppressed=either(stated(ehr.condition(condition_codes.IMMUNOSUPPRESSION.name)), stated(drug)),
+        immunosuppressed=either(
+            stated(ehr.condition(condition_codes.IMMUNOSUPPRESSION.name)), still_taken(drug, case.today)
+        ),
         smoked=_smoked(ehr.smoking_status),
         family=stated(ehr.relative(condition_codes.FAMILY_LUNG_CANCER.name)),
-        emphysema=either(_emphysema_seen(case), stated(ehr.condition(codes.EMPHYSEMA.name))),
+        emphysema=either(seen.there, diagnosed),
+        by_density=seen.by_density and not diagnosed,
     )
 
 
@@ -133,18 +148,18 @@ def either(one: bool | None, other: bool | None) -> bool | None:
     return True if one or other else None if None in (one, other) else False
 
 
+def still_taken(drug: Fact[ClinicalItem], today: date) -> bool | None:
+    """Whether an immunosuppressive drug is taken; a steroid of more than 12 months ago, or of no date, may not be."""
+    if not isinstance(drug, Known) or not drug.value.code.code.startswith(_STEROIDS):
+        return stated(drug)
+    timely = drug.effective is not None and add_months(drug.effective, _COURSE_MONTHS) >= today
+    return True if timely else None
+
+
 def risk(who: Person, nodule: Nodule) -> bool | None:
     """Whether the risk is high as Fleischner 2017 says: one factor makes it so; low only where none is left open."""
     held = (who.smoked, who.family, who.emphysema, nodule.upper_lobe, nodule.spiculated)
     return True if True in held else None if None in held else False
-
-
-def worlds(score: Score, known: Mapping[str, object], unknown: Mapping[str, Iterable[object]]) -> Iterator[Scored]:
-    """What a rule answers for everything that the unknown inputs may be."""
-    for chosen in product(*unknown.values()):
-        answer = score({**known, **dict(zip(unknown, chosen, strict=True))})
-        if isinstance(answer, Scored):
-            yield answer
 
 
 def _smoked(fact: Fact[SmokingStatus]) -> bool | None:
@@ -152,12 +167,6 @@ def _smoked(fact: Fact[SmokingStatus]) -> bool | None:
     if not isinstance(fact, Known) or fact.value is SmokingStatus.UNKNOWN:
         return None
     return fact.value is not SmokingStatus.NEVER
-
-
-def _emphysema_seen(case: Case) -> bool | None:
-    """Emphysema on these images; None where no model looked for it."""
-    seen = [one.present for one in findings(case, finding_codes.EMPHYSEMA)]
-    return any(seen) if seen else None
 
 
 def _before(case: Case, fact: Fact[ClinicalItem]) -> bool | None:

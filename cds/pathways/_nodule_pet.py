@@ -11,15 +11,26 @@ from cds.pathways._facts import Missing
 from cds.pathways._guards import asked_already, recent
 from cds.pathways._nodule import Nodule, Person
 from cds.pathways._nodule_words import size
+from cds.pathways._pregnant import guarded
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because
+from cds.pathways._undated import undated
 from cds.pathways.declaration import Rule
 from cds.risk import Answer, NotScored, Scored
 from cds.risk.brock import SCORE as BROCK
 from cds.risk.bts_brock import SCORE as BTS
 
-PET_ORDERED = Rule("pet-ordered", "A PET-CT that is ordered is not asked for again.")
+PET_ORDERED = Rule("pet-ordered", "A PET-CT that was ordered after the images is not asked for again.")
 PET_RECENT = Rule("pet-recent", "A PET-CT of the last 3 months is not asked for again.")
 _PET_MONTHS = 3
+_BTS_WORDS = {
+    "no_followup": "no follow-up",
+    "ct_3mo": "CT at 3 months",
+    "ct_surveillance": "CT surveillance",
+    "pet_ct": "PET-CT",
+}
+#: The values that the probability rests on, as they stand among those used.
+_NAMES = ("nodule", "age", "smoking status", "emphysema", "LAA-950", "lung cancer in the family")
 
 
 def pet_ct(found: Reasoning, nodules: tuple[Nodule, ...], who: Person, number: int) -> None:
@@ -33,27 +44,33 @@ def pet_ct(found: Reasoning, nodules: tuple[Nodule, ...], who: Person, number: i
     if needed is None:
         found.missing.append(_brock_missing(found, answer, low, high))
         return
-    found.risk(BTS, BTS(_bts(nodule, low)), found.say("PET-CT") if needed else found.say("CT surveillance"))
-    if not needed or found.apply(PET_ORDERED, asked_already(found, actions.PET_CT)):
+    bts = BTS(_bts(nodule, low))
+    found.risk(BTS, bts, found.say(_BTS_WORDS[str(bts.outputs["action"])]) if isinstance(bts, Scored) else "")
+    if not needed or found.apply(PET_ORDERED, asked_already(found, actions.PET_CT, urgent=True)):
         return
     if found.apply(PET_RECENT, recent(found, procedure_codes.PET_CT, _PET_MONTHS)):
         found.note(found.say("PET-CT: one of the last 3 months is on record: see its result."), "PET-CT is on record")
         return
-    found.recommend(
-        Recommendation(
-            key="pet-ct",
-            action=found.say("PET-CT, by the nodule clinic"),
-            code=actions.PET_CT,
-            reason=found.say(
-                "Solid nodule of {size} with a Brock probability of {low}.",
-                size=f"{nodule.diameter:.1f} mm",
-                low=percent(low) if isinstance(answer, Scored) else found.say("at least {low}", low=percent(low)),
-            ),
-            source=BTS.source,
-            priority=Priority.URGENT,
-            would_change=(found.say("A Brock probability below 10 % with the values of a radiologist."),),
-            acr_category=3,
-        )
+    undated(found, procedure_codes.PET_CT)
+    least = percent(low) if isinstance(answer, Scored) else found.say("at least {low}", low=percent(low))
+    found.recommend(guarded(found, _step(found, nodule, least)))
+
+
+def _step(found: Reasoning, nodule: Nodule, probability: str) -> Recommendation:
+    return Recommendation(
+        key="pet-ct",
+        action=found.say("PET-CT, by the nodule clinic"),
+        code=actions.PET_CT,
+        reason=found.say(
+            "Solid nodule of {size} with a Brock probability of {low}.",
+            size=f"{nodule.diameter:.1f} mm",
+            low=probability,
+        ),
+        source=BTS.source,
+        priority=Priority.URGENT,
+        because=because(found, *map(found.say, _NAMES)),
+        would_change=(found.say("A Brock probability below 10 % with the values of a radiologist."),),
+        acr_category=3,
     )
 
 

@@ -5,25 +5,26 @@ An input that is not known may be anything: of all answers the soonest follow-up
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cds import action_codes as actions
 from cds.domain.coding import Coding
 from cds.domain.order import Priority
 from cds.domain.recommendation import Source
 from cds.pathways._change import Course, millimetres
-from cds.pathways._nodule import Nodule, Person, risk, worlds
+from cds.pathways._nodule import Nodule, Person, risk
 from cds.pathways.declaration import Rule
 from cds.risk import Answer, Scored
 from cds.risk.brock import SCORE as BROCK
+from cds.risk.brock import with_spiculation
 from cds.risk.bts_brock import SCORE as BTS
 from cds.risk.fleischner_2017 import SCORE as FLEISCHNER
 from cds.risk.lung_rads_2022 import SCORE as LUNG_RADS
 
-CANCER = Rule("cancer", "With known cancer no interval of Fleischner 2017 is given and the oncologist is told.")
-IMMUNOSUPPRESSED = Rule("immunosuppressed", "With immunosuppression no interval of Fleischner 2017 is given.")
-YOUNG = Rule("young", "Below 35 years no interval of Fleischner 2017 is given.")
 LARGE = Rule("large", "A single solid nodule above 8 mm has CT at 3 months, PET-CT or tissue sampling considered.")
 SUSPICIOUS = Rule(
     "part-solid-suspicious",
@@ -55,6 +56,7 @@ _PET_SIZE, _PET_PROBABILITY = 8.0, 0.1
 #: Types as Brock and Lung-RADS call them.
 _NON_SOLID = {"ground_glass": "non_solid"}
 #: What makes the Brock probability least and most, where it is no yes or no.
+_NO_YES = (False, True)
 _ENDS: dict[str, tuple[object, object]] = {
     "sex": ("male", "female"),
     "nodule_type": ("non_solid", "part_solid"),
@@ -107,8 +109,7 @@ PLANS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """What a rule says of the nodules: the soonest plan, of which nodule, and every plan that is possible.
 
     `then` is what Fleischner says comes after; `categories` are those of Lung-RADS.
@@ -169,16 +170,14 @@ def brock(nodule: Nodule, who: Person, number: int) -> tuple[Answer, float, floa
     }
     answer = BROCK(told)
     if isinstance(answer, Scored):
-        return answer, _probability(answer), _probability(answer)
+        probability = answer.number("probability_full_with_spiculation")
+        return answer, probability, probability
+    if answer.out_of_range:
+        return answer, 0.0, 1.0
     # Every term of the model rises on its own: its least and its most are those of all that is not known.
-    unknown = [name for name, value in told.items() if value is None]
-    ends = (BROCK(told | {name: _ENDS.get(name, (False, True))[end] for name in unknown}) for end in (0, 1))
-    low, high = (_probability(one) if isinstance(one, Scored) else None for one in ends)
-    return answer, 0.0 if low is None else low, 1.0 if high is None else high
-
-
-def _probability(answer: Scored) -> float:
-    return answer.number("probability_full_with_spiculation")
+    ends = [{name: _ENDS.get(name, _NO_YES)[end] for name in answer.missing} for end in (0, 1)]
+    low, high = (with_spiculation(told | unknown) for unknown in ends)
+    return answer, low, high
 
 
 def needs_pet(nodule: Nodule, low: float, high: float) -> bool | None:
@@ -196,71 +195,108 @@ def _soonest(planned: Planned) -> tuple[int, float, str]:
 
 def _incidental(nodule: Nodule, who: Person, several: bool) -> Planned | None:
     high = risk(who, nodule)
-    known: dict[str, object] = {
-        # Whoever the recommendations are not made for was found out before; what of that is not known is told.
-        "age": max(who.age if who.age is not None else 35, 35),
-        "known_cancer": False,
-        "immunosuppressed": False,
-        "screening_exam": False,
-        "count": "multiple" if several else "single",
-        "mean_diameter_mm": nodule.diameter,
-    }
+    count = "multiple" if several else "single"
     risks = ("low", "high") if high is None else ("high" if high else "low",)
-    answers = tuple(
+    answers = [
         answer
-        for form in nodule.forms
-        for answer in worlds(FLEISCHNER, known | form, {"risk": risks if form["type"] == "solid" else ("high",)})
-    )
+        for kind, component in nodule.forms
+        for of_risk in (risks if kind == "solid" else ("high",))
+        if (answer := _by_fleischner(kind, count, _whole(nodule.diameter), _whole(component), of_risk)) is not None
+    ]
     if not answers:
         return None
-    soonest = min(answers, key=lambda one: _plan(one, "first_followup").rank)
-    then = soonest.outputs.get("then")
-    return _planned(nodule, answers, "first_followup", None if then is None else str(then))
+    soonest = min(answers, key=lambda one: PLANS[one[0]].rank)
+    return _planned(nodule, [first for first, _ in answers], soonest[1])
+
+
+@functools.lru_cache(maxsize=4096)
+def _by_fleischner(
+    kind: str, count: str, diameter: int, component: int | None, of_risk: str
+) -> tuple[str, str | None] | None:
+    """A row of the table: the first follow-up and the one after. Sizes count in whole millimetres there.
+
+    Whoever the recommendations are not made for was found out before; what of that is not known is told.
+    """
+    answer = FLEISCHNER(
+        {
+            "age": 35,
+            "known_cancer": False,
+            "immunosuppressed": False,
+            "screening_exam": False,
+            "count": count,
+            "mean_diameter_mm": diameter,
+            "type": kind,
+            "solid_component_mm": component,
+            "risk": of_risk,
+        }
+    )
+    if not isinstance(answer, Scored):
+        return None
+    then = answer.outputs["then"]
+    return str(answer.outputs["first_followup"]), None if then is None else str(then)
 
 
 def _screened(nodule: Nodule) -> Planned | None:
-    answers = tuple(answer for course in nodule.courses for answer in _categories(nodule, course))
-    planned = _planned(nodule, answers, "management", None) if answers else None
-    if planned is None:
+    answers = {answer: None for course in nodule.courses for answer in _categories(nodule, course)}
+    if not answers:
         return None
-    categories = tuple(sorted({str(one.outputs["category"]) for one in answers}))
-    return Planned(planned.plan, nodule, planned.possible, None, categories)
+    planned = _planned(nodule, [management for _, management in answers], None)
+    return planned._replace(categories=tuple(sorted({category for category, _ in answers})))
 
 
-def _categories(nodule: Nodule, course: Course) -> tuple[Scored, ...]:
-    """Of a nodule that did not grow the category follows the one before, of the size that it then had."""
-    known: dict[str, object] = {
-        "status": course.value,
-        "mean_diameter_mm": nodule.diameter,
-        # What makes it 4X beside spiculation is for the radiologist: the category is the least that it is.
-        "suspicious_features": bool(nodule.spiculated),
-    }
-    forms = [form | {"type": _NON_SOLID.get(str(form["type"]), form["type"])} for form in nodule.forms]
-    if course is not Course.STABLE:
-        return tuple(answer for form in forms for answer in worlds(LUNG_RADS, known | form, {}))
-    return tuple(
-        answer
-        for form in forms
-        for answer in worlds(LUNG_RADS, known | form, {"prior_category": _prior_categories(nodule, known | form)})
-    )
+def _categories(nodule: Nodule, course: Course) -> list[tuple[str, str]]:
+    """Of a nodule that did not grow the category follows the one before, of the size that it then had.
+
+    What makes it 4X beside spiculation is for the radiologist: the category is the least that it is.
+    """
+    size, suspicious = _tenths(nodule.diameter), bool(nodule.spiculated)
+    told = [
+        _by_lung_rads(kind, course.value, size, _tenths(component), suspicious=suspicious, prior=prior)
+        for kind, component in nodule.forms
+        for prior in (_prior_categories(nodule, kind, component) if course is Course.STABLE else (None,))
+    ]
+    return [answer for answer in told if answer is not None]
 
 
-def _prior_categories(nodule: Nodule, known: dict[str, object]) -> list[str]:
+def _prior_categories(nodule: Nodule, kind: str, component: float | None) -> list[str]:
     """What a nodule that did not grow may have been, by the size that it had."""
-    change, component = nodule.seen.finding.change, known.get("solid_component_mm")
+    change = nodule.seen.finding.change
     size = millimetres(change.prior) if change else None
     then = nodule.diameter if size is None else size
-    before = known | {"mean_diameter_mm": then, "suspicious_features": False}
-    if isinstance(component, float):
-        before["solid_component_mm"] = min(component, then)
-    answers = worlds(LUNG_RADS, before, {"status": ("baseline", "new")})
-    return sorted({str(one.outputs["category"]) for one in answers})
+    part = None if component is None else min(component, then)
+    told = [
+        _by_lung_rads(kind, one, _tenths(then), _tenths(part), suspicious=False, prior=None)
+        for one in ("baseline", "new")
+    ]
+    return sorted({answer[0] for answer in told if answer is not None})
 
 
-def _planned(nodule: Nodule, answers: tuple[Scored, ...], name: str, then: str | None) -> Planned:
-    plans = sorted({_plan(one, name).token: _plan(one, name) for one in answers}.values(), key=lambda plan: plan.rank)
+@functools.lru_cache(maxsize=4096)
+def _by_lung_rads(
+    kind: str, status: str, diameter: float, component: float | None, *, suspicious: bool, prior: str | None
+) -> tuple[str, str] | None:
+    """A row of the table: the category and the management. Sizes count in tenths of a millimetre there."""
+    answer = LUNG_RADS(
+        {
+            "type": _NON_SOLID.get(kind, kind),
+            "status": status,
+            "mean_diameter_mm": diameter,
+            "solid_component_mm": component,
+            "suspicious_features": suspicious,
+            "prior_category": prior,
+        }
+    )
+    return (str(answer.outputs["category"]), str(answer.outputs["management"])) if isinstance(answer, Scored) else None
+
+
+def _whole(millimetres: float | None) -> int | None:
+    return None if millimetres is None else math.floor(millimetres + 0.5)
+
+
+def _tenths(millimetres: float | None) -> float | None:
+    return None if millimetres is None else math.floor(millimetres * 10 + 0.5) / 10
+
+
+def _planned(nodule: Nodule, tokens: Iterable[str], then: str | None) -> Planned:
+    plans = sorted({token: PLANS[token] for token in tokens}.values(), key=lambda plan: plan.rank)
     return Planned(plans[0], nodule, tuple(plans), then)
-
-
-def _plan(answer: Scored, name: str) -> Plan:
-    return PLANS[str(answer.outputs[name])]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from cds.domain.recommendation import Recommendation
-from cds.pathways._facts import add_months, where
+from cds.domain.order import Priority
+from cds.domain.recommendation import Indicator, Recommendation
+from cds.pathways._facts import Seen, add_months, age_years, where
 from cds.pathways._nodule import Nodule, Person
 from cds.pathways._nodule_plan import OPTIONAL, RADS_4B, Plan, Planned
 from cds.pathways._reasoning import Reasoning
@@ -14,6 +15,30 @@ from cds.risk.lung_rads_2022 import SCORE as LUNG_RADS
 
 #: Diagnostic CT, PET-CT or tissue sampling of Lung-RADS 4B; "1 month" is what its footnote gives new large nodules.
 _WITHIN_MONTHS = 1
+
+
+_KINDS = {"solid": "solid", "part_solid": "part-solid", "ground_glass": "ground-glass"}
+_ACTIONS = {
+    "petct_or_biopsy_or_resection": "Nodule clinic: PET-CT, biopsy or resection",
+    "diagnostic_ct_petct_tissue_or_1mo": "Nodule clinic: diagnostic CT, PET-CT or tissue sampling",
+    "consider_ct_3mo_or_petct_or_biopsy": "CT of the chest at 3 months; or PET-CT or tissue sampling",
+    "ldct_3mo_petct_if_solid_ge8": "Low-dose CT of the chest at 3 months",
+    "ct_3_6mo": "CT of the chest at 3 to 6 months",
+    "ldct_6mo": "Low-dose CT of the chest at 6 months",
+    "ct_6_12mo": "CT of the chest at 6 to 12 months",
+    "optional_ct_12mo": "CT of the chest at 12 months (optional)",
+    "ldct_12mo": "Yearly low-dose screening CT",
+    "none": "no routine follow-up",
+}
+_THEN = {
+    "consider_ct_18_24mo": "consider CT at 18 to 24 months",
+    "ct_18_24mo": "CT at 18 to 24 months",
+    "ct_every_2y_until_5y": "CT every 2 years until 5 years",
+    "annual_ct_5y_if_stable_and_solid_lt6": "CT every year for 5 years, if the solid part stays below 6 mm",
+    "highly_suspicious_if_persistent": "highly suspicious if it persists",
+    "consider_ct_2y_and_4y": "consider CT at 2 and at 4 years",
+    "manage_by_most_suspicious": "by the most suspicious nodule",
+}
 
 
 def step(found: Reasoning, planned: Planned, who: Person) -> Recommendation | None:
@@ -51,12 +76,7 @@ def _dated(found: Reasoning, action: str, first: date | None, last: date | None)
 
 def size(found: Reasoning, nodule: Nodule) -> str:
     """A nodule in a few words: its type and its mean diameter."""
-    kinds = {
-        "solid": found.say("solid"),
-        "part_solid": found.say("part-solid"),
-        "ground_glass": found.say("ground-glass"),
-    }
-    kind = kinds[nodule.kind] if nodule.kind else found.say("type unknown")
+    kind = found.say(_KINDS[nodule.kind] if nodule.kind else "type unknown")
     return found.say("{size} mm, {kind}", size=f"{nodule.diameter:.1f}", kind=kind)
 
 
@@ -73,37 +93,12 @@ def meaning(found: Reasoning, planned: Planned) -> str:
             categories=categories(planned),
         )
     told = found.say(" or ").join(_action(found, plan) for plan in planned.possible)
-    after = found.say(" Then: {then}.", then=_then(found, planned.then)) if planned.then else ""
+    after = found.say(" Then: {then}.", then=found.say(_THEN[planned.then])) if planned.then else ""
     return found.say("Fleischner 2017: {plans}.{after}", plans=told, after=after)
 
 
 def _action(found: Reasoning, plan: Plan) -> str:
-    return {
-        "petct_or_biopsy_or_resection": found.say("Nodule clinic: PET-CT, biopsy or resection"),
-        "diagnostic_ct_petct_tissue_or_1mo": found.say("Nodule clinic: diagnostic CT, PET-CT or tissue sampling"),
-        "consider_ct_3mo_or_petct_or_biopsy": found.say("CT of the chest at 3 months; or PET-CT or tissue sampling"),
-        "ldct_3mo_petct_if_solid_ge8": found.say("Low-dose CT of the chest at 3 months"),
-        "ct_3_6mo": found.say("CT of the chest at 3 to 6 months"),
-        "ldct_6mo": found.say("Low-dose CT of the chest at 6 months"),
-        "ct_6_12mo": found.say("CT of the chest at 6 to 12 months"),
-        "optional_ct_12mo": found.say("CT of the chest at 12 months (optional)"),
-        "ldct_12mo": found.say("Yearly low-dose screening CT"),
-        "none": found.say("no routine follow-up"),
-    }[plan.token]
-
-
-def _then(found: Reasoning, token: str) -> str:
-    return {
-        "consider_ct_18_24mo": found.say("consider CT at 18 to 24 months"),
-        "ct_18_24mo": found.say("CT at 18 to 24 months"),
-        "ct_every_2y_until_5y": found.say("CT every 2 years until 5 years"),
-        "annual_ct_5y_if_stable_and_solid_lt6": found.say(
-            "CT every year for 5 years, if the solid part stays below 6 mm"
-        ),
-        "highly_suspicious_if_persistent": found.say("highly suspicious if it persists"),
-        "consider_ct_2y_and_4y": found.say("consider CT at 2 and at 4 years"),
-        "manage_by_most_suspicious": found.say("by the most suspicious nodule"),
-    }[token]
+    return found.say(_ACTIONS[plan.token])
 
 
 def _strength(plan: Plan) -> str:
@@ -140,16 +135,16 @@ def _because(found: Reasoning, planned: Planned, who: Person) -> Iterator[str]:
 
 
 def _risk(found: Reasoning, nodule: Nodule, who: Person) -> Iterator[str]:
-    factors = {
-        found.say("history of smoking"): who.smoked,
-        found.say("emphysema"): who.emphysema,
-        found.say("lung cancer in the family"): who.family,
-        found.say("upper lobe"): nodule.upper_lobe,
-        found.say("spiculation"): nodule.spiculated,
-    }
-    if held := [name for name, there in factors.items() if there]:
+    factors = (
+        ("history of smoking", who.smoked),
+        ("emphysema by LAA-950 at the site's cut-off" if who.by_density else "emphysema", who.emphysema),
+        ("lung cancer in the family", who.family),
+        ("upper lobe", nodule.upper_lobe),
+        ("spiculation", nodule.spiculated),
+    )
+    if held := [found.say(name) for name, there in factors if there]:
         yield found.say("Raises the risk: {factors}.", factors=", ".join(held))
-    if unknown := [name for name, there in factors.items() if there is None]:
+    if unknown := [found.say(name) for name, there in factors if there is None]:
         yield found.say("Not known of the risk: {factors}.", factors=", ".join(unknown))
 
 
@@ -158,3 +153,34 @@ def _would_change(found: Reasoning, planned: Planned) -> tuple[str, ...]:
     if planned.nodule.kind is None:
         told.append(found.say("The type of the nodule: solid, part-solid or ground-glass."))
     return tuple(told)
+
+
+def use_age(found: Reasoning) -> None:
+    """The age on the day of the images, among the values used."""
+    day = found.case.study_date
+    found.use(
+        found.say("age"),
+        found.case.ehr.birth_date,
+        lambda born: found.say("{years} years on {day}", years=age_years(born, day), day=day),
+    )
+
+
+def lacks_age(found: Reasoning) -> None:
+    """The age as missing where the birth date is not known."""
+    found.lacks(found.say("age"), found.case.ehr.birth_date, found.say("correct the birth date in the registration"))
+
+
+def indicator(found: Reasoning) -> Indicator:
+    """How much the card stands out: by its most urgent step."""
+    urgent = any(one.priority is not Priority.ROUTINE for one in found.recommendations)
+    return Indicator.WARNING if urgent else Indicator.INFO
+
+
+def keys(seen: tuple[Seen, ...]) -> tuple[str, ...]:
+    """The keys of some findings, each once."""
+    return tuple(dict.fromkeys(sorted(one.finding.key for one in seen)))
+
+
+def limits(seen: tuple[Seen, ...]) -> tuple[str, ...]:
+    """The limits of the models that found them, each once."""
+    return tuple(dict.fromkeys(sorted(limit for one in seen for limit in one.by.limits)))

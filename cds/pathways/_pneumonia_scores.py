@@ -1,4 +1,8 @@
-"""CURB-65 and PSI of the pneumonia pathway: what is known of the day of the images, and what the missing could make."""
+"""CURB-65, oxygen and PSI of the pneumonia pathway: what is known of these days, and what the missing could make.
+
+BTS 2009 (doi:10.1136/thx.2009.121434, section 7): a saturation below 94 % is an adverse sign and usually needs urgent
+referral to hospital. An arterial pressure below 60 mmHg is the PSI's limit of low oxygen (Fine 1997).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,17 @@ from cds import condition_codes, finding_codes, measurement_codes
 from cds.codes import ValueSet
 from cds.domain.ehr import Known, Unknown
 from cds.domain.recommendation import Source
-from cds.errors import InsufficientData
 from cds.pathways._bedside import near, symptoms_near, value_near
 from cds.pathways._facts import Missing, findings
-from cds.pathways._guards import stated
+from cds.pathways._guards import amount, stated
 from cds.pathways._infection import SYMPTOM_DAYS, Signs
 from cds.pathways._reasoning import Reasoning
 from cds.pathways.declaration import Option, Rule, number
-from cds.risk import Answer, NotScored, Scored
+from cds.risk import NotScored, Scored
 from cds.risk.curb65 import SCORE as CURB65
+from cds.risk.curb65 import span
 from cds.risk.psi import SCORE as PSI
+from cds.risk.psi import least_class
 
 FRESH = Rule("fresh", "CURB-65 takes values of no more than 1 day before or after the images.", CURB65.source)
 CONFUSION = Rule("confusion", "Confusion that nobody recorded is asked for and never taken as absent.", CURB65.source)
@@ -27,27 +32,18 @@ PSI_HIGH = Rule(
     "A PSI of class IV or V, also by the known points alone, leads to hospital assessment.",
     Source("Fine 1997, Pneumonia Severity Index", "https://doi.org/10.1056/NEJM199701233360402"),
 )
+BTS = Source("BTS 2009, community acquired pneumonia", "https://doi.org/10.1136/thx.2009.121434")
+OXYGEN = Rule(
+    "oxygen",
+    "A saturation below 94 % or an arterial oxygen pressure below 60 mmHg leads to hospital assessment.",
+    BTS,
+)
+#: Below 90 % outpatients fared worse, between 90 and 92 % not (Majumdar, Clin Infect Dis 2011).
+SATURATION = Option("saturation_percent", "Oxygen saturation from which care at home may do", "94", "%", 90, 94)
 #: The score is one of the presentation to hospital: what was measured days apart is another day's.
 VALUE_DAYS = Option("value_days", "Days around the images in which a value counts for CURB-65", "1", "days", 0, 3)
 
 _PATHWAY = "pneumonia"
-#: What gives no point where it is not known, and what gives one.
-_NO_POINT: dict[str, object] = {
-    "age": 18,
-    "confusion": False,
-    "bun_mg_dl": 10,
-    "respiratory_rate": 16,
-    "sbp": 120,
-    "dbp": 80,
-}
-_A_POINT: dict[str, object] = {
-    "age": 80,
-    "confusion": True,
-    "bun_mg_dl": 60,
-    "respiratory_rate": 40,
-    "sbp": 80,
-    "dbp": 50,
-}
 _CURB65 = {
     "bun_mg_dl": measurement_codes.UREA_NITROGEN,
     "respiratory_rate": measurement_codes.RESPIRATORY_RATE,
@@ -55,6 +51,7 @@ _CURB65 = {
     "dbp": measurement_codes.DIASTOLIC,
 }
 _HOW = "measure it now"
+_LOW_PRESSURE = 60
 _PSI_MEASURED = {
     "t": measurement_codes.BODY_TEMPERATURE,
     "hr": measurement_codes.HEART_RATE,
@@ -74,6 +71,7 @@ _PSI_DISEASES = {
 }
 ASKS: tuple[ValueSet, ...] = (
     *_CURB65.values(),
+    measurement_codes.OXYGEN_SATURATION,
     *_PSI_MEASURED.values(),
     *_PSI_DISEASES.values(),
 )
@@ -95,6 +93,8 @@ class Points:
 
     def sure(self, holds: Callable[[int], bool]) -> bool | None:
         """Whether something holds whatever the missing values are; None where they decide it."""
+        if self.least == self.most:
+            return holds(self.least)
         told = {holds(points) for points in range(self.least, self.most + 1)}
         return told.pop() if len(told) == 1 else None
 
@@ -109,8 +109,8 @@ def curb65(found: Reasoning, age: int) -> Points:
         _refuse(found, inputs, answer.out_of_range)
     missing = [name for name, value in inputs.items() if value is None]
     found.apply(FRESH, not missing)
-    least, most = _span(answer, inputs)
-    found.risk(CURB65, answer, str(least) if least == most else "")
+    least, most = span(inputs)
+    found.risk(CURB65, answer, found.say("{points} of 5 points", points=least) if least == most else "")
     return Points(least, most, tuple(CURB65.title_of(name) for name in missing), inputs)
 
 
@@ -132,18 +132,24 @@ def _refuse(found: Reasoning, inputs: dict[str, object], names: tuple[str, ...])
         found.missing.append(Missing(CURB65.title_of(name), why, found.say(_HOW)))
 
 
-def _span(answer: Answer, inputs: dict[str, object]) -> tuple[int, int]:
-    """The fewest and the most points that the missing values leave possible."""
-    if isinstance(answer, Scored):
-        return int(answer.number("curb65")), int(answer.number("curb65"))
-    return _points(_NO_POINT, inputs), _points(_A_POINT, inputs)
-
-
-def _points(filled: dict[str, object], known: dict[str, object]) -> int:
-    answer = CURB65(filled | {name: value for name, value in known.items() if value is not None})
-    if isinstance(answer, NotScored):
-        raise InsufficientData(", ".join(CURB65.title_of(name) for name in answer.missing))
-    return int(answer.number("curb65"))
+def short_of_oxygen(found: Reasoning) -> bool | None:
+    """Whether oxygen was low on these days; None where the saturation is not known."""
+    days = int(number(found.case, _PATHWAY, VALUE_DAYS))
+    title = measurement_codes.OXYGEN_SATURATION.title
+    saturation = value_near(found, measurement_codes.OXYGEN_SATURATION, days, found.say(_HOW))
+    if saturation is not None and not 0 < saturation <= 100:
+        saturation = None
+        found.missing.append(Missing(title, found.say("the value on record cannot be one"), found.say(_HOW)))
+    low = None if saturation is None else saturation < number(found.case, _PATHWAY, SATURATION)
+    pressure = _quietly(found, measurement_codes.ARTERIAL_PO2, days)
+    if pressure is not None and pressure < _LOW_PRESSURE:
+        found.use(
+            measurement_codes.ARTERIAL_PO2.title,
+            found.case.ehr.measurement(measurement_codes.ARTERIAL_PO2.name),
+            amount,
+        )
+        low = True
+    return found.apply(OXYGEN, low)
 
 
 def psi_is_high(found: Reasoning, seen: Signs, points: Points) -> bool:
@@ -165,11 +171,8 @@ def psi_is_high(found: Reasoning, seen: Signs, points: Points) -> bool:
     answer = PSI(told)
     value = found.say("{points} points", points=f"{answer.number('psi'):g}") if isinstance(answer, Scored) else ""
     found.risk(PSI, answer, value)
-    # Women have ten points less: where the sex is not known the least is theirs.
-    filled = {"sex": "female"} | {name: one for name, one in told.items() if one is not None}
-    least = answer if isinstance(answer, Scored) else PSI(PSI.described(filled))
-    severe = isinstance(least, Scored) and least.outputs["risk_class_if_not_class_I"] in ("IV", "V")
-    return bool(found.apply(PSI_HIGH, severe or (False if least is answer else None), value))
+    severe = not (isinstance(answer, NotScored) and answer.out_of_range) and least_class(told) in ("IV", "V")
+    return bool(found.apply(PSI_HIGH, severe or (False if isinstance(answer, Scored) else None), value))
 
 
 def unasked_diseases(found: Reasoning) -> None:

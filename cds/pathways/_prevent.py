@@ -1,6 +1,7 @@
 """PREVENT for a pathway: its inputs from the record, and the risk as context. The equations can be removed.
 
-What is missing for it stands in the answer with how to get it; nothing is assumed. `cds.risk.prevent` is looked up,
+Where the risk is what a step is about, what is missing for it stands in the answer with how to get it; where it decides
+nothing, the risk alone says so. Nothing is assumed. `cds.risk.prevent` is looked up,
 never imported: an installation that may not use the equations goes without.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 import functools
 
 from cds import condition_codes, measurement_codes, medication_codes
-from cds.codes import ValueSet
+from cds.codes import SMOKING_STATUS, ValueSet
 from cds.domain.ehr import Fact, Known, SmokingStatus, Unknown
-from cds.pathways._guards import age_on, fresh, known, taken
+from cds.pathways._guards import age_on, fresh, known, stated, taken, timely
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import binary_sex, lacks_sex
 from cds.risk import Answer, Score, Scored, load
@@ -23,6 +24,7 @@ ASKS: tuple[ValueSet, ...] = (
     measurement_codes.SYSTOLIC,
     measurement_codes.BODY_MASS_INDEX,
     measurement_codes.EGFR_2021,
+    SMOKING_STATUS,
     condition_codes.DIABETES,
     medication_codes.ANTIHYPERTENSIVE,
     medication_codes.STATIN,
@@ -58,7 +60,7 @@ def ascvd10(found: Reasoning, on_statin: bool | None, score: Score | None) -> fl
     if score is None:
         found.note(found.say("The risk by PREVENT was not computed: the equations are not installed here."))
         return None
-    answer = score(inputs(found, on_statin))
+    answer = score.only("ascvd10", inputs(found, on_statin))
     if not isinstance(answer, Scored):
         found.risk(score, answer)
         found.note(_untold(found, score, answer))
@@ -69,16 +71,44 @@ def ascvd10(found: Reasoning, on_statin: bool | None, score: Score | None) -> fl
     return risk
 
 
+def heart_failure10(found: Reasoning, score: Score | None) -> None:
+    """The 10-year risk of heart failure, or what lacks for it: it is shown, decides nothing, and asks for nothing.
+
+    Nothing after a cardiovascular disease: the equations are for people without one.
+    """
+    if score is None or stated(found.case.ehr.condition(condition_codes.ASCVD.name)) is not False:
+        return
+    answer = score.only("hf10", _quietly(found))
+    if not isinstance(answer, Scored):
+        found.risk(score, answer)
+        return
+    risk = answer.number("hf10")
+    said = found.say("{percent} % in 10 years", percent=f"{100 * risk:.1f}")
+    found.risk(score, answer, said, probability=risk)
+
+
+def _quietly(found: Reasoning) -> dict[str, object]:
+    """What is known of its inputs, by name; what is not stands in the risk alone."""
+    case, ehr = found.case, found.case.ehr
+    given: dict[str, object] = {name: timely(case, one, _MONTHS) for name, one in _MEASURED}
+    given["sex"] = binary_sex(found)
+    given["age"] = age_on(ehr.birth_date, case.today)
+    given["diabetes"] = stated(ehr.condition(condition_codes.DIABETES.name))
+    given["bp_treated"] = stated(ehr.medication(medication_codes.ANTIHYPERTENSIVE.name))
+    given["statin"] = stated(ehr.medication(medication_codes.STATIN.name))
+    given["current_smoker"] = smokes_now(ehr.smoking_status)
+    return given
+
+
 def inputs(found: Reasoning, on_statin: bool | None) -> dict[str, object]:
     """What is known of its inputs, by name; each value used, or missing, stands in the answer."""
-    how = found.say("measure it")
-    given: dict[str, object] = {name: fresh(found, one, _MONTHS, how) for name, one in _MEASURED}
+    given: dict[str, object] = {name: fresh(found, one, _MONTHS, "measure it") for name, one in _MEASURED}
     given["sex"] = binary_sex(found)
     if given["sex"] is None:
         lacks_sex(found)
     given["age"] = age_on(found.case.ehr.birth_date, found.case.today)
-    given["diabetes"] = known(found, condition_codes.DIABETES, found.say("look at the problem list"))
-    given["bp_treated"] = taken(found, medication_codes.ANTIHYPERTENSIVE, found.say("look at the medication list"))
+    given["diabetes"] = known(found, condition_codes.DIABETES)
+    given["bp_treated"] = taken(found, medication_codes.ANTIHYPERTENSIVE)
     given["statin"] = on_statin
     given["current_smoker"] = _smokes(found)
     return given

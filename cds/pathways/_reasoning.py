@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from cds.domain.recommendation import (
     Source,
     Step,
 )
-from cds.pathways._facts import NONE_FOUND, Missing, lack
+from cds.pathways._facts import NONE_FOUND, Missing
 from cds.pathways.declaration import Rule
 from cds.pathways.language import ENGLISH, say
 from cds.risk import Answer, Score, Scored
@@ -41,32 +41,41 @@ class Reasoning:
     title: str
     source: Source
     case: Case
-    steps: list[Step] = field(default_factory=list)
-    inputs: list[InputUsed] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    recommendations: list[Recommendation] = field(default_factory=list)
-    risks: list[RiskResult] = field(default_factory=list)
+    steps: list[Step] = field(init=False)
+    inputs: list[InputUsed] = field(init=False)
+    missing: list[Missing] = field(init=False)
+    notes: list[str] = field(init=False)
+    recommendations: list[Recommendation] = field(init=False)
+    risks: list[RiskResult] = field(init=False)
     #: Why nothing is suggested, without a value of the record: for `cds why`.
-    quiet: list[str] = field(default_factory=list)
+    quiet: list[str] = field(init=False)
+    #: The values used as sentences, as far as somebody asked for them: see `_sentences.because`.
+    told: list[str] = field(init=False)
+    english: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # One is made for every pathway of a hook: literals are had for a third of what default factories take.
+        self.steps, self.inputs, self.missing, self.notes = [], [], [], []
+        self.recommendations, self.risks, self.quiet, self.told = [], [], [], []
+        self.english = self.case.language == ENGLISH
 
     def say(self, text: str, /, **values: object) -> str:
         """A sentence in the language of the case, see `language.say`."""
-        if self.case.language == ENGLISH:  # what is said a hundred times in a hook takes the short way
+        if self.english:  # what is said a hundred times in a hook takes the short way
             return text.format_map(values) if values else text
         return say(self.case.language, text, **values)
 
     def apply(self, rule: Rule, held: bool | None, said: str = "") -> bool | None:
         """Note that a rule was applied to the values in `said`; answers whether it held, None where nobody can tell."""
-        self.steps.append(Step(rule.key, held, said))
+        self.steps.append(Step(rule.key, held, said) if said else _step(rule.key, held))
         return held
 
     def use(self, name: str, fact: Fact[T], show: Callable[[T], str]) -> None:
         """A value of the record that the decision rests on, or that it was searched for and not found."""
-        if isinstance(fact, NotFoundSince):
-            self.inputs.append(InputUsed(name, NONE_FOUND, None, _searched(self.case.language, fact)))
-        elif isinstance(fact, Known):
+        if isinstance(fact, Known):
             self.inputs.append(InputUsed(name, show(fact.value), fact.effective, fact.source))
+        elif isinstance(fact, NotFoundSince):
+            self.inputs.append(_none_found(self.case.language, name, fact.searched, fact.since))
 
     def measured(self, name: str, value: str, source: str, effective: date | None = None) -> None:
         """A value of the images, or a site's option, that the decision rests on; of their day unless said."""
@@ -74,24 +83,22 @@ class Reasoning:
 
     def lacks(self, what: str, fact: Fact[T], how: str) -> bool:
         """Whether a fact is not known; then it stands in the answer as missing, with how to get it."""
+        if isinstance(fact, Known):
+            return False
         if isinstance(fact, NotFoundSince):
-            self.missing.append(Missing(what, self.absent(what, fact), how))
-            return True
-        found = lack(what, fact, how)
-        self.missing += found
-        return bool(found)
+            self.missing.append(_not_found(self.case.language, what, how, fact.searched, fact.since))
+        else:
+            self.missing.append(Missing(what, fact.reason, how))
+        return True
 
     def unasked(self, what: str, fact: Fact[T], how: str) -> None:
         """A fact that nobody could be asked for stands as missing; an absence that was searched for is a value."""
         if isinstance(fact, Unknown):
-            self.missing += lack(what, fact, how)
+            self.missing.append(Missing(what, fact.reason, how))
 
     def absent(self, what: str, fact: NotFoundSince) -> str:
         """That something was searched for and not found, as a sentence's part."""
-        where = self.say(" and ").join(fact.searched)
-        if fact.since is None:
-            return self.say("no {what} found in {where}", what=what, where=where)
-        return self.say("no {what} found in {where} since {since}", what=what, where=where, since=fact.since)
+        return _absent(self.case.language, what, fact.searched, fact.since)
 
     def note(self, text: str, why: str = "") -> None:
         """What is not suggested, and why; `why` is the same without a value of the record, for `cds why`."""
@@ -105,21 +112,14 @@ class Reasoning:
 
     def risk(self, score: Score, answer: Answer, value: str = "", *, probability: float | None = None) -> None:
         """What a score said, with the values that were used up to here; `value` in words where it was evaluated."""
-        scored = isinstance(answer, Scored)
-        lacking = () if isinstance(answer, Scored) else (*answer.missing, *answer.out_of_range)
-        self.risks.append(
-            RiskResult(
-                score=score.id,
-                title=score.title,
-                source=score.source,
-                outcome=score.outcome,
-                value=value if scored else None,
-                probability=probability if scored else None,
-                horizon_years=score.horizon_years if scored else None,
-                inputs=tuple(self.inputs),
-                missing=tuple(map(score.title_of, lacking)),
+        named, inputs = (score.id, score.title, score.source, score.outcome), tuple(self.inputs)
+        if isinstance(answer, Scored):
+            self.risks.append(RiskResult(*named, value, probability, score.horizon_years, inputs))
+        else:
+            lacking = (*answer.missing, *answer.out_of_range)
+            self.risks.append(
+                RiskResult(*named, None, None, None, inputs, tuple(self.say(score.title_of(one)) for one in lacking))
             )
-        )
 
     def nothing(self, reason: str) -> NothingToSay:
         """It was evaluated and does not apply. The reason stands in `cds why`: no value of the record."""
@@ -146,10 +146,8 @@ class Reasoning:
         """It has something to say; the first recommendation is the one that is meant first."""
         steps = self.recommendations
         if steps and not steps[0].recommended:
-            steps[0] = replace(steps[0], recommended=True)
-        missing = [
-            self.say("{what}: {why}. How to get it: {how}", what=m.what, why=m.why, how=m.how) for m in self.missing
-        ]
+            steps[0] = _meant_first(steps[0])
+        missing = [one.said or _how_to_get(self.case.language, one) for one in self.missing]
         return Advice(
             pathway=self.pathway,
             title=self.say(self.title),
@@ -172,10 +170,60 @@ class Reasoning:
         )
 
 
-@functools.lru_cache(maxsize=256)
-def _searched(language: str, fact: NotFoundSince) -> str:
-    """Where something was searched for, and since when; most of what a record lacks was searched for alike."""
-    where = say(language, " and ").join(fact.searched)
-    if fact.since is None:
-        return say(language, "searched {where}", where=where)
-    return say(language, "searched {where} since {since}", where=where, since=fact.since)
+def _meant_first(one: Recommendation) -> Recommendation:
+    """The same step, recommended; written out, for `dataclasses.replace` takes as long as all rules of a pathway."""
+    return Recommendation(
+        one.key,
+        one.action,
+        one.code,
+        one.reason,
+        one.source,
+        one.priority,
+        one.not_before,
+        one.by,
+        True,
+        one.because,
+        one.would_change,
+        one.strength,
+        one.performer,
+        one.acr_category,
+        one.also,
+        one.orderable,
+        one.instead,
+    )
+
+
+def _how_to_get(language: str, missing: Missing) -> str:
+    what, why, how, _ = missing
+    return say(language, "{what}: {why}. How to get it: {how}", what=what, why=why, how=how)
+
+
+# What a record lacks was searched for alike, whoever the patient is: these texts are made once. They hold no value.
+
+
+@functools.lru_cache(maxsize=1024)
+def _step(rule: str, held: bool | None) -> Step:
+    return Step(rule, held)
+
+
+@functools.lru_cache(maxsize=1024)
+def _none_found(language: str, name: str, searched: tuple[str, ...], since: date | None) -> InputUsed:
+    """Where something was searched for, and since when, among the values used."""
+    where = say(language, " and ").join(searched)
+    if since is None:
+        return InputUsed(name, NONE_FOUND, None, say(language, "searched {where}", where=where))
+    return InputUsed(name, NONE_FOUND, None, say(language, "searched {where} since {since}", where=where, since=since))
+
+
+@functools.lru_cache(maxsize=1024)
+def _not_found(language: str, what: str, how: str, searched: tuple[str, ...], since: date | None) -> Missing:
+    """Something that was searched for and not found, as missing."""
+    missing = Missing(what, _absent(language, what, searched, since), how)
+    return missing._replace(said=_how_to_get(language, missing))
+
+
+def _absent(language: str, what: str, searched: tuple[str, ...], since: date | None) -> str:
+    where = say(language, " and ").join(searched)
+    if since is None:
+        return say(language, "no {what} found in {where}", what=what, where=where)
+    return say(language, "no {what} found in {where} since {since}", what=what, where=where, since=since)

@@ -71,7 +71,8 @@ def _is_one(finding: Finding, wanted: Mapping[str, Coding]) -> bool:
     return code is not None and finding.code.same(code)
 
 
-def _order(seen: Seen) -> tuple[str, str, str, str, float]:
-    finding = seen.finding
+def _order(seen: Seen) -> tuple[str, str, str, str, float, str]:
+    finding, change = seen.finding, seen.finding.change
     value = finding.value.value if finding.value else 0.0
-    return finding.code.code, finding.key, finding.laterality, f"{seen.by.model} {seen.by.version}", -value
+    course = f"{change.absolute:+} {change.beyond_error}" if change else ""
+    return finding.code.code, finding.key, finding.laterality, f"{seen.by.model} {seen.by.version}", -value, course

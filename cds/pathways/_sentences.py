@@ -1,4 +1,4 @@
-"""What pathways of the aorta, the liver and coronary calcium say alike: why a step is suggested, and what was searched.
+"""What pathways say alike: why a step is suggested, what was seen, and what was searched.
 
 Facts are three-valued throughout: what nobody could be asked for is missing, never absent.
 """
@@ -6,15 +6,15 @@ Facts are three-valued throughout: what nobody could be asked for is missing, ne
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
 from cds.domain.ehr import ClinicalItem, Fact, Known, Unknown
 from cds.domain.identity import Sex
 from cds.domain.recommendation import InputUsed
-from cds.pathways._facts import NONE_FOUND, Missing, refused, words
-from cds.pathways._guards import age_on, asked_already, stated
+from cds.pathways._facts import NONE_FOUND, Missing, Seen, refused
+from cds.pathways._guards import age_on, asked_already, noted
 from cds.pathways._reasoning import Reasoning
 
 _BINARY = (Sex.FEMALE, Sex.MALE)
@@ -47,24 +47,37 @@ def lacks_sex(found: Reasoning) -> None:
 
 def on_record(found: Reasoning, value_set: ValueSet, how: str) -> bool | None:
     """Whether a procedure was ever done, dated or not; used, or missing, in the answer either way."""
-    fact, title = found.case.ehr.procedure(value_set.name), found.say(value_set.title)
-    found.use(title, fact, words)
-    found.unasked(title, fact, how)
-    return stated(fact)
+    return noted(found, found.case.ehr.procedure(value_set.name), value_set, how)
 
 
 def done_since_images(found: Reasoning, value_set: ValueSet) -> bool | None:
     """Whether something was done on a later day than these images were made."""
-    fact, title = found.case.ehr.procedure(value_set.name), found.say(value_set.title)
-    found.use(title, fact, words)
-    found.unasked(title, fact, found.say("look in the record, or ask the patient"))
+    return done_from(found, value_set, found.case.study_date + timedelta(days=1))
+
+
+def done_from(found: Reasoning, value_set: ValueSet, first: date) -> bool | None:
+    """Whether something was done on a day or later; what was done after the images and too early for it is told."""
+    fact = found.case.ehr.procedure(value_set.name)
+    there = noted(found, fact, value_set, "look in the record, or ask the patient")
     if not isinstance(fact, Known):
-        return stated(fact)
-    return None if fact.effective is None else fact.effective > found.case.study_date
+        return there
+    if fact.effective is None or fact.effective >= first:
+        return None if fact.effective is None else True
+    if fact.effective > found.case.study_date:
+        told = found.say(
+            "{title} of {day} came too early to be the one that is due: go by it for the time until then.",
+            title=found.say(value_set.title),
+            day=fact.effective,
+        )
+        found.note(told)
+    return False
 
 
 def suffered(found: Reasoning, symptoms: Iterable[ValueSet], days: float) -> bool | None:
-    """Whether one of some symptoms was stated in the days before the images, or since; None where nobody can tell."""
+    """Whether one of some symptoms was stated in so many days; None where nobody can tell.
+
+    They count back from today, or from the images where these are of a later day: a pain of last year is none of today.
+    """
     told = [_suffered(found, one, days) for one in symptoms]
     return True if True in told else None if None in told else False
 
@@ -73,26 +86,31 @@ def _suffered(found: Reasoning, symptom: ValueSet, days: float) -> bool | None:
     fact: Fact[ClinicalItem] = found.case.ehr.symptom(symptom.name)
     if isinstance(fact, Known) and fact.effective is None:
         fact = Unknown(found.say("it has no date"))
-    title = found.say(symptom.title)
-    found.use(title, fact, words)
-    found.unasked(title, fact, found.say("ask the patient today"))
+    there = noted(found, fact, symptom, "ask the patient today")
     if isinstance(fact, Known) and fact.effective is not None:
-        return fact.effective >= found.case.study_date - timedelta(days=days)
-    return stated(fact)
+        return fact.effective >= max(found.case.study_date, found.case.today) - timedelta(days=days)
+    return there
 
 
-def ordered_already(found: Reasoning, action: Coding) -> bool:
-    """Whether somebody asked for an action already: the reader is told, and `cds why` too."""
-    asked = asked_already(found, action)
+def ordered_already(found: Reasoning, action: Coding, *, urgent: bool = False) -> bool:
+    """Whether somebody asked for an action already, as `asked_already`: the reader is told, and `cds why` too."""
+    asked = asked_already(found, action, urgent=urgent)
     if asked:
         found.quiet.append("an open request asks for it already")
     return asked
 
 
 def because(found: Reasoning, *names: str) -> tuple[str, ...]:
-    """What was found up to here, of some names or all, as sentences with their date and source."""
-    told = (one for one in found.inputs if one.value != NONE_FOUND and (not names or one.name in names))
-    return tuple(dict.fromkeys(_sentence(found, one) for one in told))
+    """What was found up to here, of some names or all, as sentences with their date and source.
+
+    Several steps rest on the same values: each is a sentence once.
+    """
+    told, inputs = found.told, found.inputs
+    if len(told) < len(inputs):
+        told += _told(found, inputs[len(told) :])
+    if names:
+        told = [said for one, said in zip(inputs, told, strict=True) if one.name in names]
+    return tuple(dict.fromkeys([said for said in told if said]))
 
 
 def unmeasured(found: Reasoning, what: str, *codes: Coding) -> bool:
@@ -103,11 +121,27 @@ def unmeasured(found: Reasoning, what: str, *codes: Coding) -> bool:
     return bool(why)
 
 
-def _sentence(found: Reasoning, item: InputUsed) -> str:
-    return found.say(
-        "{name}: {value} ({day}, {source}).",
-        name=item.name,
-        value=item.value,
-        day=item.effective or found.say("no date"),
-        source=item.source,
-    )
+def certainty(found: Reasoning, seen: Seen) -> str:
+    """How much was measured, or that it is there, with the model's probability where it gives one."""
+    finding = seen.finding
+    if finding.value is not None:
+        return finding.value.digits
+    if finding.confidence is None:
+        return found.say("present")
+    return found.say("present, probability {percent} %", percent=f"{100 * finding.confidence:.0f}")
+
+
+def _told(found: Reasoning, items: Iterable[InputUsed]) -> list[str]:
+    """Values with their date and source; "" for what was searched for and not found, which is no reason."""
+    text, undated = found.say("{name}: {value} ({day}, {source})."), found.say("no date")
+    return [
+        text.format(
+            name=one.name,
+            value=one.value,
+            day=one.effective.isoformat() if one.effective else undated,
+            source=one.source,
+        )
+        if one.value != NONE_FOUND
+        else ""
+        for one in items
+    ]

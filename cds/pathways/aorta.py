@@ -11,73 +11,64 @@ from datetime import date
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, procedure_codes
+from cds.domain.ehr import Known
 from cds.domain.identity import Sex
 from cds.domain.order import Priority
-from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
+from cds.domain.recommendation import Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways import Option, Rule, pathway
-from cds.pathways._aortic import diameter_cm, growth, largest, shown, told_growth
-from cds.pathways._facts import Measured, add_months, values, where
-from cds.pathways._guards import known
-from cds.pathways._reasoning import Reasoning
-from cds.pathways._sentences import (
-    because,
-    binary_sex,
-    done_since_images,
-    lacks_sex,
-    on_record,
-    ordered_already,
-    suffered,
-    under_age,
-    unmeasured,
+from cds.pathways import _aorta_steps as steps
+from cds.pathways._aorta_steps import ACC_AHA, ANEURYSM_CM, SVS, Aneurysm
+from cds.pathways._aortic import (
+    Growth,
+    compare,
+    diameter_cm,
+    growth,
+    in_palliative_care,
+    largest,
+    palliative_said,
+    shown,
+    told_growth,
 )
+from cds.pathways._facts import Measured, values, where
+from cds.pathways._guards import PALLIATIVE, known
+from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import binary_sex, on_record, suffered, under_age, unmeasured
 from cds.pathways.declaration import number
 from cds.risk import NotScored, Scored
 from cds.risk.aaa_svs_2018 import SCORE
 
 ID = "aorta"
 TITLE = "Diameter of the abdominal aorta"
-SVS = Source("SVS 2018, abdominal aortic aneurysm", "https://doi.org/10.1016/j.jvs.2017.10.044")
-ACC_AHA = Source("ACC/AHA 2022, aortic disease", "https://doi.org/10.1161/CIR.0000000000001106")
 
 NORMAL = Rule("normal", "An abdominal aorta of 2.5 cm or less needs no follow-up.")
-RESCREEN = Rule("rescreen", "An abdominal aorta above 2.5 cm and below 3.0 cm is imaged again after 10 years.")
-THREE_YEARS = Rule("three-years", "An abdominal aortic aneurysm of 3.0 to 3.9 cm is imaged again after 3 years.")
-ONE_YEAR = Rule("one-year", "An abdominal aortic aneurysm of 4.0 to 4.9 cm is imaged again after 12 months.")
-SIX_MONTHS = Rule("six-months", "An abdominal aortic aneurysm of 5.0 to 5.4 cm in men is imaged again after 6 months.")
 REPAIR = Rule("repair", "An abdominal aortic aneurysm of 5.5 cm or more is referred to vascular surgery.")
 WOMEN = Rule("women", "In women an abdominal aortic aneurysm of 5.0 to 5.4 cm is referred to consider repair.")
-SEX = Rule("sex", "At 5.0 to 5.4 cm without a known sex the pathway cannot tell which rule holds.")
-FIRST = Rule(
-    "first-diagnosis", "An abdominal aortic aneurysm of 3.0 cm or more that is not on record is referred once."
-)
 PAIN = Rule(
     "pain",
-    "An aneurysm of 3.0 cm or more with recent abdominal or back pain is told to a surgeon at once.",
+    "With recent abdominal or back pain an aneurysm from 5.0 cm on, or that grows, is told to a surgeon at once.",
+)
+SMALL_PAIN = Rule(
+    "small-pain", "With recent abdominal or back pain an aneurysm of 3.0 to 4.9 cm is examined the same day."
 )
 GROWTH = Rule(
     "growth",
     "An aneurysm that grew by 1.0 cm in a year or by 0.5 cm in 6 months is referred to vascular surgery.",
     source=ACC_AHA,
 )
+MAY_GROW = Rule(
+    "may-grow",
+    "Such growth with an unknown error is compared by a radiologist, urgently from twice the limit on.",
+    source=ACC_AHA,
+)
 ADULTS = Rule("adults", "Below 18 years the pathway is silent.")
-REPAIRED = Rule("repaired", "After repair of the aorta the pathway is silent.")
-UNDER_SURVEILLANCE = Rule("under-surveillance", "Where imaging of the aorta is ordered it is not asked for again.")
-IMAGED_SINCE = Rule("imaged-since", "Where the aorta was imaged again since, imaging is not asked for again.")
-REFERRED = Rule("referred", "Where a referral to vascular surgery is open it is not asked for again.")
+REPAIRED = Rule("repaired", "After repair of the aorta the pathway is silent below 5.5 cm without pain and growth.")
+IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a painful aneurysm is told, and nothing else.")
 
-PAIN_DAYS = Option("pain_days", "Pain counts from so many days before the images on", "14", unit="d", low=1, high=90)
+PAIN_DAYS = Option("pain_days", "Pain counts for so many days", "14", unit="d", low=1, high=30)
 
-#: What SVS 2018 says by the score's answer: the rule, and after how many months the next imaging is due.
-_INTERVALS = {
-    "rescreen_10y": (RESCREEN, 120),
-    "us_3y": (THREE_YEARS, 36),
-    "us_12mo": (ONE_YEAR, 12),
-    "us_6mo": (SIX_MONTHS, 6),
-}
 _SURGERY = {"vascular_surgery_repair": REPAIR, "vascular_surgery_consider_repair": WOMEN}
-#: From this diameter on the aorta is called an aneurysm.
-_ANEURYSM_CM = 3.0
+_REPAIR_CM = 5.5
 LIMITS = (
     "A diameter on axial images can be too large where the aorta runs obliquely.",
     "The intervals are for fusiform aneurysms; a saccular one is referred whatever its size.",
@@ -91,40 +82,51 @@ _HALF_YEAR_DAYS = 183
     id=ID,
     title=TITLE,
     source=SVS,
-    version="1.0.0",
+    version="1.1.0",
     reviewed=date(2026, 11, 22),
     reads=(finding_codes.ABDOMINAL_AORTA,),
     asks=(
+        condition_codes.ABDOMINAL_AORTIC_ANEURYSM,
         condition_codes.AORTIC_ANEURYSM,
         condition_codes.ABDOMINAL_PAIN,
         condition_codes.BACK_PAIN,
+        PALLIATIVE,
         procedure_codes.AORTIC_REPAIR,
-        procedure_codes.AORTIC_IMAGING,
+        procedure_codes.ABDOMINAL_AORTA_IMAGING,
         procedure_codes.ORDERED[actions.AORTIC_SURVEILLANCE.code],
         procedure_codes.ORDERED[actions.VASCULAR_SURGERY_REFERRAL.code],
+        procedure_codes.ORDERED[actions.ANEURYSM_EXAMINATION.code],
+        procedure_codes.ORDERED[actions.COMPARE_STUDIES.code],
     ),
     rules=(
         NORMAL,
-        RESCREEN,
-        THREE_YEARS,
-        ONE_YEAR,
-        SIX_MONTHS,
+        steps.RESCREEN,
+        steps.THREE_YEARS,
+        steps.ONE_YEAR,
+        steps.SIX_MONTHS,
         REPAIR,
         WOMEN,
-        SEX,
-        FIRST,
+        steps.SEX,
+        steps.FIRST,
         PAIN,
+        SMALL_PAIN,
         GROWTH,
+        MAY_GROW,
         ADULTS,
         REPAIRED,
-        UNDER_SURVEILLANCE,
-        IMAGED_SINCE,
-        REFERRED,
+        IN_PALLIATIVE_CARE,
+        steps.WINDOW,
+        steps.OVERDUE,
+        steps.UNDER_SURVEILLANCE,
+        steps.IMAGED_SINCE,
+        steps.REFERRED,
     ),
     options=(PAIN_DAYS,),
     scores=(SCORE.id,),
     further=(ACC_AHA,),
     limits=LIMITS,
+    languages=("de",),
+    urgent=True,
 )
 def aorta(case: Case) -> PathwayOutcome:
     """Advise on the largest diameter of the abdominal aorta."""
@@ -143,184 +145,132 @@ def aorta(case: Case) -> PathwayOutcome:
     if action == "none":
         found.apply(NORMAL, True, shown(diameter))
         return found.nothing("the abdominal aorta is not dilated")
-    repaired = on_record(found, procedure_codes.AORTIC_REPAIR, found.say("look in the record, or ask the patient"))
-    if found.apply(REPAIRED, repaired):
-        return found.nothing("repair of the aorta is on record")
-    return _answered(found, widest, action)
+    seen = _aneurysm(found, widest, action)
+    return _untold(found, seen) or _answered(found, seen)
 
 
 def _scored(found: Reasoning, diameter: float) -> str:
     """What the score says; "" where the sex decides and is not known. It is a value used where it decides."""
     told, sex = binary_sex(found), found.case.ehr.sex
-    if told and 5.0 <= diameter < 5.5:
+    if told and steps.LARGE_CM <= diameter < _REPAIR_CM:
         found.use(found.say("sex"), sex, lambda one: found.say("female") if one is Sex.FEMALE else found.say("male"))
     answer = SCORE({"diameter_cm": diameter, "sex": told})
     if isinstance(answer, NotScored) and answer.out_of_range:
         raise InvalidInput("want a diameter of the abdominal aorta from 0.5 to 20 cm")
     action = str(answer.outputs["action"]) if isinstance(answer, Scored) else ""
-    found.risk(SCORE, answer, action)
+    found.risk(SCORE, answer, steps.answer_said(found, action))
     return action
 
 
-def _answered(found: Reasoning, widest: Measured, action: str) -> PathwayOutcome:
-    """Pain first, then growth and size: one call or referral, or the interval."""
+def _aneurysm(found: Reasoning, widest: Measured, action: str) -> Aneurysm:
+    """What is known of it; of an aneurysm whose part of the aorta is not stated the reader is told, no more."""
+    on_problem_list = known(found, condition_codes.ABDOMINAL_AORTIC_ANEURYSM)
+    if on_problem_list is False:
+        known(found, condition_codes.AORTIC_ANEURYSM)
+    repaired = on_record(found, procedure_codes.AORTIC_REPAIR, "look in the record, or ask the patient")
+    growing, may_grow = _growing(found, widest)
     diameter = diameter_cm(widest)
-    on_problem_list = known(found, condition_codes.AORTIC_ANEURYSM, found.say("look at the problem list"))
-    painful, growing = _painful(found, diameter), _growing(found, widest)
-    if action in _SURGERY:
-        found.apply(_SURGERY[action], True, shown(diameter))
-    if painful:
-        _call(found, diameter)
-    elif growing or action in _SURGERY:
-        _surgery(found, diameter, action)
-    elif action in _INTERVALS:
-        _surveillance(found, diameter, action)
-        _first_diagnosis(found, diameter, on_problem_list)
+    painful = _suffers(found) if diameter >= ANEURYSM_CM else False
+    return Aneurysm(widest, diameter, action, on_problem_list, repaired, growing, may_grow, painful)
+
+
+def _suffers(found: Reasoning) -> bool | None:
+    symptoms = (condition_codes.ABDOMINAL_PAIN, condition_codes.BACK_PAIN)
+    return suffered(found, symptoms, number(found.case, ID, PAIN_DAYS))
+
+
+def _growing(found: Reasoning, widest: Measured) -> tuple[bool | None, bool]:
+    """Whether it grows beyond the error of the measurement, and whether it may: where that error is not known."""
+    grown = growth(widest)
+    if diameter_cm(widest) < ANEURYSM_CM or grown is None:
+        return found.apply(GROWTH, None if grown is None else False), False
+    fast, said = _fast(grown), f"{grown.centimetres:+.2f} cm, {grown.days} d"
+    growing = found.apply(GROWTH, grown.beyond_error if fast else False, said)
+    return growing, bool(found.apply(MAY_GROW, fast and grown.beyond_error is None, said))
+
+
+def _fast(grown: Growth, times: float = 1.0) -> bool:
+    return grown.at_least(times) or (grown.centimetres >= 0.5 * times and grown.days <= _HALF_YEAR_DAYS)
+
+
+def _untold(found: Reasoning, seen: Aneurysm) -> NothingToSay | CouldNotTell | None:
+    """Why nothing is said; where pain would change that and is not known, nobody can tell."""
+    palliative = in_palliative_care(found)
+    found.apply(IN_PALLIATIVE_CARE, palliative)
+    healed = bool(seen.repaired) and seen.diameter < _REPAIR_CM and not seen.growing and not seen.may_grow
+    found.apply(REPAIRED, healed and not seen.painful)
+    if seen.painful or not (palliative or healed):
+        return None
+    if seen.painful is None:
+        return found.could_not_tell(found.say("whether there is pain decides, and is not known"))
+    return found.nothing(
+        "palliative or hospice care is on record" if palliative else "repair of the aorta is on record"
+    )
+
+
+def _answered(found: Reasoning, seen: Aneurysm) -> PathwayOutcome:
+    """Pain first, then growth and size: one call or referral, or the interval."""
+    said = shown(seen.diameter)
+    if seen.action in _SURGERY:
+        found.apply(_SURGERY[seen.action], True, said)
+    at_once = found.apply(PAIN, seen.at_once if seen.painful is not None else None, said)
+    found.apply(SMALL_PAIN, None if seen.painful is None else seen.painful and not at_once, said)
+    if at_once:
+        steps.call(found, seen)
     else:
-        found.apply(SEX, True)
-        lacks_sex(found)
-        return found.could_not_tell(found.say("between 5.0 and 5.4 cm the next step depends on the sex"))
+        _without_a_call(found, seen)
     if not found.recommendations and not found.missing:
         return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
-    urgent = Indicator.WARNING if growing or action in _SURGERY else Indicator.INFO
     return found.advice(
-        found.say("Abdominal aorta {said} on {day} (AI).", said=shown(diameter), day=found.case.study_date),
-        Indicator.CRITICAL if painful else urgent,
-        (widest.finding.key,),
+        found.say("Abdominal aorta {said} on {day} (AI).", said=said, day=found.case.study_date),
+        _indicator(found, seen),
+        (seen.widest.finding.key,),
         seen=(
-            found.say("Largest diameter of the abdominal aorta: {said}.", said=shown(diameter)),
-            told_growth(found, widest),
+            found.say("Largest diameter of the abdominal aorta: {said}.", said=said),
+            told_growth(found, seen.widest),
         ),
-        meaning=_meaning(found, diameter, on_problem_list),
-        limits=(*widest.by.limits, *map(found.say, LIMITS)),
+        meaning=_meaning(found, seen),
+        limits=(*seen.widest.by.limits, *map(found.say, LIMITS)),
         further=(ACC_AHA,),
     )
 
 
-def _meaning(found: Reasoning, diameter: float, on_problem_list: bool | None) -> tuple[str, ...]:
-    if diameter < _ANEURYSM_CM:
-        return (found.say("It is wider than usual, and no aneurysm: that is called so from 3.0 cm on."),)
-    if on_problem_list:
-        return (found.say("An aortic aneurysm is on record: compare with its earlier diameters."),)
-    return (found.say("An aneurysm of the abdominal aorta, if a radiologist confirms the diameter."),)
-
-
-def _painful(found: Reasoning, diameter: float) -> bool | None:
-    if diameter < _ANEURYSM_CM:
-        return False
-    days = number(found.case, ID, PAIN_DAYS)
-    pain = suffered(found, (condition_codes.ABDOMINAL_PAIN, condition_codes.BACK_PAIN), days)
-    return found.apply(PAIN, pain, shown(diameter))
-
-
-def _growing(found: Reasoning, widest: Measured) -> bool | None:
-    """Growth counts where it is beyond the error of the measurement, and nobody can tell where that is not known."""
-    grown = growth(widest)
-    if diameter_cm(widest) < _ANEURYSM_CM or grown is None:
-        return found.apply(GROWTH, None if grown is None else False)
-    enough = grown.at_least(1.0) or (grown.centimetres >= 0.5 and grown.days <= _HALF_YEAR_DAYS)
-    held = grown.beyond_error if enough else False
-    return found.apply(GROWTH, held, f"{grown.centimetres:+.2f} cm, {grown.days} d")
-
-
-def _call(found: Reasoning, diameter: float) -> None:
-    """An open referral does not stop it: nobody who asked for one knew that it cannot wait."""
-    found.recommend(
-        Recommendation(
-            key="vascular-surgery-now",
-            action=found.say("Call vascular surgery now: painful abdominal aortic aneurysm"),
-            code=actions.VASCULAR_SURGERY_REFERRAL,
-            reason=found.say("The abdominal aorta measures {said}, and pain is on record.", said=shown(diameter)),
-            source=SVS,
-            strength=found.say("strong recommendation, low-quality evidence"),
-            priority=Priority.STAT,
-            by=found.case.today,
-            because=because(found),
-            acr_category=1,
-            would_change=(found.say("Another cause of the pain, found by whoever examines the patient."),),
-        )
-    )
-
-
-def _surgery(found: Reasoning, diameter: float, action: str) -> None:
-    if found.apply(REFERRED, ordered_already(found, actions.VASCULAR_SURGERY_REFERRAL)):
+def _without_a_call(found: Reasoning, seen: Aneurysm) -> None:
+    """What cannot wait until tomorrow, then what can; in palliative care the former alone."""
+    if seen.painful:
+        steps.examine(found, seen)
+    if isinstance(found.case.ehr.condition(PALLIATIVE.name), Known):
         return
-    reason = (
-        found.say("The abdominal aorta measures {said}.", said=shown(diameter))
-        if action in _SURGERY
-        else found.say("The abdominal aorta measures {said} and grows fast.", said=shown(diameter))
-    )
-    found.recommend(
-        Recommendation(
-            key="vascular-surgery",
-            action=found.say("Referral to vascular surgery"),
-            code=actions.VASCULAR_SURGERY_REFERRAL,
-            reason=reason,
-            source=SVS if action in _SURGERY else ACC_AHA,
-            strength=_strength(found, action) if action in _SURGERY else "",
-            priority=Priority.URGENT,
-            because=because(found),
-            would_change=(
-                found.say("A smaller diameter when a radiologist measures it."),
-                found.say("Abdominal or back pain: then it cannot wait."),
-            ),
-        )
-    )
+    grown = growth(seen.widest)
+    if seen.may_grow and grown is not None:
+        compare(found, ACC_AHA, doubled=_fast(grown, 2.0))
+    if seen.growing or seen.surgical:
+        steps.surgery(found, seen)
+    elif not seen.repaired:
+        steps.surveillance(found, seen)
+        steps.first_diagnosis(found, seen)
 
 
-def _strength(found: Reasoning, action: str) -> str:
-    """The grade that SVS 2018 gives, as far as it was seen."""
-    if action == "vascular_surgery_repair":
-        return found.say("strong recommendation, high-quality evidence")
-    if action == "vascular_surgery_consider_repair":
-        return found.say("weak recommendation, moderate-quality evidence")
-    if action == "us_6mo":
-        return found.say("weak recommendation")
-    return found.say("weak recommendation, low-quality evidence")
+def _indicator(found: Reasoning, seen: Aneurysm) -> Indicator:
+    if seen.at_once:
+        return Indicator.CRITICAL
+    waits = all(one.priority is Priority.ROUTINE for one in found.recommendations)
+    return Indicator.INFO if waits and seen.action and not seen.surgical and not seen.growing else Indicator.WARNING
 
 
-def _surveillance(found: Reasoning, diameter: float, action: str) -> None:
-    rule, months = _INTERVALS[action]
-    found.apply(rule, True, shown(diameter))
-    if found.apply(UNDER_SURVEILLANCE, ordered_already(found, actions.AORTIC_SURVEILLANCE)):
-        return
-    if found.apply(IMAGED_SINCE, done_since_images(found, procedure_codes.AORTIC_IMAGING)):
-        found.note(found.say("The aorta was imaged again since: go by that."), "the aorta was imaged again since")
-        return
-    due = max(add_months(found.case.study_date, months), found.case.today)
-    found.recommend(
-        Recommendation(
-            key="surveillance",
-            action=found.say("Ultrasound of the abdominal aorta"),
-            code=actions.AORTIC_SURVEILLANCE,
-            reason=found.say("The abdominal aorta measures {said}.", said=shown(diameter)),
-            source=SVS,
-            strength=_strength(found, action),
-            by=due,
-            because=because(found),
-            would_change=(
-                found.say("Growth since an earlier study, by 1.0 cm in a year or 0.5 cm in 6 months."),
-                found.say("Abdominal or back pain: then it cannot wait."),
-            ),
-        )
-    )
+def _meaning(found: Reasoning, seen: Aneurysm) -> tuple[str, ...]:
+    """What the diameter means in this patient."""
+    said = [*palliative_said(found), _known_for(found, seen)]
+    if not seen.action and not seen.repaired:
+        said.append(found.say("In a woman repair is considered from 5.0 cm on: find out which limits apply."))
+    return tuple(said)
 
 
-def _first_diagnosis(found: Reasoning, diameter: float, on_problem_list: bool | None) -> None:
-    """Who is not known to have an aneurysm is referred once; a problem list that nobody could read says nothing."""
-    if not found.apply(FIRST, diameter >= _ANEURYSM_CM and on_problem_list is not True, shown(diameter)):
-        return
-    if found.apply(REFERRED, ordered_already(found, actions.VASCULAR_SURGERY_REFERRAL)):
-        return
-    found.recommend(
-        Recommendation(
-            key="first-referral",
-            action=found.say("Referral to vascular surgery: first diagnosis"),
-            code=actions.VASCULAR_SURGERY_REFERRAL,
-            reason=found.say("No aortic aneurysm is known of in the record."),
-            source=SVS,
-            strength=found.say("good practice, not graded"),
-            because=because(found),
-            would_change=(found.say("A vascular surgeon knows the patient already."),),
-        )
-    )
+def _known_for(found: Reasoning, seen: Aneurysm) -> str:
+    if seen.diameter < ANEURYSM_CM:
+        return found.say("It is wider than usual, and no aneurysm: that is called so from 3.0 cm on.")
+    if seen.repaired:
+        return found.say("A repair of the aorta is on record: whoever follows it has to know of this diameter.")
+    if seen.known:
+        return found.say("An aortic aneurysm is on record: compare with its earlier diameters.")
+    return found.say("An aneurysm of the abdominal aorta, if a radiologist confirms the diameter.")

@@ -59,6 +59,16 @@ _RULES = {
     "defer_llt_repeat_cac_3_7y": NONE,
     "cac0_exception_discuss_statin": EXCEPTION,
 }
+#: What the score's answers are called.
+_ANSWERS = {
+    "treat_as_very_high_cac": "very much calcium: treated, and cardiology",
+    "treat_as_high_risk": "treated as high risk",
+    "initiate_llt_ge50pct": "lipid-lowering treatment, LDL cholesterol by half or more",
+    "moderate_intensity_statin": "statin of moderate intensity",
+    "high_risk_high_intensity_statin": "high risk: statin of high intensity",
+    "defer_llt_repeat_cac_3_7y": "treatment deferred, calcium again after 3 to 7 years",
+    "cac0_exception_discuss_statin": "no calcium, and a reason to discuss a statin",
+}
 _RELATIVE = condition_codes.FAMILY_PREMATURE_HEART_DISEASE
 #: The lowest score of each class: what is certain where a class is all that there is.
 _AT_LEAST = (0.0, 1.0, 100.0, 300.0)
@@ -94,10 +104,9 @@ def calcium_2026(case: Case) -> PathwayOutcome:
         return found.nothing("the patient is a child")
     where = f"{case.modality} {case.study_date}, {seen.by.model} {seen.by.version}"
     found.measured(found.say("coronary calcium"), said(found, seen), where)
-    how = found.say("look at the problem list")
-    if found.apply(KNOWN, known(found, condition_codes.ASCVD, how)):
+    if found.apply(KNOWN, known(found, condition_codes.ASCVD)):
         return found.nothing("atherosclerotic cardiovascular disease is on record")
-    statin = taken(found, medication_codes.STATIN, found.say("look at the medication list"))
+    statin = taken(found, medication_codes.STATIN)
     risk = ascvd10(found, statin, installed())
     if found.apply(RISK, risk is None) or risk is None:
         return found.could_not_tell(found.say("the guideline of 2026 needs the risk by PREVENT"))
@@ -113,7 +122,7 @@ def _answered(found: Reasoning, seen: Calcium, risk: float) -> PathwayOutcome:
             found.lacks(SCORE.title_of(name), Unknown(found.say("it is not known")), how)
         return found.could_not_tell(found.say("the table of 2026 cannot be read with what is known"))
     action = str(answer.outputs["action"])
-    found.risk(SCORE, answer, action)
+    found.risk(SCORE, answer, found.say(_ANSWERS[action]))
     found.apply(_RULES[action], True, said(found, seen))
     return _advised(found, seen, action, answer)
 

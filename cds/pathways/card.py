@@ -28,7 +28,7 @@ def detail(advice: Advice) -> str:
         section("What it means", map(md.escape, advice.meaning)),
         section("Contradictions", map(md.escape, advice.contradictions)),
         section("To consider", _steps(advice)),
-        section("Not suggested", map(md.escape, advice.notes)),
+        section("Remarks", map(md.escape, advice.notes)),
         section("Values used", (used(language, item) for item in advice.inputs)),
         section("Missing", map(md.escape, advice.missing)),
         section("What would change this", _changes(advice)),
@@ -49,9 +49,12 @@ def _day(language: str, item: InputUsed) -> str:
 
 
 def _steps(advice: Advice) -> Iterator[str]:
-    """Each step, with its reasons as a list below it."""
+    """Each step, with its reasons as a list below it; what an earlier step gave as a reason is not told again."""
+    told: set[str] = set()
     for step in advice.recommendations:
-        yield "\n  - ".join((_step(advice.language, step), *map(md.escape, step.because)))
+        reasons = [sentence for sentence in step.because if sentence not in told]
+        told.update(reasons)
+        yield "\n  - ".join((_step(advice.language, step), *map(md.escape, reasons)))
 
 
 def _step(language: str, step: Recommendation) -> str:

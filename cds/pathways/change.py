@@ -1,20 +1,24 @@
 """Change since the prior study: growth and new lesions raise every step that rests on the same finding.
 
 A change counts where it is more than the measurement's own error and reaches a published threshold. What is not known
-to be more than the error is told as such and raises nothing.
+to be more than the error is told as such and raises nothing; from twice a threshold on a radiologist compares now.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from cds import action_codes as actions
 from cds import finding_codes, procedure_codes
-from cds.domain.coding import Quantity
+from cds.domain.coding import Coding, Quantity
+from cds.domain.ehr import Measurement
 from cds.domain.finding import Change, Finding, Findings, Presence
 from cds.domain.recommendation import Advice, Case, Indicator, PathwayOutcome, Recommendation
 from cds.pathways import Rule, pathway
+from cds.pathways._aortic import in_palliative_care, palliative_said
 from cds.pathways._change import (
     LUNG_RADS,
     NEW_NODULE,
@@ -26,8 +30,9 @@ from cds.pathways._change import (
     nodule_grew,
 )
 from cds.pathways._facts import Missing, Seen, where
-from cds.pathways._guards import asked_already
+from cds.pathways._guards import PALLIATIVE, amount, asked_already
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because
 
 ID = "change"
 TITLE = "Change since the earlier study"
@@ -39,16 +44,23 @@ ERROR_UNKNOWN = Rule(
     "error-unknown",
     "Growth that reaches a threshold but is not known to be beyond the error is told as such and raises nothing.",
 )
+COMPARE = Rule(
+    "compare",
+    "Growth of twice a threshold or more that is not known to be beyond the error is compared by a radiologist now.",
+)
+IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a growing haemorrhage is told, and no other change.")
 WITHIN_ERROR = Rule("within-error", "A change within the error of the measurement makes no card.")
 ASKED = Rule(
     "asked", "What was asked for already is not asked for again, but what rests on the growth is still raised."
 )
 
+_CUBIC = {"mm3": "mm³", "cm3": "mL"}
+_NO_CODE = Coding("", "")
 _BY_CODE: dict[str, tuple[Threshold, ...]] = {
     code.code: tuple(one for one in THRESHOLDS if code in one.codes) for each in THRESHOLDS for code in each.codes
 }
 _EARLIER = Threshold(NEW_NODULE, (finding_codes.LUNG_NODULE,), nodule_grew, THRESHOLDS[-1].action, LUNG_RADS)
-_ACTIONS = tuple(dict.fromkeys(one.action for one in THRESHOLDS))
+_ACTIONS = (*dict.fromkeys(one.action for one in THRESHOLDS), actions.COMPARE_STUDIES)
 _READ = tuple(dict.fromkeys(code for one in THRESHOLDS for code in one.codes))
 _TOLD_ONLY = tuple(
     one for one in vars(finding_codes).values() if getattr(one, "code", None) in WORSE and one not in _READ
@@ -68,6 +80,17 @@ class _Grown:
         """Whether it raises: it is new, or its change is more than the measurement's error."""
         return self.change is None or self.change.beyond_error is True
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is twice the threshold or more, and nobody can tell whether that is beyond the error."""
+        since = self.change
+        return since is not None and not self.counts and self.threshold.reached(self.seen.finding, since, 2.0)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether something is to be done about it."""
+        return self.counts or self.doubtful
+
 
 @pathway(
     id=ID,
@@ -76,10 +99,20 @@ class _Grown:
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     reads=(*_READ, *_TOLD_ONLY),
-    asks=tuple(procedure_codes.ORDERED[action.code] for action in _ACTIONS),
-    rules=(*(one.rule for one in THRESHOLDS), NEW_NODULE, TOLD, ERROR_UNKNOWN, WITHIN_ERROR, ASKED),
+    asks=(*(procedure_codes.ORDERED[action.code] for action in _ACTIONS), PALLIATIVE),
+    rules=(
+        *(one.rule for one in THRESHOLDS),
+        NEW_NODULE,
+        TOLD,
+        ERROR_UNKNOWN,
+        COMPARE,
+        WITHIN_ERROR,
+        ASKED,
+        IN_PALLIATIVE_CARE,
+    ),
     further=tuple(dict.fromkeys(one.source for one in THRESHOLDS)),
     limits=("Two studies that were made differently differ without any change in the patient.",),
+    urgent=True,
 )
 def change(case: Case) -> PathwayOutcome:
     """Advise on what changed since the earlier study."""
@@ -87,9 +120,13 @@ def change(case: Case) -> PathwayOutcome:
     changed = tuple(_changed(case))
     if not changed:
         return found.nothing("no finding of this study could be compared with an earlier one")
-    grown = tuple(_ordered(one for seen in changed for one in _grown(found, seen)))
-    told = tuple(seen for seen in changed if _worse(found, seen))
+    palliative = found.apply(IN_PALLIATIVE_CARE, in_palliative_care(found))
+    every = (one for seen in changed for one in _grown(found, seen))
+    grown = tuple(_ordered(one for one in every if one.threshold.urgent or not palliative))
+    told = () if palliative else tuple(seen for seen in changed if _worse(found, seen))
     if not grown and not told:
+        if palliative:
+            return found.nothing("palliative or hospice care is on record")
         return found.nothing("no change since the earlier study reaches a threshold beyond the measurement's error")
     for one in grown:
         _use(found, one.seen.finding, one.seen)
@@ -120,7 +157,7 @@ def _grown(found: Reasoning, seen: Seen) -> Iterator[_Grown]:
             yield _Grown(seen, _EARLIER, None)
         return
     for threshold in _BY_CODE.get(finding.code.code, ()):
-        reached = threshold.reached(finding, since)
+        reached = threshold.reached(finding, since, 1.0)
         if reached and since.beyond_error is False:
             found.apply(WITHIN_ERROR, True)
             continue
@@ -132,7 +169,10 @@ def _grown(found: Reasoning, seen: Seen) -> Iterator[_Grown]:
 def _ordered(grown: Iterator[_Grown]) -> list[_Grown]:
     """The most urgent first, the same whatever the order of the answers."""
     ranks = {one.rule.key: index for index, one in enumerate(THRESHOLDS)}
-    return sorted(grown, key=lambda one: (not one.counts, ranks.get(one.threshold.rule.key, 9), _name(one.seen)))
+    return sorted(
+        grown,
+        key=lambda one: (not one.counts, not one.doubtful, ranks.get(one.threshold.rule.key, 9), _name(one.seen)),
+    )
 
 
 def _name(seen: Seen) -> tuple[str, str, str, str]:
@@ -166,6 +206,8 @@ def _step(found: Reasoning, grown: _Grown) -> None:
     threshold = grown.threshold
     if not grown.counts:
         found.apply(ERROR_UNKNOWN, True)
+        if found.apply(COMPARE, grown.doubtful):
+            _compare(found, grown)
         found.missing.append(
             Missing(
                 found.say("error of the measurement of {what}", what=found.say(grown.seen.finding.code.display)),
@@ -176,23 +218,52 @@ def _step(found: Reasoning, grown: _Grown) -> None:
         return
     if any(one.code == threshold.action for one in found.recommendations):
         return
-    if found.apply(ASKED, asked_already(found, threshold.action)):
+    if found.apply(ASKED, asked_already(found, threshold.action, urgent=True)):
         return
-    said = _said(found, grown.seen)
     found.recommend(
         Recommendation(
             key=f"{threshold.rule.key}-step",
             action=_action(found, threshold),
             code=threshold.action,
-            reason=said,
+            reason=_said(found, grown.seen),
             source=threshold.source,
             priority=threshold.priority,
-            by=found.case.today if threshold.acr_category == 1 else None,
-            because=(said, *_doubling(found, grown.change)),
+            by=found.case.today if threshold.urgent else None,
+            because=_because(found, grown),
             would_change=(found.say("A measurement of both studies by a radiologist that finds no growth."),),
             acr_category=threshold.acr_category,
         )
     )
+
+
+def _compare(found: Reasoning, grown: _Grown) -> None:
+    """Who sees both studies tells at once whether it is growth or the error of the measurement."""
+    if any(one.code == actions.COMPARE_STUDIES for one in found.recommendations):
+        return
+    if found.apply(ASKED, asked_already(found, actions.COMPARE_STUDIES, urgent=True)):
+        return
+    threshold = grown.threshold
+    found.recommend(
+        Recommendation(
+            key="compare",
+            action=found.say("Radiologist compares both studies now"),
+            code=actions.COMPARE_STUDIES,
+            reason=found.say(
+                "{said} It is at least twice the limit, and the error of the measurement is not known.",
+                said=_said(found, grown.seen),
+            ),
+            source=threshold.source,
+            priority=threshold.priority,
+            by=found.case.today if threshold.urgent else None,
+            because=_because(found, grown),
+            would_change=(found.say("A measurement of both studies by a radiologist that finds no growth."),),
+            acr_category=threshold.acr_category,
+        )
+    )
+
+
+def _because(found: Reasoning, grown: _Grown) -> tuple[str, ...]:
+    return (*because(found, found.say(grown.seen.finding.code.display)), *_doubling(found, grown.change))
 
 
 def _action(found: Reasoning, threshold: Threshold) -> str:
@@ -210,13 +281,14 @@ def _said(found: Reasoning, seen: Seen) -> str:
     what, now = found.say(finding.code.display), _shown(finding.value) if finding.value else ""
     if since is None:
         return found.say("{what}: {now}, not there in the compared earlier study.", what=what, now=now)
+    text = "{what}: {now} now, {then} on {day} ({by}, {days} days)."
     return found.say(
-        "{what}: {now} now, {then} on {day} ({by}, {days} days).",
+        text if since.days != 1 else "{what}: {now} now, {then} on {day} ({by}, 1 day).",
         what=what,
         now=now,
         then=_shown(since.prior),
         day=since.prior_date,
-        by=f"{since.absolute:+.3g} {since.prior.unit}",
+        by=f"{'+' if since.absolute > 0 else ''}{_shown(Quantity(since.absolute, since.prior.unit))}",
         days=since.days,
     )
 
@@ -224,12 +296,14 @@ def _said(found: Reasoning, seen: Seen) -> str:
 def _doubling(found: Reasoning, since: Change | None) -> tuple[str, ...]:
     if since is None or since.doubling_days is None:
         return ()
-    return (found.say("It doubles its volume in {days} days.", days=f"{since.doubling_days:.0f}"),)
+    return (found.say("It doubles its volume in {days} days.", days=math.floor(since.doubling_days)),)
 
 
 def _error(found: Reasoning, grown: _Grown) -> str:
     if grown.change is None:
         return found.say("It could be new, or not matched with its earlier image.")
+    if grown.counts and not grown.change.error:
+        return found.say("It is more than the error of the measurement.")
     if grown.counts:
         return found.say("It is more than the error of the measurement ({error}).", error=grown.change.error)
     return found.say("It is not known to be beyond the error of the measurement.")
@@ -244,9 +318,10 @@ def _advised(found: Reasoning, grown: tuple[_Grown, ...], told: tuple[Seen, ...]
     seen = (f"{_said(found, one.seen)} {_error(found, one)}" for one in grown)
     return found.advice(
         first if len(first) < 140 else f"{first[:138]}…",
-        sure[0].threshold.indicator if sure else Indicator.INFO,
+        grown[0].threshold.indicator if grown and grown[0].speaks else Indicator.INFO,
         tuple(dict.fromkeys(one.finding.key for one in every)),
         seen=(*dict.fromkeys(seen), *(_said(found, one) for one in sorted(told, key=_name))),
+        meaning=palliative_said(found),
         limits=tuple(dict.fromkeys(limit for one in every for limit in one.by.limits)),
         further=tuple(dict.fromkeys(one.threshold.source for one in grown)),
         raises=tuple(dict.fromkeys(one.seen.finding.key for one in sure)),
@@ -254,4 +329,6 @@ def _advised(found: Reasoning, grown: tuple[_Grown, ...], told: tuple[Seen, ...]
 
 
 def _shown(quantity: Quantity) -> str:
-    return f"{quantity.value:.3g} {quantity.unit}"
+    """A value as people write it."""
+    unit = _CUBIC.get(quantity.unit, quantity.unit)
+    return amount(Measurement(_NO_CODE, Quantity(quantity.value, unit)))

@@ -6,17 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
-from cds.domain.recommendation import Case, CouldNotTell, NothingToSay, PathwayOutcome, Source
+from cds.domain.recommendation import Case, NothingToSay, PathwayOutcome, Source
 from cds.errors import InvalidInput
 from cds.pathways._facts import Need, unfit
+from cds.pathways.language import ENGLISH
 
+#: Why a pathway says nothing of which no code stands among what was looked for.
+IDLE = "nothing that it reads was looked for on this study"
 #: Who answers for the content of the pathways that come with Sightline; a site names its own with `<pathway>.owner`.
 OWNER = "Sightline project, clinical content"
+
+
+def refusal(model: str) -> tuple[str, str]:
+    """How a model that refused a study stands among the codes of what was looked for."""
+    return "model", model
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +90,11 @@ def number(case: Case, pathway: str, wanted: Option) -> float:
 class Pathway:
     """A guideline: where it comes from, what it reads and asks, its rules, and the function.
 
-    `reads` are the codes of the findings that it reads, whichever model found them; `asks` is all that it asks of the
-    record: EHRs are asked for nothing else. With `needs` it could not tell where that is not known. One that is
-    `urgent` speaks for patients in palliative care too.
+    `reads` are the codes of the findings that it reads, whichever model found them; `refused_by` are the models of
+    which it tells that they could not look at a study at all; `asks` is all that it asks of the record: EHRs are asked
+    for nothing else. With `needs` it could not tell where that is not known. One that is `urgent` speaks for patients
+    in palliative care too. `languages` are those beside English that all of its text is in: to a reader of any other it
+    speaks English, and never half of each.
     """
 
     id: str
@@ -95,6 +105,7 @@ class Pathway:
     reviewed: date | None = None
     owner: str = OWNER
     reads: tuple[Coding, ...] = ()
+    refused_by: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     asks: tuple[ValueSet, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -103,16 +114,18 @@ class Pathway:
     further: tuple[Source, ...] = ()
     limits: tuple[str, ...] = ()
     urgent: bool = False
+    languages: tuple[str, ...] = ()
     #: What it says where nothing that it reads was looked for, made once: most have nothing to do with a study.
     idle: NothingToSay = field(init=False, compare=False)
     _read: frozenset[tuple[str, str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "idle", NothingToSay(self.id, "nothing that it reads was looked for on this study"))
-        object.__setattr__(self, "_read", frozenset((code.system, code.code) for code in self.reads))
+        object.__setattr__(self, "idle", NothingToSay(self.id, IDLE))
+        read = {(code.system, code.code) for code in self.reads}
+        object.__setattr__(self, "_read", frozenset(read | set(map(refusal, self.refused_by)) if read else ()))
 
     def is_idle(self, there: frozenset[tuple[str, str]]) -> bool:
-        """True where none of the codes that it reads is among those of a study; never for one that reads none."""
+        """True where nothing that it reads was looked for, nor refused; never for one that reads nothing."""
         return bool(self._read) and self._read.isdisjoint(there)
 
     @property
@@ -125,12 +138,13 @@ class Pathway:
         """What of its rules was not verified; empty where all were."""
         return "; ".join(f"{rule.says} ({rule.unverified})" for rule in self.rules if rule.unverified)
 
-    def __call__(self, case: Case) -> PathwayOutcome:
-        """Evaluate one case, unless nobody may speak of this patient or what it needs is not known."""
-        return self._unfit(case) or self.function(case)
-
-    def _unfit(self, case: Case) -> NothingToSay | CouldNotTell | None:
-        return unfit(self.id, self.title, self.needs, case, urgent=self.urgent)
+    def __call__(self, case: Case, *, fit: bool = False) -> PathwayOutcome:
+        """Evaluate one case, unless nobody may speak of this patient or what it needs is not known; `fit` as there."""
+        if case.language != ENGLISH and case.language not in self.languages:
+            case = replace(case, language=ENGLISH)
+        if fit and not self.needs:
+            return self.function(case)
+        return unfit(self.id, self.title, self.needs, case, urgent=self.urgent, fit=fit) or self.function(case)
 
     def mistakes(self, options: Mapping[str, str]) -> list[str]:
         """What is wrong with the options that a site set for it, by "<pathway>.<option>"."""

@@ -7,20 +7,23 @@ doi:10.1093/eurheartj/ehab368: below 125 ng/L heart failure is unlikely.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, measurement_codes, procedure_codes, units
 from cds.codes import ValueSet
+from cds.domain.ehr import Known
 from cds.domain.finding import Presence
 from cds.domain.recommendation import Advice, Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome, Source
 from cds.pathways import Need, Option, Rule, pathway
-from cds.pathways._bedside import any_of, certainty, lately, near, place, unasked_symptoms, value_near
+from cds.pathways._bedside import any_of, lately, near, place, unasked_symptoms, value_near
 from cds.pathways._facts import Missing, Seen, findings, refused, where, words
 from cds.pathways._guards import age_on, fresh, known, recent, stated
 from cds.pathways._heart_steps import (
+    ACUTE,
     CONSIDER,
     ESC,
+    LOW,
     LOWERED,
     MODIFIERS,
     NICE,
@@ -30,18 +33,19 @@ from cds.pathways._heart_steps import (
     TEST,
     TWO_WEEKS,
     UNLIKELY,
+    assess_today,
     by_value,
     test,
 )
-from cds.pathways._prevent_hf import ASKS as PREVENT_ASKS
-from cds.pathways._prevent_hf import context, installed
+from cds.pathways._prevent import ASKS as PREVENT_ASKS
+from cds.pathways._prevent import heart_failure10, installed
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import certainty
 from cds.pathways.declaration import number
 from cds.risk.ntprobnp_nice import SCORE
 
 ID = "heart"
 TITLE = "Signs of heart failure on a chest image"
-ACUTE = Source("NICE CG187, acute heart failure", "https://www.nice.org.uk/guidance/cg187")
 #: The ratio is reliable on posteroanterior radiographs alone.
 RATIO_SOURCE = Source("Chon 2011, cardiothoracic ratio", "https://pmc.ncbi.nlm.nih.gov/articles/PMC3207047")
 
@@ -54,13 +58,20 @@ RISK = Rule(
     "A sign leads to a step only with a symptom, hypertension, diabetes or chronic kidney disease.",
 )
 ADULTS = Rule("adults", "The pathway is for adults of 18 years or more.")
-KNOWN = Rule("known", "Where heart failure is on record the pathway is silent.")
-ECHO = Rule("echocardiography-done", "Where echocardiography was done within 12 months the pathway is silent.")
-URGENT = Rule("urgent", "Oedema of the lung with shortness of breath within 7 days of the images is urgent.", ACUTE)
+KNOWN = Rule("known", "Where heart failure is on record no test for it is suggested.")
+ECHO = Rule("echocardiography-done", "Where echocardiography was done within 12 months no test is suggested.")
+URGENT = Rule(
+    "urgent",
+    "Oedema with shortness of breath is seen by a clinician the same day, whatever is ordered, known or measured.",
+    ACUTE,
+)
+LASTS = Rule("lasts", "The urgent case lasts 7 days after the images and after the shortness of breath.", ACUTE)
 NEW_TEST = Rule("new-test", "In the urgent case an NT-proBNP counts only within 7 days of the images.", ACUTE)
+LOW_BEFORE = Rule("low-before", "An NT-proBNP below 125 ng/L counts only from 14 days before the images on.")
 
 NT_PROBNP_MONTHS = Option("nt_probnp_months", "Age up to which an NT-proBNP counts", "3", "months", 1, 12)
 _ACUTE_DAYS = 7
+_LOW_DAYS = 14
 _SYMPTOM_MONTHS = 12
 _SIGNS = (
     finding_codes.CARDIOMEGALY,
@@ -70,7 +81,7 @@ _SIGNS = (
 )
 _SYMPTOMS = (condition_codes.DYSPNOEA, condition_codes.LEG_SWELLING)
 _RISKS = (condition_codes.HYPERTENSION, condition_codes.DIABETES, condition_codes.CHRONIC_KIDNEY_DISEASE)
-_STEPS = (actions.NT_PROBNP, actions.ECHOCARDIOGRAPHY, actions.HEART_FAILURE_REFERRAL)
+_STEPS = (actions.ACUTE_ASSESSMENT, actions.NT_PROBNP, actions.ECHOCARDIOGRAPHY, actions.HEART_FAILURE_REFERRAL)
 _HOW_LOOK = "look at the images, or ask the radiologist"
 
 _LIMITS = (
@@ -86,6 +97,7 @@ _ASKS: tuple[ValueSet, ...] = (
     measurement_codes.NT_PROBNP,
     measurement_codes.BODY_MASS_INDEX,
     *(procedure_codes.ORDERED[one.code] for one in _STEPS),
+    condition_codes.ASCVD,
     *PREVENT_ASKS,
 )
 
@@ -122,7 +134,9 @@ class _Sign:
         SIX_WEEKS,
         TWO_WEEKS,
         URGENT,
+        LASTS,
         NEW_TEST,
+        LOW_BEFORE,
         LOWERED,
         RAISED,
         ORDERED,
@@ -138,14 +152,23 @@ def heart(case: Case) -> PathwayOutcome:
     signs = _signs(found)
     if not isinstance(signs, tuple):
         return signs
-    if reason := _silent(found):
-        return found.nothing(reason)
+    if not found.apply(ADULTS, (age_on(case.ehr.birth_date, case.study_date) or 0) >= 18):
+        return found.nothing("the pathway is for adults")
+    # First of all, for nothing that is known, done or ordered takes the place of a look at the patient.
+    urgent = _urgent(found, signs)
+    silent = _silent(found)
+    if silent and not urgent:
+        return found.nothing(silent) if urgent is False else _breathless(found)
     risk = found.apply(RISK, _risk(found))
+    if risk:
+        return _advised(found, signs, silent, urgent=bool(urgent))
     if risk is None:
         return found.could_not_tell(found.say("it is not known whether the patient has symptoms or a risk"))
-    if not risk:
-        return found.nothing("a sign on the image, without symptoms or a risk of heart failure in the record")
-    return _advised(found, signs)
+    return found.nothing("a sign on the image, without symptoms or a risk of heart failure in the record")
+
+
+def _breathless(found: Reasoning) -> CouldNotTell:
+    return found.could_not_tell(found.say("it is not known whether there is shortness of breath with the oedema"))
 
 
 # --- signs on the image ----------------------------------------------------------------------------------------------
@@ -243,10 +266,7 @@ def _effusions(found: Reasoning, seen: list[Seen], signs: list[_Sign]) -> bool |
 
 
 def _silent(found: Reasoning) -> str:
-    """Why nothing is suggested to this patient; empty where nothing speaks against it."""
-    age = age_on(found.case.ehr.birth_date, found.case.study_date) or 0
-    if not found.apply(ADULTS, age >= 18, str(age)):
-        return "the pathway is for adults"
+    """Why no test is suggested to this patient; empty where nothing speaks against it."""
     if found.apply(KNOWN, known(found, condition_codes.HEART_FAILURE)):
         return "heart failure is on record"
     if found.apply(ECHO, recent(found, procedure_codes.ECHOCARDIOGRAPHY, months=12)):
@@ -275,44 +295,75 @@ def _risk(found: Reasoning) -> bool | None:
 # --- the card --------------------------------------------------------------------------------------------------------
 
 
-def _advised(found: Reasoning, signs: tuple[_Sign, ...]) -> Advice | NothingToSay:
+def _advised(found: Reasoning, signs: tuple[_Sign, ...], silent: str, *, urgent: bool) -> Advice | NothingToSay:
     case = found.case
     for sign in signs:
         found.measured(sign.said, certainty(found, sign.seen), where(case, sign.seen))
-    urgent = _urgent(found, signs)
-    value = _nt_probnp(found, urgent=urgent)
-    context(found, installed())
     said = found.say(", ").join(dict.fromkeys(sign.said for sign in signs))
-    meaning = test(found, said, urgent=urgent) if value is None else by_value(found, value, said, urgent=urgent)
+    value = None if silent else _nt_probnp(found, urgent=urgent)
+    heart_failure10(found, installed())
+    meaning = [assess_today(found)] if urgent else []
+    if silent:
+        found.note(found.say("NT-proBNP and echocardiography: not suggested, {why}.", why=found.say(silent)))
+    elif value is None:
+        test(found, said, urgent=urgent)
+    else:
+        meaning += by_value(found, value, said, urgent=urgent)
     if not found.recommendations and not meaning:
         return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
     return found.advice(
-        found.say("Sign of heart failure on {modality} {day} (AI)", modality=case.modality, day=case.study_date)
-        + "".join(found.say(". To consider: {step}", step=one.action) for one in found.recommendations[:1]),
+        _summary(found, urgent=urgent),
         Indicator.WARNING if urgent or (value is not None and value > 2000) else Indicator.INFO,
         tuple(dict.fromkeys(sign.seen.finding.key for sign in signs)),
         seen=tuple(found.say("{sign}: {seen}.", sign=sign.said, seen=certainty(found, sign.seen)) for sign in signs),
-        meaning=meaning,
+        meaning=tuple(meaning),
         limits=(*dict.fromkeys(limit for sign in signs for limit in sign.seen.by.limits), *map(found.say, _LIMITS)),
         further=(ESC, ACUTE) if urgent else (ESC,),
     )
 
 
+def _summary(found: Reasoning, *, urgent: bool) -> str:
+    case = found.case
+    if urgent:
+        text = "Oedema of the lung on {modality} {day} (AI) with shortness of breath: clinical assessment today"
+        return found.say(text, modality=case.modality, day=case.study_date)
+    text = "Sign of heart failure on {modality} {day} (AI)"
+    first = "".join(found.say(". To consider: {step}", step=one.action) for one in found.recommendations[:1])
+    return found.say(text, modality=case.modality, day=case.study_date) + first
+
+
 def _nt_probnp(found: Reasoning, *, urgent: bool) -> float | None:
     """The NT-proBNP (pg/mL, which is ng/L) that the decision may rest on: in the urgent case one of these days."""
     how = found.say("take blood for NT-proBNP")
-    if not urgent:
-        return fresh(found, measurement_codes.NT_PROBNP, int(number(found.case, ID, NT_PROBNP_MONTHS)), how)
-    value = value_near(found, measurement_codes.NT_PROBNP, _ACUTE_DAYS, how)
-    found.apply(NEW_TEST, value is not None)
-    return value
+    if urgent:
+        value = value_near(found, measurement_codes.NT_PROBNP, _ACUTE_DAYS, how)
+        found.apply(NEW_TEST, value is not None)
+        return value
+    value = fresh(found, measurement_codes.NT_PROBNP, int(number(found.case, ID, NT_PROBNP_MONTHS)), how)
+    return None if value is not None and value < LOW and _was_before(found, how) else value
 
 
-def _urgent(found: Reasoning, signs: tuple[_Sign, ...]) -> bool:
-    """Whether there is oedema with shortness of breath at the same time; what is not known is asked for."""
+def _was_before(found: Reasoning, how: str) -> bool:
+    """Whether the value is of long before the images: then a low one does not tell of what they show."""
+    fact, title = found.case.ehr.measurement(measurement_codes.NT_PROBNP.name), measurement_codes.NT_PROBNP.title
+    day = fact.effective if isinstance(fact, Known) else None
+    if found.apply(LOW_BEFORE, day is not None and day >= found.case.study_date - timedelta(days=_LOW_DAYS)):
+        return False
+    why = found.say(
+        "the newest is of {day}, a low one, more than {days} days before the images", day=day, days=_LOW_DAYS
+    )
+    found.missing.append(Missing(title, why, how))
+    return True
+
+
+def _urgent(found: Reasoning, signs: tuple[_Sign, ...]) -> bool | None:
+    """Whether there is oedema with shortness of breath these days; what is not known is asked for."""
     if not any(one.seen.finding.code.same(finding_codes.PULMONARY_OEDEMA) for one in signs):
         return False
-    acute = near(found.case.ehr.symptom(condition_codes.DYSPNOEA.name), found.case.study_date, _ACUTE_DAYS)
+    case, days = found.case, timedelta(days=_ACUTE_DAYS)
+    if not found.apply(LASTS, case.today - case.study_date <= days):
+        return False
+    acute = near(case.ehr.symptom(condition_codes.DYSPNOEA.name), case.today, _ACUTE_DAYS)
     if acute is None:
         unasked_symptoms(found, (condition_codes.DYSPNOEA,))
-    return bool(found.apply(URGENT, acute))
+    return found.apply(URGENT, acute)

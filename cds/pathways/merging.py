@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 
 from cds import action_codes as actions
+from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Indicator, PathwayOutcome, Recommendation
@@ -21,7 +22,15 @@ _PRIORITIES = (Priority.STAT, Priority.ASAP, Priority.URGENT, Priority.ROUTINE)
 _FAR = date.max
 #: Steps that cannot both be right: care at home and in hospital, no imaging and an image.
 _AGAINST = (
-    ({actions.HOME_CARE}, {actions.ADMISSION_ASSESSMENT, actions.SUPERVISED_CARE, actions.HEART_FAILURE_REFERRAL}),
+    (
+        {actions.HOME_CARE},
+        {
+            actions.ACUTE_ASSESSMENT,
+            actions.ADMISSION_ASSESSMENT,
+            actions.SUPERVISED_CARE,
+            actions.HEART_FAILURE_REFERRAL,
+        },
+    ),
     (
         {actions.NO_IMAGING},
         {
@@ -32,7 +41,15 @@ _AGAINST = (
             actions.CT_PULMONARY_ANGIOGRAPHY,
         },
     ),
-    ({actions.LOW_DOSE_SCREENING_CT}, {actions.DIAGNOSTIC_CHEST_CT, actions.PET_CT, actions.NODULE_CLINIC_REFERRAL}),
+    (
+        {actions.LOW_DOSE_SCREENING_CT, codes.SCREENING_VISIT_REQUEST},
+        {
+            actions.CHEST_CT_FOLLOW_UP,
+            actions.DIAGNOSTIC_CHEST_CT,
+            actions.PET_CT,
+            actions.NODULE_CLINIC_REFERRAL,
+        },
+    ),
     ({actions.REPEAT_FIB4}, {actions.HEPATOLOGY_REFERRAL}),
 )
 #: How many steps a reader is shown of one study, where the site says nothing else.
@@ -121,9 +138,16 @@ def _code(step: Recommendation) -> tuple[str, str]:
 def _united(found: Sequence[tuple[Advice, Recommendation]]) -> tuple[str, str, Recommendation]:
     advice, step = min(found, key=lambda one: urgency(one[1]))
     others = tuple(dict.fromkeys(other.title for other, _ in found if other is not advice))
-    days = [one.by for _, one in found if one.by is not None]
-    also = tuple(dict.fromkeys((*step.also, *others)))
-    return advice.pathway, step.key, replace(step, also=also, by=min(days) if days else step.by)
+    by = min((one.by for _, one in found if one.by is not None), default=None)
+    early = step.not_before is not None and by is not None and by < step.not_before
+    united = replace(
+        step,
+        also=tuple(dict.fromkeys((*step.also, *others))),
+        by=by,
+        not_before=None if early else step.not_before,
+        acr_category=min((one.acr_category for _, one in found if one.acr_category), default=None),
+    )
+    return advice.pathway, step.key, united
 
 
 def _left(advice: Advice, kept: dict[tuple[str, str], tuple[str, str, Recommendation]]) -> Advice:

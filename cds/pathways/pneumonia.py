@@ -10,27 +10,34 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from cds import action_codes as actions
-from cds import condition_codes, medication_codes, procedure_codes
+from cds import condition_codes, measurement_codes, medication_codes, procedure_codes
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
+from cds.domain.ehr import Known, Unknown
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, Indicator, NothingToSay, PathwayOutcome, Recommendation, Source
 from cds.pathways import Need, Rule, pathway
-from cds.pathways._bedside import any_of, because, certainty
-from cds.pathways._guards import age_on, asked_already, known, taken
+from cds.pathways._bedside import any_of
+from cds.pathways._facts import add_months
+from cds.pathways._guards import age_on, asked_already, known, noted
 from cds.pathways._infection import SIGNS, SYMPTOM_DAYS, SYMPTOMS, Signs, acutely_ill, show, signs, title
 from cds.pathways._pneumonia_scores import ASKS as SCORES_ASK
 from cds.pathways._pneumonia_scores import (
+    BTS,
     CONFUSION,
     FRESH,
+    OXYGEN,
     PSI_HIGH,
+    SATURATION,
     VALUE_DAYS,
     Points,
     curb65,
     psi_is_high,
+    short_of_oxygen,
     unasked_diseases,
 )
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because, certainty
 from cds.pathways.declaration import number
 from cds.risk.curb65 import SCORE as CURB65
 from cds.risk.psi import SCORE as PSI
@@ -38,7 +45,6 @@ from cds.risk.psi import SCORE as PSI
 ID = "pneumonia"
 TITLE = "Pneumonia: place of care by CURB-65"
 NICE = Source("NICE NG250, pneumonia", "https://www.nice.org.uk/guidance/ng250")
-BTS = Source("BTS 2009, community acquired pneumonia", "https://doi.org/10.1136/thx.2009.121434")
 ATS = Source("ATS/IDSA 2019, community-acquired pneumonia", "https://doi.org/10.1164/rccm.201908-1581ST")
 FINE = Source("Fine 1997, Pneumonia Severity Index", "https://doi.org/10.1056/NEJM199701233360402")
 
@@ -57,12 +63,23 @@ SUPERVISED = Rule("supervised", "With 2 points a short stay or hospital-supervis
 ADMIT = Rule("admit", "With 3 points or more hospital assessment is suggested.", NICE)
 INTENSIVE = Rule("intensive-care", "With 4 or 5 points intensive care is to be considered.", BTS)
 OPEN = Rule("open", "Where missing values leave the place of care open they are asked for.")
+BREATHING = Rule(
+    "home-oxygen",
+    "Care at home is suggested only with a known oxygen saturation of 94 % or more, which else is asked for.",
+    BTS,
+)
+WEAK = Rule(
+    "immunosuppression",
+    "With immunosuppression, or a drug for it of 12 months, CURB-65 does not hold: hospital assessment.",
+    ATS,
+)
 IMMUNITY = Rule("immunity", "Care at home is suggested only where immunosuppression was looked for and not found.", ATS)
 ORDERED = Rule("ordered", "What is ordered is not asked for again.")
 
 _LIMITS = (
     "CURB-65 is for pneumonia that was acquired outside hospital; it supports a clinician's judgement.",
-    "Low oxygen, other diseases, pregnancy and the situation at home count too, and are not in CURB-65.",
+    "Other diseases, pregnancy and the situation at home count too, and are not in CURB-65.",
+    "In a chronic disease of the lungs the patient's usual oxygen saturation counts.",
 )
 _ASKS: tuple[ValueSet, ...] = (
     *SYMPTOMS,
@@ -77,22 +94,49 @@ _ASKS: tuple[ValueSet, ...] = (
 )
 
 
+_DRUG_MONTHS = 12
+
+
+def _at_home(points: int) -> bool:
+    return points <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Ill:
+    """What the place of care follows from: points, a PSI of class IV or V, low oxygen, a weak immune system."""
+
+    points: Points
+    severe: bool
+    oxygen: bool | None
+    weak: bool | None
+
+    @property
+    def to_hospital(self) -> bool:
+        """Whether something asks for hospital, whatever the points are."""
+        return self.severe or self.oxygen is True or self.weak is True
+
+    @property
+    def may_go_home(self) -> bool:
+        """Whether all that speaks against care at home is known not to be there."""
+        return bool(self.points.sure(_at_home)) and self.oxygen is False and self.weak is False and not self.severe
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A place of care: how it is suggested."""
+    """A place of care: how it is suggested, and how the summary says it."""
 
     key: str
     text: str
-    priority: Priority
+    short: str
     source: Source
 
 
 _PLACES = {
-    actions.HOME_CARE: _Place("home", "Care at home with a safety net", Priority.ROUTINE, NICE),
+    actions.HOME_CARE: _Place("home", "Care at home with a safety net", "care at home", NICE),
     actions.SUPERVISED_CARE: _Place(
-        "supervised", "Short stay or hospital-supervised care for pneumonia", Priority.URGENT, BTS
+        "supervised", "Short stay or hospital-supervised care for pneumonia", "short stay or supervised care", BTS
     ),
-    actions.ADMISSION_ASSESSMENT: _Place("hospital", "Hospital assessment for pneumonia", Priority.ASAP, NICE),
+    actions.ADMISSION_ASSESSMENT: _Place("hospital", "Hospital assessment for pneumonia", "hospital assessment", NICE),
 }
 
 
@@ -118,10 +162,13 @@ _PLACES = {
         INTENSIVE,
         OPEN,
         PSI_HIGH,
+        OXYGEN,
+        BREATHING,
+        WEAK,
         IMMUNITY,
         ORDERED,
     ),
-    options=(SYMPTOM_DAYS, VALUE_DAYS),
+    options=(SYMPTOM_DAYS, VALUE_DAYS, SATURATION),
     scores=(CURB65.id, PSI.id),
     further=(BTS, ATS, FINE, CURB65.source),
     limits=_LIMITS,
@@ -134,7 +181,7 @@ def pneumonia(case: Case) -> PathwayOutcome:
         return seen
     days = int(number(case, ID, SYMPTOM_DAYS))
     age = age_on(case.ehr.birth_date, case.study_date) or 0
-    if not found.apply(ADULTS, age >= 18, str(age)):
+    if not found.apply(ADULTS, age >= 18):
         return found.nothing("the pathway is for adults")
     if found.apply(OLD, case.today - case.study_date > timedelta(days=days)):
         return found.nothing("the images are too old for advice on the place of care")
@@ -152,63 +199,82 @@ def pneumonia(case: Case) -> PathwayOutcome:
 
 
 def _advised(found: Reasoning, seen: Signs, points: Points) -> Advice | NothingToSay:
-    severe = psi_is_high(found, seen, points)
-    _places(found, points, severe=severe)
-    case, first = found.case, next((one.action for one in found.recommendations), "")
-    if not first and not any(step.rule == IMMUNITY.key and step.held is None for step in found.steps):
-        return found.nothing("nothing is left to suggest: " + ("; ".join(found.quiet) or "it is ordered"))
-    text = "Signs of pneumonia on {modality} {day} (AI), CURB-65 {points}"
-    said = found.say(text, modality=case.modality, day=case.study_date, points=_said(found, points))
-    said += found.say(". To consider: {step}", step=first) if first else ""
+    oxygen = short_of_oxygen(found)
+    ill = _Ill(points, psi_is_high(found, seen, points), oxygen, _immunosuppressed(found))
+    _places(found, ill)
+    if not found.recommendations and not ill.weak and found.quiet:
+        return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
     return found.advice(
-        said,
-        Indicator.INFO if points.sure(_at_home) and not severe else Indicator.WARNING,
+        _summary(found, ill),
+        Indicator.INFO if ill.may_go_home else Indicator.WARNING,
         tuple(one.finding.key for one in seen.all),
         seen=tuple(found.say("{sign}: {seen}.", sign=title(one), seen=certainty(found, one)) for one in seen.all),
-        meaning=_meaning(found, points),
+        meaning=_meaning(found, ill),
         limits=(*dict.fromkeys(limit for one in seen.all for limit in one.by.limits), *map(found.say, _LIMITS)),
         further=(BTS, CURB65.source),
     )
 
 
-def _at_home(points: int) -> bool:
-    return points <= 1
+def _summary(found: Reasoning, ill: _Ill) -> str:
+    """Short enough for a card: the steps themselves are longer."""
+    case, least, most = found.case, ill.points.least, ill.points.most
+    span = str(least) if least == most else found.say("{least} to {most}", least=least, most=most)
+    text = "Signs of pneumonia on {modality} {day} (AI), CURB-65 {points}"
+    said = found.say(text, modality=case.modality, day=case.study_date, points=span)
+    if not found.recommendations:
+        return said
+    place = _PLACES.get(found.recommendations[0].code)
+    step = found.say(place.short) if place else found.say("the missing values first")
+    return said + found.say(". To consider: {step}", step=step)
 
 
-def _places(found: Reasoning, points: Points, *, severe: bool) -> None:
+def _immunosuppressed(found: Reasoning) -> bool | None:
+    """Whether the immune system is weak; a drug that was last prescribed long ago may have been stopped."""
+    disease = known(found, condition_codes.IMMUNOSUPPRESSION)
+    fact, drug = found.case.ehr.medication(medication_codes.IMMUNOSUPPRESSANT.name), medication_codes.IMMUNOSUPPRESSANT
+    if isinstance(fact, Known) and fact.effective is None:
+        fact = Unknown(found.say("it has no date"))
+    elif isinstance(fact, Known) and fact.effective and add_months(fact.effective, _DRUG_MONTHS) < found.case.today:
+        fact = Unknown(found.say("the newest entry is of {day}: it may have been stopped", day=fact.effective))
+    return found.apply(
+        WEAK, any_of((disease, noted(found, fact, drug, "ask the patient, or look at the medication list")))
+    )
+
+
+def _places(found: Reasoning, ill: _Ill) -> None:
     """The place that the points lead to whatever is missing, and the missing values where they could change it."""
-    said = _said(found, points)
-    if found.apply(ADMIT, points.sure(lambda points: points >= 3), said) or severe:
+    points, said = ill.points, _said(found, ill.points)
+    if found.apply(ADMIT, points.sure(lambda points: points >= 3), said) or ill.to_hospital:
         found.apply(INTENSIVE, points.sure(lambda points: points >= 4), said)
-        return _suggest(found, points, actions.ADMISSION_ASSESSMENT, severe=severe)
+        return _suggest(found, ill, actions.ADMISSION_ASSESSMENT)
     at_home = found.apply(HOME, points.sure(_at_home), said)
     found.apply(OPEN, not points.known and not at_home, said)
     if at_home:
-        return _home(found, points)
+        return _home(found, ill)
     if not points.known:
-        _ask_values(found, points)
+        _ask_values(found, ill)
     # Two known points call for no less than this, whatever the missing ones are.
     if found.apply(SUPERVISED, points.least == 2 if points.known or points.least == 2 else None, said):
-        _suggest(found, points, actions.SUPERVISED_CARE)
+        _suggest(found, ill, actions.SUPERVISED_CARE)
     return None
 
 
-def _home(found: Reasoning, points: Points) -> None:
+def _home(found: Reasoning, ill: _Ill) -> None:
+    """Home, unless something that would speak against it is not known: then that is asked for."""
     unasked_diseases(found)
-    weak = any_of((known(found, condition_codes.IMMUNOSUPPRESSION), taken(found, medication_codes.IMMUNOSUPPRESSANT)))
-    if found.apply(IMMUNITY, weak) is False:
-        _suggest(found, points, actions.HOME_CARE)
-    elif weak:
-        text = found.say("Care at home: not suggested, CURB-65 does not hold in immunosuppression.")
-        found.note(text, "CURB-65 does not hold in immunosuppression")
-    else:
+    breathes = found.apply(BREATHING, None if ill.oxygen is None else True)
+    if found.apply(IMMUNITY, None if ill.weak is None else True) is None:
         found.note(found.say("Care at home: not suggested before it is known whether there is immunosuppression."))
+    if breathes is None:
+        found.note(found.say("Care at home: not suggested before the oxygen saturation is known."))
+        return _ask_values(found, ill)
+    return None if ill.weak is None else _suggest(found, ill, actions.HOME_CARE)
 
 
-def _suggest(found: Reasoning, points: Points, code: Coding, *, severe: bool = False) -> None:
-    if found.apply(ORDERED, asked_already(found, code)):
+def _suggest(found: Reasoning, ill: _Ill, code: Coding) -> None:
+    if _ordered(found, code, urgent=code is not actions.HOME_CARE):
         return
-    place = _PLACES[code]
+    place, points = _PLACES[code], ill.points
     intensive = code is actions.ADMISSION_ASSESSMENT and points.least >= 4
     action = found.say("Hospital assessment for pneumonia; consider intensive care") if intensive else ""
     found.recommend(
@@ -216,34 +282,73 @@ def _suggest(found: Reasoning, points: Points, code: Coding, *, severe: bool = F
             key=place.key,
             action=action or found.say(place.text),
             code=code,
-            reason=found.say("CURB-65 is {points}.", points=_said(found, points)) + _psi(found, severe=severe),
-            source=BTS if intensive else FINE if severe else place.source,
+            reason=_why(found, ill),
+            source=BTS if intensive else _source(ill, place.source),
             because=because(found),
-            priority=Priority.STAT if intensive else place.priority,
+            priority=Priority.STAT if intensive else _priority(ill, code),
             by=found.case.today if code is not actions.HOME_CARE else None,
-            would_change=(
-                found.say("Other values of confusion, urea, respiratory rate or blood pressure."),
-                found.say("Low oxygen saturation, another serious disease, or no support at home."),
-            ),
+            would_change=_changes(found, code),
         )
     )
 
 
-def _psi(found: Reasoning, *, severe: bool) -> str:
-    return found.say(" The Pneumonia Severity Index is of class IV or V.") if severe else ""
+def _changes(found: Reasoning, code: Coding) -> tuple[str, ...]:
+    values = found.say("Other values of confusion, urea, respiratory rate or blood pressure.")
+    if code is actions.ADMISSION_ASSESSMENT:
+        return (values,)
+    return values, found.say("Low oxygen saturation, another serious disease, or no support at home.")
 
 
-def _ask_values(found: Reasoning, points: Points) -> None:
-    if found.apply(ORDERED, asked_already(found, actions.CURB65_VALUES)):
+def _ordered(found: Reasoning, code: Coding, *, urgent: bool) -> bool | None:
+    asked = asked_already(found, code, urgent=urgent)
+    if asked:
+        found.quiet.append("it is ordered")
+    return found.apply(ORDERED, asked)
+
+
+def _priority(ill: _Ill, code: Coding) -> Priority:
+    if code is actions.HOME_CARE:
+        return Priority.ROUTINE
+    grave = ill.severe or ill.oxygen or ill.points.least >= 3 or (ill.weak and ill.points.most >= 3)
+    return Priority.ASAP if code is actions.ADMISSION_ASSESSMENT and grave else Priority.URGENT
+
+
+def _source(ill: _Ill, usual: Source) -> Source:
+    """What asks for hospital where the points do not."""
+    if ill.points.least >= 3:
+        return usual
+    if ill.oxygen:
+        return BTS
+    return FINE if ill.severe else ATS if ill.weak else usual
+
+
+def _why(found: Reasoning, ill: _Ill) -> str:
+    reasons = [found.say("CURB-65 is {points}.", points=_said(found, ill.points))]
+    reasons += [found.say("Oxygen is low.")] if ill.oxygen else []
+    reasons += [found.say("The Pneumonia Severity Index is of class IV or V.")] if ill.severe else []
+    reasons += [found.say("CURB-65 does not hold in immunosuppression.")] if ill.weak else []
+    return " ".join(reasons)
+
+
+def _ask_values(found: Reasoning, ill: _Ill) -> None:
+    points = ill.points
+    if _ordered(found, actions.CURB65_VALUES, urgent=True):
         return
-    what = found.say(", ").join(points.missing)
+    titles = (*points.missing, *((measurement_codes.OXYGEN_SATURATION.title,) if ill.oxygen is None else ()))
+    what = found.say(", ").join(titles)
+    home = bool(points.sure(_at_home))
+    text = (
+        "CURB-65 is {points}, and care at home needs an oxygen saturation that is known."
+        if home
+        else "CURB-65 is {points}: the place of care is open."
+    )
     found.recommend(
         Recommendation(
             key="curb-65-values",
-            action=found.say("Complete CURB-65: {what}", what=what),
+            action=found.say("Find out before the place of care is chosen: {what}", what=what),
             code=actions.CURB65_VALUES,
-            reason=found.say("CURB-65 is {points}: the place of care is open.", points=_said(found, points)),
-            source=NICE,
+            reason=found.say(text, points=_said(found, points)),
+            source=BTS if home else NICE,
             because=because(found),
             priority=Priority.ASAP if points.most >= 3 else Priority.URGENT,
             by=found.case.today,
@@ -258,8 +363,11 @@ def _said(found: Reasoning, points: Points) -> str:
     return found.say("at least {least}, at most {most}", least=points.least, most=points.most)
 
 
-def _meaning(found: Reasoning, points: Points) -> tuple[str, ...]:
+def _meaning(found: Reasoning, ill: _Ill) -> tuple[str, ...]:
+    points = ill.points
     told = [found.say("CURB-65 is {points} of 5 points.", points=_said(found, points))]
+    if ill.weak:
+        told.append(found.say("CURB-65 does not hold in immunosuppression."))
     if points.missing:
         told.append(found.say("Not known: {what}.", what=found.say(", ").join(points.missing)))
     if points.least >= 3:

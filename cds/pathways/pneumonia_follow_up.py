@@ -14,7 +14,6 @@ from cds.codes import SMOKING_STATUS, ValueSet
 from cds.domain.ehr import Known, SmokingStatus, Unknown
 from cds.domain.recommendation import (
     Case,
-    CouldNotTell,
     Indicator,
     NothingToSay,
     PathwayOutcome,
@@ -22,21 +21,23 @@ from cds.domain.recommendation import (
     Source,
 )
 from cds.pathways import Need, Option, Rule, pathway
-from cds.pathways._bedside import any_of, because, certainty
-from cds.pathways._facts import Missing, add_months
-from cds.pathways._guards import age_on, asked_already
+from cds.pathways._bedside import any_of
+from cds.pathways._facts import add_months
+from cds.pathways._guards import age_on, asked_already, noted
 from cds.pathways._infection import SIGNS, SYMPTOM_DAYS, SYMPTOMS, Signs, acutely_ill, show, signs, title
 from cds.pathways._reasoning import Reasoning
+from cds.pathways._sentences import because, certainty
 from cds.pathways.declaration import number, option
+from cds.value_sets import loinc, snomed
 
-ID = "pneumonia-follow-up"
+ID = "pneumonia_follow_up"
 TITLE = "Follow-up image after pneumonia"
 BTS = Source("BTS 2009, community acquired pneumonia", "https://doi.org/10.1136/thx.2009.121434")
 ATS = Source("ATS/IDSA 2019, community-acquired pneumonia", "https://doi.org/10.1164/rccm.201908-1581ST")
 
 GUIDELINE = Option("guideline", "Guideline that the site follows", None, choices=("bts-2009", "ats-idsa-2019"))
 
-CHOICE = Rule("choice", "The site decides between BTS 2009 and ATS/IDSA 2019.")
+CHOICE = Rule("choice", "A site that has not decided between BTS 2009 and ATS/IDSA 2019 is told nothing.")
 NOT_ROUTINE = Rule("not-routine", "Under ATS/IDSA 2019 no follow-up image is suggested.", ATS)
 SICK = Rule(
     "symptoms",
@@ -50,13 +51,27 @@ RISK = Rule(
 ORDERED = Rule("ordered", "Where a follow-up image is ordered it is not asked for again.")
 ADULTS = Rule("adults", "The pathway is for adults of 18 years or more.")
 OLD = Rule("old-images", "Images older than 12 months lead to no follow-up image.")
-_WEEKS = 6
+SINCE = Rule("since", "A chest X-ray or CT from 3 weeks after the images on stands for the follow-up image.")
+_WEEKS, _EARLIEST_WEEKS = 6, 3
+_PLAYBOOK = "LOINC/RSNA radiology playbook, as `cds.exam_codes` cites it"
+CHEST_X_RAY = ValueSet(
+    "chest-x-ray",
+    "chest X-ray",
+    "procedure",
+    (
+        snomed("399208008", "Plain X-ray of chest", "eHealth Platform Belgium; Synthea"),
+        loinc("30745-4", "XR Chest Views", _PLAYBOOK),
+        loinc("36643-5", "XR Chest 2 Views", _PLAYBOOK),
+    ),
+)
+_IMAGED = (CHEST_X_RAY, procedure_codes.CHEST_CT)
 
 _LIMITS = ("Symptoms or signs that persist are a reason for an image whatever the age and the smoking.",)
 _ASKS: tuple[ValueSet, ...] = (
     SMOKING_STATUS,
     *SYMPTOMS,
     condition_codes.PNEUMONIA,
+    *_IMAGED,
     procedure_codes.ORDERED[actions.FOLLOW_UP_CHEST_X_RAY.code],
 )
 
@@ -70,7 +85,7 @@ _ASKS: tuple[ValueSet, ...] = (
     reads=SIGNS[:2],
     needs=(Need.AGE,),
     asks=_ASKS,
-    rules=(CHOICE, NOT_ROUTINE, SICK, ADULTS, OLD, RISK, ORDERED),
+    rules=(CHOICE, NOT_ROUTINE, SICK, ADULTS, OLD, RISK, SINCE, ORDERED),
     options=(GUIDELINE, SYMPTOM_DAYS),
     further=(ATS,),
     limits=_LIMITS,
@@ -93,16 +108,14 @@ def pneumonia_follow_up(case: Case) -> PathwayOutcome:
     return _by_risk(found, seen)
 
 
-def _unwanted(found: Reasoning) -> NothingToSay | CouldNotTell | None:
+def _unwanted(found: Reasoning) -> NothingToSay | None:
     """Why there is no follow-up image to suggest at this site, or to this patient; None where there may be one."""
     case, guideline = found.case, option(found.case, ID, GUIDELINE)
-    if not found.apply(CHOICE, guideline is not None, guideline or ""):
-        how = found.say("the site sets the option {name}", name=f"{ID}.{GUIDELINE.name}")
-        found.missing.append(Missing(GUIDELINE.title, found.say("it is not set"), how))
-        return found.could_not_tell(found.say("the site has not decided which guideline it follows"))
+    if found.apply(CHOICE, guideline is None):
+        return found.nothing("the site has not decided which guideline it follows")
     if found.apply(NOT_ROUTINE, guideline == "ats-idsa-2019"):
         return found.nothing("the site follows a guideline without routine follow-up images")
-    if not found.apply(ADULTS, _age(case) >= 18, str(_age(case))):
+    if not found.apply(ADULTS, _age(case) >= 18):
         return found.nothing("the pathway is for adults")
     if found.apply(OLD, add_months(case.study_date, 12) < case.today):
         return found.nothing("the images are older than 12 months")
@@ -110,11 +123,13 @@ def _unwanted(found: Reasoning) -> NothingToSay | CouldNotTell | None:
 
 
 def _by_risk(found: Reasoning, seen: Signs) -> PathwayOutcome:
-    risk = found.apply(RISK, any_of((_age(found.case) > 50, _smokes(found))), str(_age(found.case)))
+    risk = found.apply(RISK, any_of((_age(found.case) > 50, _smokes(found))))
     if risk is None:
         return found.could_not_tell(found.say("the smoking status is not known"))
     if not risk:
         return found.nothing("neither age nor smoking asks for a follow-up image; symptoms that persist would")
+    if found.apply(SINCE, any_of([_imaged(found, one) for one in _IMAGED])):
+        return found.nothing("the chest was imaged again since")
     if found.apply(ORDERED, asked_already(found, actions.FOLLOW_UP_CHEST_X_RAY)):
         return found.nothing("a follow-up image is ordered")
     show(found, seen)
@@ -131,6 +146,22 @@ def _by_risk(found: Reasoning, seen: Signs) -> PathwayOutcome:
         limits=(*dict.fromkeys(limit for one in seen.infiltrates for limit in one.by.limits), *map(found.say, _LIMITS)),
         further=(ATS,),
     )
+
+
+def _imaged(found: Reasoning, value_set: ValueSet) -> bool | None:
+    """Whether the chest was imaged late enough to tell that the pneumonia is gone; earlier images are told."""
+    case = found.case
+    fact = case.ehr.procedure(value_set.name)
+    if isinstance(fact, Known) and fact.effective is None:
+        fact = Unknown(found.say("it has no date"))
+    there = noted(found, fact, value_set, "look in the record, or ask the patient")
+    if not isinstance(fact, Known) or fact.effective is None:
+        return there
+    late = fact.effective >= case.study_date + timedelta(weeks=_EARLIEST_WEEKS)
+    if not late and fact.effective > case.study_date:
+        text = "{title} of {day}: too early to tell that the pneumonia is gone."
+        found.note(found.say(text, title=found.say(value_set.title), day=fact.effective))
+    return late
 
 
 def _recommend(found: Reasoning) -> None:

@@ -8,23 +8,34 @@ aorta is repaired from 5.5 cm; no interval for a smaller one was seen in public 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, procedure_codes
 from cds.domain.order import Priority
-from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
-from cds.pathways import Rule, pathway
-from cds.pathways._aortic import diameter_cm, growth, largest, shown, told_growth
-from cds.pathways._facts import Measured, add_months, values, where
-from cds.pathways._guards import known
+from cds.domain.recommendation import Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
+from cds.pathways import Option, Rule, pathway
+from cds.pathways import _thoracic_steps as steps
+from cds.pathways._aortic import (
+    Growth,
+    compare,
+    diameter_cm,
+    growth,
+    in_palliative_care,
+    largest,
+    palliative_said,
+    shown,
+    told_growth,
+)
+from cds.pathways._facts import values, where
+from cds.pathways._guards import PALLIATIVE, known
 from cds.pathways._reasoning import Reasoning
-from cds.pathways._sentences import because, done_since_images, on_record, ordered_already, under_age, unmeasured
+from cds.pathways._sentences import on_record, suffered, under_age, unmeasured
+from cds.pathways._thoracic_steps import ACC_AHA, DILATED_CM, INHERITED_CM, SURGERY_CM, TEAM_CM, Aorta
+from cds.pathways.declaration import number
 
 ID = "thoracic_aorta"
 TITLE = "Diameter of the thoracic aorta"
-ACC_AHA = Source("ACC/AHA 2022, aortic disease", "https://doi.org/10.1161/CIR.0000000000001106")
 
 NARROW = Rule("narrow", "A thoracic aorta below 4.0 cm is not told.")
 DILATED = Rule("dilated", "An ascending aorta of 4.0 to 4.9 cm is imaged again after 6 to 12 months.")
@@ -45,54 +56,47 @@ DESCENDING_TOLD = Rule(
 )
 ADULTS = Rule("adults", "Below 18 years the pathway is silent.")
 REPAIRED = Rule("repaired", "After repair of the aorta the diameter is told with a remark that other limits may hold.")
-UNDER_SURVEILLANCE = Rule("under-surveillance", "Where CT of the chest is ordered it is not asked for again.")
-IMAGED_SINCE = Rule("imaged-since", "Where the aorta was imaged again since, imaging is not asked for again.")
-REFERRED = Rule("referred", "Where a referral for the aorta is open it is not asked for again.")
+PAIN = Rule("pain", "With recent chest or back pain an aorta that would be referred is told to a surgeon at once.")
+SMALL_PAIN = Rule(
+    "small-pain", "With recent chest or back pain any other thoracic aorta from 4.0 cm on is examined the same day."
+)
+MAY_GROW = Rule(
+    "may-grow",
+    "Such growth with an unknown error is compared by a radiologist, urgently from twice the limit on.",
+)
+REFUSED = Rule("refused", "Where a part could not be measured and the other one is not wide the pathway cannot tell.")
+IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a painful wide aorta is told, and nothing else.")
+
+PAIN_DAYS = Option("pain_days", "Pain counts for so many days", "14", unit="d", low=1, high=30)
 
 LIMITS = (
     "Limits are for adults of usual height; in small or tall people the diameter is put in relation to height.",
     "Chest or back pain with a wide aorta is an emergency, whatever its diameter.",
     "The root and the arch were not measured.",
 )
-_DILATED_CM, _INHERITED_CM, _TEAM_CM, _SURGERY_CM = 4.0, 4.5, 5.0, 5.5
 _GROWTH_CM, _INHERITED_GROWTH_CM = 0.5, 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class _Aorta:
-    """The widest section of both parts, None where it was not measured; `inherited` with three values."""
-
-    ascending: Measured | None
-    descending: Measured | None
-    inherited: bool | None = None
-
-    @property
-    def parts(self) -> tuple[Measured, ...]:
-        return tuple(one for one in (self.ascending, self.descending) if one is not None)
-
-    @property
-    def ascending_cm(self) -> float:
-        return diameter_cm(self.ascending) if self.ascending else 0.0
-
-    @property
-    def descending_cm(self) -> float:
-        return diameter_cm(self.descending) if self.descending else 0.0
+_DESCENDING = (finding_codes.DESCENDING_AORTA, finding_codes.DESCENDING_AORTA_CARINA)
 
 
 @pathway(
     id=ID,
     title=TITLE,
     source=ACC_AHA,
-    version="1.0.0",
+    version="1.1.0",
     reviewed=date(2026, 11, 22),
     reads=(finding_codes.ASCENDING_AORTA, finding_codes.DESCENDING_AORTA, finding_codes.DESCENDING_AORTA_CARINA),
     asks=(
-        condition_codes.AORTIC_ANEURYSM,
+        condition_codes.THORACIC_AORTIC_ANEURYSM,
         condition_codes.AORTOPATHY,
+        condition_codes.CHEST_PAIN,
+        condition_codes.BACK_PAIN,
+        PALLIATIVE,
         procedure_codes.AORTIC_REPAIR,
-        procedure_codes.AORTIC_IMAGING,
-        procedure_codes.ORDERED[actions.CHEST_CT_FOLLOW_UP.code],
+        procedure_codes.THORACIC_AORTA_IMAGING,
+        procedure_codes.ORDERED[actions.THORACIC_AORTA_IMAGING.code],
         procedure_codes.ORDERED[actions.THORACIC_AORTA_REFERRAL.code],
+        procedure_codes.ORDERED[actions.ANEURYSM_EXAMINATION.code],
+        procedure_codes.ORDERED[actions.COMPARE_STUDIES.code],
     ),
     rules=(
         NARROW,
@@ -104,51 +108,71 @@ class _Aorta:
         INHERITED_GROWTH,
         DESCENDING,
         DESCENDING_TOLD,
+        MAY_GROW,
+        PAIN,
+        SMALL_PAIN,
+        REFUSED,
         ADULTS,
         REPAIRED,
-        UNDER_SURVEILLANCE,
-        IMAGED_SINCE,
-        REFERRED,
+        IN_PALLIATIVE_CARE,
+        steps.OVERDUE,
+        steps.UNDER_SURVEILLANCE,
+        steps.IMAGED_SINCE,
+        steps.REFERRED,
     ),
+    options=(PAIN_DAYS,),
     limits=LIMITS,
+    urgent=True,
 )
 def thoracic_aorta(case: Case) -> PathwayOutcome:
     """Advise on the largest diameters of the ascending and the descending thoracic aorta."""
     ascending = largest(values(case, finding_codes.ASCENDING_AORTA))
-    descending = largest(values(case, finding_codes.DESCENDING_AORTA, finding_codes.DESCENDING_AORTA_CARINA))
-    seen = _Aorta(ascending, descending)
+    seen = Aorta(ascending, largest(values(case, *_DESCENDING)))
     found = Reasoning(ID, TITLE, ACC_AHA, case)
-    if not seen.parts:
-        what = found.say("diameter of the thoracic aorta")
-        if unmeasured(found, what, finding_codes.ASCENDING_AORTA, finding_codes.DESCENDING_AORTA):
-            return found.could_not_tell(found.say("the thoracic aorta was not measured"))
+    refused = _refused(found, seen)
+    if not seen.parts and not refused:
         return found.nothing("no diameter of the thoracic aorta was measured on this study")
-    if found.apply(NARROW, max(map(diameter_cm, seen.parts)) < _DILATED_CM):
+    narrow = found.apply(NARROW, seen.widest_cm < DILATED_CM if seen.parts else None)
+    if found.apply(REFUSED, refused and narrow is not False):
+        return found.could_not_tell(found.say("the thoracic aorta was not measured, or not all of it"))
+    if narrow:
         return found.nothing("no part of the thoracic aorta that was measured is dilated")
     if found.apply(ADULTS, under_age(found)):
         return found.nothing("the patient is a child")
     return _answered(found, seen)
 
 
-def _answered(found: Reasoning, seen: _Aorta) -> PathwayOutcome:
+def _refused(found: Reasoning, seen: Aorta) -> bool:
+    """Whether a part was looked at and could not be measured: why stands among what is missing."""
+    ascending = seen.ascending is None and unmeasured(
+        found, found.say("diameter of the ascending aorta"), finding_codes.ASCENDING_AORTA
+    )
+    descending = seen.descending is None and unmeasured(
+        found, found.say("diameter of the descending thoracic aorta"), *_DESCENDING
+    )
+    return ascending or descending
+
+
+def _answered(found: Reasoning, seen: Aorta) -> PathwayOutcome:
     _measured(found, seen)
-    how = found.say("look at the problem list")
-    seen = _Aorta(seen.ascending, seen.descending, known(found, condition_codes.AORTOPATHY, how))
-    known(found, condition_codes.AORTIC_ANEURYSM, how)
-    how = found.say("look in the record, or ask the patient")
+    known(found, condition_codes.THORACIC_AORTIC_ANEURYSM)
+    how = "look in the record, or ask the patient"
     repaired = found.apply(REPAIRED, on_record(found, procedure_codes.AORTIC_REPAIR, how))
+    pain = suffered(found, (condition_codes.CHEST_PAIN, condition_codes.BACK_PAIN), number(found.case, ID, PAIN_DAYS))
+    seen = Aorta(seen.ascending, seen.descending, known(found, condition_codes.AORTOPATHY), pain)
+    palliative = in_palliative_care(found)
+    if found.apply(IN_PALLIATIVE_CARE, palliative) and not pain:
+        return _untold(found, pain)
     reason = _reason(found, seen)
-    if reason:
-        _referral(found, seen, reason)
-    elif found.apply(DILATED, seen.ascending_cm >= _DILATED_CM, shown(seen.ascending_cm)):
-        _imaging(found, seen)
-    told = found.apply(DESCENDING_TOLD, _DILATED_CM <= seen.descending_cm < _SURGERY_CM, shown(seen.descending_cm))
+    at_once = _steps(found, seen, reason, palliative=palliative)
+    told = found.apply(DESCENDING_TOLD, DILATED_CM <= seen.descending_cm < SURGERY_CM, shown(seen.descending_cm))
     if not found.recommendations and not found.missing and not told:
         return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
-    widest = max(map(diameter_cm, seen.parts))
+    waits = not reason and all(one.priority is Priority.ROUTINE for one in found.recommendations)
+    urgent = Indicator.INFO if waits else Indicator.WARNING
     return found.advice(
-        found.say("Thoracic aorta up to {said} on {day} (AI).", said=shown(widest), day=found.case.study_date),
-        Indicator.WARNING if reason else Indicator.INFO,
+        found.say("Thoracic aorta up to {said} on {day} (AI).", said=shown(seen.widest_cm), day=found.case.study_date),
+        Indicator.CRITICAL if at_once else urgent,
         tuple(dict.fromkeys(one.finding.key for one in seen.parts)),
         seen=_seen(found, seen),
         meaning=_meaning(found, seen, told=bool(told), repaired=bool(repaired)),
@@ -156,7 +180,34 @@ def _answered(found: Reasoning, seen: _Aorta) -> PathwayOutcome:
     )
 
 
-def _measured(found: Reasoning, seen: _Aorta) -> None:
+def _untold(found: Reasoning, pain: bool | None) -> NothingToSay | CouldNotTell:
+    """In palliative care without pain; where nobody knows of pain nobody can tell."""
+    if pain is None:
+        return found.could_not_tell(found.say("whether there is pain decides, and is not known"))
+    return found.nothing("palliative or hospice care is on record")
+
+
+def _steps(found: Reasoning, seen: Aorta, reason: str, *, palliative: bool) -> bool:
+    """What cannot wait until tomorrow, then what can; whether it is told at once."""
+    may_grow = _may_grow(found, seen)
+    at_once = found.apply(PAIN, False if not reason and may_grow is None else seen.painful, shown(seen.widest_cm))
+    found.apply(SMALL_PAIN, None if seen.painful is None else seen.painful and not at_once)
+    if at_once:
+        steps.call(found, seen)
+    elif seen.painful:
+        steps.examine(found, seen)
+    if at_once or palliative:
+        return bool(at_once)
+    if may_grow is not None:
+        compare(found, ACC_AHA, doubled=_fast(may_grow, seen, 2.0))
+    if reason:
+        steps.referral(found, seen, reason)
+    elif found.apply(DILATED, seen.ascending_cm >= DILATED_CM, shown(seen.ascending_cm)):
+        steps.imaging(found, seen)
+    return False
+
+
+def _measured(found: Reasoning, seen: Aorta) -> None:
     named = (
         (found.say("diameter of the ascending aorta"), seen.ascending),
         (found.say("diameter of the descending thoracic aorta"), seen.descending),
@@ -166,7 +217,7 @@ def _measured(found: Reasoning, seen: _Aorta) -> None:
             found.measured(name, shown(diameter_cm(one)), where(found.case, one))
 
 
-def _seen(found: Reasoning, seen: _Aorta) -> tuple[str, ...]:
+def _seen(found: Reasoning, seen: Aorta) -> tuple[str, ...]:
     told = []
     if seen.ascending:
         told.append(found.say("Largest diameter of the ascending aorta: {said}.", said=shown(seen.ascending_cm)))
@@ -180,14 +231,17 @@ def _seen(found: Reasoning, seen: _Aorta) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _limits(found: Reasoning, seen: _Aorta) -> tuple[str, ...]:
+def _limits(found: Reasoning, seen: Aorta) -> tuple[str, ...]:
     of_models = (limit for one in seen.parts for limit in one.by.limits)
     return tuple(dict.fromkeys((*of_models, *map(found.say, LIMITS))))
 
 
-def _meaning(found: Reasoning, seen: _Aorta, *, told: bool, repaired: bool) -> tuple[str, ...]:
+def _meaning(found: Reasoning, seen: Aorta, *, told: bool, repaired: bool) -> tuple[str, ...]:
     """What the diameters mean in this patient."""
-    said = [found.say("The aorta is wide, if a radiologist confirms the diameter across its axis.")]
+    said = [
+        *palliative_said(found),
+        found.say("The aorta is wide, if a radiologist confirms the diameter across its axis."),
+    ]
     if seen.inherited:
         said.append(found.say("Hereditary aortic disease or a bicuspid aortic valve is on record: limits are lower."))
     if told:
@@ -197,11 +251,11 @@ def _meaning(found: Reasoning, seen: _Aorta, *, told: bool, repaired: bool) -> t
     return tuple(said)
 
 
-def _reason(found: Reasoning, seen: _Aorta) -> str:
+def _reason(found: Reasoning, seen: Aorta) -> str:
     """Why somebody has to look at the patient; "" where imaging is enough."""
-    large = found.apply(SURGERY, seen.ascending_cm >= _SURGERY_CM, shown(seen.ascending_cm))
-    low = found.apply(DESCENDING, seen.descending_cm >= _SURGERY_CM, shown(seen.descending_cm))
-    team = found.apply(TEAM, _TEAM_CM <= seen.ascending_cm < _SURGERY_CM, shown(seen.ascending_cm))
+    large = found.apply(SURGERY, seen.ascending_cm >= SURGERY_CM, shown(seen.ascending_cm))
+    low = found.apply(DESCENDING, seen.descending_cm >= SURGERY_CM, shown(seen.descending_cm))
+    team = found.apply(TEAM, TEAM_CM <= seen.ascending_cm < SURGERY_CM, shown(seen.ascending_cm))
     inherited = _inherited(found, seen)
     growing = _growing(found, seen)
     if large or team:
@@ -217,14 +271,14 @@ def _reason(found: Reasoning, seen: _Aorta) -> str:
     return ""
 
 
-def _inherited(found: Reasoning, seen: _Aorta) -> bool | None:
-    return found.apply(INHERITED, seen.inherited if seen.ascending_cm >= _INHERITED_CM else False)
+def _inherited(found: Reasoning, seen: Aorta) -> bool | None:
+    return found.apply(INHERITED, seen.inherited if seen.ascending_cm >= INHERITED_CM else False)
 
 
-def _growing(found: Reasoning, seen: _Aorta) -> bool:
+def _growing(found: Reasoning, seen: Aorta) -> bool:
     """Growth counts where it is beyond the error of the measurement; nobody can tell where that is not known."""
     grown = growth(seen.ascending) if seen.ascending else None
-    if grown is None or seen.ascending_cm < _DILATED_CM:
+    if grown is None or seen.ascending_cm < DILATED_CM:
         found.apply(GROWTH, None if grown is None else False)
         return False
     said = f"{grown.centimetres:+.2f} cm, {grown.days} d"
@@ -233,55 +287,14 @@ def _growing(found: Reasoning, seen: _Aorta) -> bool:
     return bool(found.apply(INHERITED_GROWTH, inherited, said) or fast)
 
 
-def _referral(found: Reasoning, seen: _Aorta, reason: str) -> None:
-    if found.apply(REFERRED, ordered_already(found, actions.THORACIC_AORTA_REFERRAL)):
-        return
-    surgical = max(seen.ascending_cm, seen.descending_cm) >= _SURGERY_CM
-    found.recommend(
-        Recommendation(
-            key="aortic-team",
-            action=found.say("Referral to an aortic team (cardiology and cardiac or vascular surgery)"),
-            code=actions.THORACIC_AORTA_REFERRAL,
-            reason=reason,
-            source=ACC_AHA,
-            strength=_strength(found, seen),
-            priority=Priority.URGENT if surgical else Priority.ROUTINE,
-            because=because(found),
-            would_change=(
-                found.say("A smaller diameter when a radiologist measures it across the axis."),
-                found.say("Chest or back pain: then it cannot wait."),
-            ),
-        )
-    )
+def _may_grow(found: Reasoning, seen: Aorta) -> Growth | None:
+    """Growth at the limits that may be the error of the measurement alone; None where there is none."""
+    grown = growth(seen.ascending) if seen.ascending else None
+    fast = grown is not None and seen.ascending_cm >= DILATED_CM and _fast(grown, seen)
+    return grown if found.apply(MAY_GROW, fast and grown is not None and grown.beyond_error is None) else None
 
 
-def _strength(found: Reasoning, seen: _Aorta) -> str:
-    """The class that the guideline gives for the ascending aorta; that of the others was not seen."""
-    if seen.ascending_cm >= _SURGERY_CM:
-        return found.say("class 1")
-    return found.say("class 2a") if seen.ascending_cm >= _TEAM_CM else ""
-
-
-def _imaging(found: Reasoning, seen: _Aorta) -> None:
-    if found.apply(UNDER_SURVEILLANCE, ordered_already(found, actions.CHEST_CT_FOLLOW_UP)):
-        return
-    if found.apply(IMAGED_SINCE, done_since_images(found, procedure_codes.AORTIC_IMAGING)):
-        found.note(found.say("The aorta was imaged again since: go by that."), "the aorta was imaged again since")
-        return
-    start, today = add_months(found.case.study_date, 6), found.case.today
-    found.recommend(
-        Recommendation(
-            key="surveillance",
-            action=found.say("CT (or MRI) of the chest for the diameter of the aorta"),
-            code=actions.CHEST_CT_FOLLOW_UP,
-            reason=found.say("The ascending aorta measures {said}.", said=shown(seen.ascending_cm)),
-            source=ACC_AHA,
-            not_before=start if start > today else None,
-            by=max(add_months(found.case.study_date, 12), today),
-            because=because(found),
-            would_change=(
-                found.say("Earlier diameters: where they were stable, the next imaging may wait longer."),
-                found.say("Chest or back pain: then it cannot wait."),
-            ),
-        )
-    )
+def _fast(grown: Growth, seen: Aorta, times: float = 1.0) -> bool:
+    """Whether it grew by so many times the limit, the lower one where nobody knows of a disease that lowers it."""
+    limit = _GROWTH_CM if seen.inherited is False else _INHERITED_GROWTH_CM
+    return grown.at_least(times * limit)

@@ -158,7 +158,7 @@ def _guidance(report: Report) -> Iterator[Block]:
             rows = tuple(_recommended(item) for item in said.recommendations)
             yield Table(("Recommendation", "When", "Why", "Source"), rows, (22, 16, 34, 28))
             yield from map(_text, said.contradictions)
-            yield from (_text(f"Not suggested: {note}") for note in said.notes)
+            yield from (_text(f"Remark: {note}") for note in said.notes)
             changes = dict.fromkeys(told for item in said.recommendations for told in item.would_change)
             yield from (_text(f"What would change it: {told}") for told in changes)
         elif isinstance(said, CouldNotTell):

@@ -42,6 +42,7 @@ def _lines(one: Pathway) -> Iterator[str]:
     yield from _section("Scores", [f"`{name}` (`cds risk show {name}`)" for name in one.scores])
     yield from _section("May suggest", [_code(code) for code in one.suggests])
     yield from _section("A site may set", [_option(one.id, option) for option in one.options])
+    yield from _section("Languages", [", ".join(("en", *one.languages))])
     yield from _section("Limits", list(one.limits))
 
 

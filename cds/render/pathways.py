@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, NothingToSay, PathwayOutcome, Recommendation
-from cds.pathways.declaration import Pathway
+from cds.pathways.declaration import IDLE, Pathway
 
 _HELD = {True: "yes", False: "no", None: "not known"}
 
@@ -25,8 +25,8 @@ def as_table(outcomes: Iterable[PathwayOutcome], installed: Mapping[str, Pathway
 
 
 def as_markdown(outcomes: Iterable[PathwayOutcome]) -> str:
-    """What a clinician would see, and after it what was not said and why."""
-    said = tuple(outcomes)
+    """What a clinician would see, and after it what was not said and why, but of pathways that read nothing there."""
+    said = tuple(one for one in outcomes if not isinstance(one, NothingToSay) or one.reason != IDLE)
     advices = [one for one in said if isinstance(one, Advice)]
     untold = [one for one in said if isinstance(one, CouldNotTell)]
     quiet = [one for one in said if isinstance(one, NothingToSay)]
@@ -48,7 +48,7 @@ def _card(said: Advice) -> Iterator[str]:
         yield from (f"  - {sentence}" for sentence in step.because)
         yield from (f"  - Would change: {sentence}" for sentence in step.would_change)
         yield from (f"  - Also asked by: {title}" for title in step.also)
-    yield from _listed("Not suggested", said.notes)
+    yield from _listed("Remarks", said.notes)
     yield from _listed("Missing", said.missing)
     yield from _listed("Scores", (f"{one.title}: {one.value or 'not evaluated'}" for one in said.risks))
 
@@ -82,7 +82,7 @@ def _block(one: PathwayOutcome, pathway: Pathway | None) -> Iterator[str]:
     if isinstance(one, Advice):
         yield from _rows("steps", [(s.priority.value, _step(s), s.reason) for s in one.recommendations])
         yield from _rows("values", [_value(item) for item in one.inputs])
-        yield from _rows("not suggested", [(note,) for note in one.notes])
+        yield from _rows("remarks", [(note,) for note in one.notes])
     missing = one.missing if isinstance(one, Advice | CouldNotTell) else ()
     yield from _rows("missing", [(text,) for text in missing])
 

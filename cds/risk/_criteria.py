@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cds.risk import Given, NotScored
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(NamedTuple):
     """One criterion of a rule: the input that it reads, whether it holds (None where that is not known), its points."""
 
     name: str
@@ -18,8 +17,7 @@ class Criterion:
     points: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """The points of the criteria that are known to hold, the fewest that are possible, and what is not known."""
 
     points: float
@@ -40,7 +38,7 @@ def measured(given: Given, name: str, test: Callable[[float], bool], points: flo
 def tally(criteria: Iterable[Criterion]) -> Tally:
     """Add the points up; what is not known adds nothing, and takes away what it could."""
     known = tuple(criteria)
-    points = sum(one.points for one in known if one.holds)
+    points = sum([one.points for one in known if one.holds])
     unknown = [one for one in known if one.holds is None]
     return Tally(points, points + sum(min(one.points, 0) for one in unknown), tuple(one.name for one in unknown))
 

@@ -6,13 +6,12 @@ What is missing never reads as "no": a rule answers only where every way to fill
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cds.risk import Answer, Given, NotScored, Scored
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """Whether a statement holds; None where it cannot be told for want of the inputs that `missing` names."""
 
     holds: bool | None
@@ -30,19 +29,28 @@ class Fact:
         return Fact(None if self.holds is None else not self.holds, self.missing)
 
 
+_YES, _NO = Fact(True), Fact(False)
+
+
 def number(given: Given, name: str, test: Callable[[float], bool]) -> Fact:
     """What a number says."""
-    return Fact(test(given.number(name))) if name in given else Fact(None, (name,))
+    if name not in given:
+        return Fact(None, (name,))
+    return _YES if test(given.number(name)) else _NO
 
 
 def flag(given: Given, name: str) -> Fact:
     """What a yes or no says."""
-    return Fact(given.flag(name)) if name in given else Fact(None, (name,))
+    if name not in given:
+        return Fact(None, (name,))
+    return _YES if given[name] else _NO
 
 
 def choice(given: Given, name: str, *values: str) -> Fact:
     """Whether a choice is one of these."""
-    return Fact(given.text(name) in values) if name in given else Fact(None, (name,))
+    if name not in given:
+        return Fact(None, (name,))
+    return _YES if given[name] in values else _NO
 
 
 def any_of(facts: Iterable[Fact]) -> Fact:

@@ -14,8 +14,10 @@ WITHIN = {1: "minutes", 2: "hours", 3: "days"}
 SEEN = {"intracranial_hemorrhage": 1, "testicular_torsion": 1}
 RECALLED = {
     "tension_pneumothorax": 1,
+    "ischemic_bowel": 1,
     "intra_abdominal_abscess": 2,
     "impending_pathologic_hip_fracture": 2,
+    "lung_nodule": 3,
     "solid_renal_mass": 3,
 }
 CATEGORIES = SEEN | RECALLED

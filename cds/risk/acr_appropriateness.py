@@ -83,9 +83,23 @@ TABLE: Mapping[tuple[str, str], Mapping[str, str]] = {
 }
 
 
+#: Other names. MRI with MRCP is the ACR's one without and with contrast medium; every MRA of the head is rated alike.
+_SAME_PROCEDURE = {
+    "mri_mrcp": "mri_mrcp_without_and_with",
+    "mri_abdomen_without_and_with_mrcp": "mri_mrcp_without_and_with",
+    "mra_head": "mra_head_without_and_with",
+    "xray_lumbar": "radiography_lumbar",
+}
+_SAME_VARIANT = {
+    "cauda_equina": "suspected_cauda_equina",
+    "suspected_cauda_equina_syndrome": "suspected_cauda_equina",
+}
+
+
 def _evaluate(given: Given) -> Answer:
-    procedure = given.text("procedure")
-    rating = TABLE.get((given.text("topic"), given.text("variant")), {}).get(procedure)
+    variant, procedure = given.text("variant"), given.text("procedure")
+    variant, procedure = _SAME_VARIANT.get(variant, variant), _SAME_PROCEDURE.get(procedure, procedure)
+    rating = TABLE.get((given.text("topic"), variant), {}).get(procedure)
     if rating is None:
         reason = f"no rating of {procedure} for this topic and variant was verified"
         return NotScored(out_of_range=("procedure",), reasons=(reason,))
@@ -107,12 +121,12 @@ SCORE = Score(
     horizon_years=None,
     inputs=(
         Input("topic", "topic", kind="choice", choices=_names(0)),
-        Input("variant", "variant", kind="choice", choices=_names(1)),
+        Input("variant", "variant", kind="choice", choices=(*_names(1), *_SAME_VARIANT)),
         Input(
             "procedure",
             "procedure",
             kind="choice",
-            choices=tuple(dict.fromkeys(p for row in TABLE.values() for p in row)),
+            choices=(*dict.fromkeys(p for row in TABLE.values() for p in row), *_SAME_PROCEDURE),
         ),
     ),
     evaluate=_evaluate,

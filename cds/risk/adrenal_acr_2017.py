@@ -10,14 +10,14 @@ from cds.risk import Answer, Given, Input, Output, Score
 from cds.risk._facts import choice, decide, flag, number
 
 _BIOPSY = "consider_biopsy_or_petct"
-_PRIORS = ("none", "stable_ge_1y", "enlarging", "new")
+_PRIORS = ("none", "stable_ge_1y", "enlarging", "new", "new_or_enlarging")
 _WASHOUTS = ("not_done", "no_enhancement", "absolute_ge60_or_relative_ge40", "less")
 
 
 def _evaluate(given: Given) -> Answer:
     cancer = flag(given, "cancer_history")
     large = number(given, "size_cm", lambda cm: cm >= 4)
-    grown = choice(given, "prior", "enlarging", "new")
+    grown = choice(given, "prior", "enlarging", "new", "new_or_enlarging")
     small = number(given, "size_cm", lambda cm: cm <= 2)
     rules = (
         (number(given, "size_cm", lambda cm: cm < 1), "no_follow_up"),
@@ -54,8 +54,9 @@ SCORE = Score(
             needed=False,
             unmentioned=False,
         ),
-        Input("cancer_history", "history of cancer", kind="boolean", needed=False),
-        Input("prior", "compared with earlier images", kind="choice", choices=_PRIORS, needed=False),
+        # A short description of a case would mention a cancer, and what earlier images show.
+        Input("cancer_history", "history of cancer", kind="boolean", needed=False, unmentioned=False),
+        Input("prior", "compared with earlier images", "choice", choices=_PRIORS, needed=False, unmentioned="none"),
         Input("washout", "washout", kind="choice", choices=_WASHOUTS, needed=False, unmentioned="not_done"),
     ),
     evaluate=_evaluate,

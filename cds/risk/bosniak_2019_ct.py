@@ -67,11 +67,18 @@ def _nodule(given: Given) -> Fact:
     return any_of(
         (
             flag(given, "nodule"),
-            number(given, "convex_protrusion_acute_mm", lambda mm: mm > 0),
+            _acute(given),
             number(given, "convex_protrusion_obtuse_mm", lambda mm: mm >= 4),
             number(given, "irregular_convex_protrusion_obtuse_mm", lambda mm: mm >= 4),
         )
     )
+
+
+def _acute(given: Given) -> Fact:
+    """Of any size: told by its size, or by yes or no."""
+    told = flag(given, "convex_protrusion_acute")
+    size = number(given, "convex_protrusion_acute_mm", lambda mm: mm > 0)
+    return told if told.holds or (size.holds is None and told.holds is not None) else size
 
 
 def _irregular(given: Given) -> Fact:
@@ -111,12 +118,12 @@ def _by_density(given: Given) -> Rules:
     return ((benign & flag(given, "homogeneous"), "II"),)
 
 
-def _flag(name: str, title: str, unmentioned: bool) -> Input:
-    return Input(name, title, kind="boolean", needed=False, unmentioned=unmentioned)
+def _flag(name: str, title: str, unmentioned: bool, *aliases: str) -> Input:
+    return Input(name, title, kind="boolean", needed=False, unmentioned=unmentioned, aliases=aliases)
 
 
-def _protrusion(name: str, title: str) -> Input:
-    return Input(name, title, unit="mm", low=0, high=300, needed=False, unmentioned=0.0)
+def _protrusion(name: str, title: str, *aliases: str) -> Input:
+    return Input(name, title, unit="mm", low=0, high=300, needed=False, unmentioned=0.0, aliases=aliases)
 
 
 _PHASES = ("unenhanced", "portal_venous", "renal_mass_protocol_not_enhancing")
@@ -133,7 +140,11 @@ SCORE = Score(
         Input("wall_mm", "thickness of the wall", unit="mm", low=0, high=300, needed=False),
         Input("septa_count", "number of septa", unit="{count}", low=0, high=1000, needed=False),
         Input("septa_mm", "thickness of the thickest septum", unit="mm", low=0, high=300, needed=False),
-        Input("hu", "attenuation", unit="[hnsf'U]", low=-1024, high=3071, needed=False),
+        Input(
+            *("hu", "attenuation", "number", "[hnsf'U]", -1024, 3071),
+            needed=False,
+            aliases=("hu_unenhanced", "hu_noncontrast"),
+        ),
         Input("hu_phase", "phase of attenuation", "choice", choices=_PHASES, needed=False, unmentioned="unenhanced"),
         _flag("homogeneous", "homogeneous", unmentioned=True),
         _flag("smooth", "wall and septa are smooth", unmentioned=True),
@@ -141,10 +152,11 @@ SCORE = Score(
         _flag("enhancing_septa", "the septa enhance", unmentioned=True),
         _flag("calcification", "calcification", unmentioned=False),
         _flag("too_small_to_characterise", "too small to characterise", unmentioned=False),
-        _flag("nodule", "enhancing nodule", unmentioned=False),
+        _flag("nodule", "enhancing nodule", False, "enhancing_nodule"),
+        _flag("convex_protrusion_acute", "convex protrusion with acute margins of any size", unmentioned=False),
         _protrusion("irregular_convex_protrusion_obtuse_mm", "irregular thickening with obtuse margins"),
         _protrusion("convex_protrusion_obtuse_mm", "convex protrusion with obtuse margins"),
-        _protrusion("convex_protrusion_acute_mm", "convex protrusion with acute margins"),
+        _protrusion("convex_protrusion_acute_mm", "convex protrusion with acute margins", "acute_protrusion_mm"),
     ),
     evaluate=_evaluate,
     outputs=(Output("bosniak", "Bosniak class"),),

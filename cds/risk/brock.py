@@ -6,7 +6,9 @@ spiculation: the predictor is centred at 62 years and 4 nodules, its size term i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cds.domain.recommendation import Source
 from cds.risk import Answer, Given, Input, Output, Score, Scored
@@ -27,20 +29,22 @@ class _Model:
     count: float
     spiculation: float
 
-    def probability(self, given: Given) -> float:
-        density = {"solid": 0.0, "part_solid": self.part_solid, "non_solid": self.non_solid}
+    def probability(self, known: Mapping[str, Any]) -> float:
         return logistic(
             self.constant
-            + self.age * (given.number("age") - 62)
-            + self.female * (given.text("sex") == "female")
-            + self.family_history * given.flag("family_history_lung_cancer")
-            + self.emphysema * given.flag("emphysema")
-            + self.size * ((given.number("diameter_mm") / 10) ** -0.5 - 1.58113883)
-            + density[given.text("nodule_type")]
-            + self.upper_lobe * given.flag("upper_lobe")
-            + self.count * (given.number("nodule_count") - 4)
-            + self.spiculation * given.flag("spiculation")
+            + self.age * (known["age"] - 62)
+            + self.female * (known["sex"] == "female")
+            + self.family_history * known["family_history_lung_cancer"]
+            + self.emphysema * known["emphysema"]
+            + self.size * ((known["diameter_mm"] / 10) ** -0.5 - 1.58113883)
+            + self.density(known["nodule_type"])
+            + self.upper_lobe * known["upper_lobe"]
+            + self.count * (known["nodule_count"] - 4)
+            + self.spiculation * known["spiculation"]
         )
+
+    def density(self, kind: str) -> float:
+        return 0.0 if kind == "solid" else self.part_solid if kind == "part_solid" else self.non_solid
 
 
 _WITH_SPICULATION = _Model(
@@ -69,6 +73,11 @@ _WITHOUT_SPICULATION = _Model(
     count=-0.0803,
     spiculation=0.0,
 )
+
+
+def with_spiculation(known: Mapping[str, object]) -> float:
+    """The probability by the model with spiculation, of inputs that are all known and within their ranges."""
+    return _WITH_SPICULATION.probability(known)
 
 
 def _evaluate(given: Given) -> Answer:

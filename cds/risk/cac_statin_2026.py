@@ -10,12 +10,21 @@ from cds.risk._cardiovascular import AGATSTON, LIPIDS_2026, PREVENT_ASCVD10
 
 #: Where one of these holds, a calcium score of zero is no reason to defer therapy.
 _NO_DEFERRAL = (
-    ("diabetes", "diabetes"),
-    ("current_smoker", "current smoking"),
-    ("familial_hypercholesterolemia", "familial hypercholesterolaemia"),
-    ("ldl_ge_190", "LDL cholesterol of 190 mg/dL or more"),
-    ("strong_premature_family_history", "strong family history of premature ASCVD"),
+    ("diabetes", "diabetes", ()),
+    ("current_smoker", "current smoking", ("smoker",)),
+    (
+        "familial_hypercholesterolemia",
+        "familial hypercholesterolaemia",
+        ("familial_hypercholesterolaemia", "fh"),
+    ),
+    ("ldl_ge_190", "LDL cholesterol of 190 mg/dL or more", ("severe_hypercholesterolemia",)),
+    (
+        "strong_premature_family_history",
+        "strong family history of premature ASCVD",
+        ("strong_family_history", "premature_family_history", "strong_premature_ascvd_family_history"),
+    ),
 )
+_NAMES = tuple(name for name, _, _ in _NO_DEFERRAL)
 
 
 def _evaluate(given: Given) -> Answer:
@@ -43,9 +52,11 @@ def _some(given: Given) -> Answer:
 
 def _none(given: Given) -> Answer:
     """Deferral only where every exception is known to be absent."""
-    if any(name in given and given.flag(name) for name, _ in _NO_DEFERRAL):
+    ldl = given.number("ldl_mg_dl") if "ldl_mg_dl" in given else None
+    if (ldl is not None and ldl >= 190) or any(name in given and given.flag(name) for name in _NAMES):
         return Scored({"action": "cac0_exception_discuss_statin"})
-    missing = tuple(name for name, _ in _NO_DEFERRAL if name not in given)
+    known = {*given, *(("ldl_ge_190",) if ldl is not None else ())}
+    missing = tuple(name for name in _NAMES if name not in known)
     return NotScored(missing=missing) if missing else Scored({"action": "defer_llt_repeat_cac_3_7y"})
 
 
@@ -64,7 +75,12 @@ SCORE = Score(
         PREVENT_ASCVD10,
         AGATSTON,
         Input("cac_percentile", "percentile of the calcium score", unit="{percentile}", low=0, high=100, needed=False),
-        *(Input(name, title, kind="boolean", needed=False, unmentioned=False) for name, title in _NO_DEFERRAL),
+        # The bounds refuse what cannot be a concentration in mg/dL.
+        Input("ldl_mg_dl", "LDL cholesterol", unit="mg/dL", low=1, high=2000, needed=False),
+        *(
+            Input(name, title, kind="boolean", needed=False, unmentioned=False, aliases=aliases)
+            for name, title, aliases in _NO_DEFERRAL
+        ),
     ),
     outputs=(Output("action", "suggestion"), Output("ldl_goal", "LDL cholesterol below", "mg/dL")),
     notes=(

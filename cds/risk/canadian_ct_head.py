@@ -49,9 +49,9 @@ def _medium(given: Given) -> Fact:
     return number(given, "retrograde_amnesia_min", lambda minutes: minutes >= 30) | flag(given, "dangerous_mechanism")
 
 
-def _sign(name: str, title: str) -> Input:
+def _sign(name: str, title: str, *aliases: str) -> Input:
     """A sign that a short description of a case would mention."""
-    return Input(name, title, kind="boolean", needed=False, unmentioned=False)
+    return Input(name, title, kind="boolean", needed=False, unmentioned=False, aliases=aliases)
 
 
 SCORE = Score(
@@ -77,8 +77,8 @@ SCORE = Score(
         _sign("suspected_open_or_depressed_fracture", "suspected open or depressed fracture of the skull"),
         _sign("basal_skull_signs", "any sign of a fracture of the base of the skull"),
         _sign("dangerous_mechanism", "dangerous mechanism"),
-        _sign("anticoagulant", "anticoagulant"),
-        _sign("seizure", "seizure after the injury"),
+        _sign("anticoagulant", "anticoagulant", "anticoagulated", "oral_anticoagulant"),
+        _sign("seizure", "seizure after the injury", "seizure_after_injury", "post_traumatic_seizure"),
     ),
     evaluate=_evaluate,
     outputs=(Output("result", "whether CT is needed"),),

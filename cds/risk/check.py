@@ -31,13 +31,15 @@ class Mismatch:
 class CheckReport:
     """How many vectors were run, every mismatch, and the files whose score is not installed.
 
-    `unverified` are the scores among them that are checked here and used nowhere, with what was not verified.
+    `unverified` are the scores among them that are checked here and used nowhere, with what was not verified;
+    `ignored` are the inputs of vectors that their score does not have, which its answer therefore cannot rest on.
     """
 
     vectors: int
     mismatches: tuple[Mismatch, ...]
     not_installed: tuple[str, ...]
     unverified: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -49,6 +51,7 @@ def check(vector_files: Sequence[Path]) -> CheckReport:
     """Run every vector of every file; raise InvalidInput where a file is no vector file."""
     scores = load(unverified=True)
     mismatches: list[Mismatch] = []
+    ignored: list[tuple[str, str]] = []
     count = 0
     known = [path for path in vector_files if path.stem in scores]
     for path in known:
@@ -56,9 +59,10 @@ def check(vector_files: Sequence[Path]) -> CheckReport:
         count += len(vectors)
         for vector in vectors:
             mismatches += _mismatches(scores[path.stem], vector)
+            ignored += [(str(vector["id"]), name) for name in _ignored(scores[path.stem], vector)]
     absent = tuple(path.stem for path in vector_files if path.stem not in scores)
     unverified = dict.fromkeys((s.id, s.unverified) for p in known if (s := scores[p.stem]).unverified)
-    return CheckReport(count, tuple(mismatches), absent, tuple(unverified))
+    return CheckReport(count, tuple(mismatches), absent, tuple(unverified), tuple(ignored))
 
 
 def _read(path: Path) -> list[Mapping[str, object]]:
@@ -70,6 +74,11 @@ def _read(path: Path) -> list[Mapping[str, object]]:
     if not isinstance(vectors, list) or not all(isinstance(v, dict) and wanted <= v.keys() for v in vectors):
         raise InvalidInput(f"{path.name}: want a list of vectors with id, inputs and expected")
     return vectors
+
+
+def _ignored(score: Score, vector: Mapping[str, object]) -> tuple[str, ...]:
+    inputs = vector["inputs"]
+    return score.unknown_names(inputs) if isinstance(inputs, dict) else ()
 
 
 def _mismatches(score: Score, vector: Mapping[str, object]) -> list[Mismatch]:

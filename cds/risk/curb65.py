@@ -6,38 +6,48 @@ systolic < 90 or diastolic <= 60 mmHg, age >= 65: 0-1 home, 2 short stay or supe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from cds.domain.recommendation import Source
-from cds.risk import Answer, Given, Input, NotScored, Output, Score, Scored
-from cds.risk._criteria import Criterion, measured, sign, tally
+from cds.risk import Answer, Given, Input, Inputs, NotScored, Output, Score, Scored
 
 _SITE = ("home", "home", "short_stay_or_supervised", "admit", "admit_consider_icu", "admit_consider_icu")
 
 
+#: What of the inputs gives a point; of the pressures one is enough.
+_CRITERIA: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("confusion", bool),
+    ("bun_mg_dl", lambda bun: bun > 19),
+    ("respiratory_rate", lambda rate: rate >= 30),
+    ("age", lambda age: age >= 65),
+)
+_PRESSURES: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("sbp", lambda pressure: pressure < 90),
+    ("dbp", lambda pressure: pressure <= 60),
+)
+
+
 def _evaluate(given: Given) -> Answer:
-    pressure, missing = _low_pressure(given)
-    found = tally(
-        (
-            sign(given, "confusion"),
-            measured(given, "bun_mg_dl", lambda bun: bun > 19),
-            measured(given, "respiratory_rate", lambda rate: rate >= 30),
-            pressure,
-            measured(given, "age", lambda age: age >= 65),
-        )
-    )
-    if missing:
-        return NotScored(missing)
-    points = int(found.points)
+    """A pressure may be missing where the other one is low."""
+    points, unknown = _counted(given)
+    if unknown:
+        return NotScored(tuple(name for name, _ in _PRESSURES if name not in given))
     return Scored({"curb65": points, "site_of_care": _SITE[points]})
 
 
-def _low_pressure(given: Given) -> tuple[Criterion, tuple[str, ...]]:
-    """One of the pressures that is low decides; otherwise both must be known."""
-    either = (
-        measured(given, "sbp", lambda pressure: pressure < 90),
-        measured(given, "dbp", lambda pressure: pressure <= 60),
-    )
-    low = any(one.holds for one in either)
-    return Criterion("pressure", low), () if low else tally(either).missing
+def span(inputs: Inputs) -> tuple[int, int]:
+    """The fewest and the most points that inputs within their ranges leave possible: what is missing may give one."""
+    points, unknown = _counted(inputs)
+    return points, points + unknown
+
+
+def _counted(inputs: Inputs) -> tuple[int, int]:
+    """How many criteria hold, and of how many nobody can tell."""
+    held = [None if (value := inputs.get(name)) is None else test(value) for name, test in _CRITERIA]
+    low = [None if (value := inputs.get(name)) is None else test(value) for name, test in _PRESSURES]
+    held.append(True if True in low else None if None in low else False)
+    return held.count(True), held.count(None)
 
 
 SCORE = Score(

@@ -103,6 +103,11 @@ def _part_solid(given: Given) -> _Advice | NotScored:
     return _PART_SOLID[_band(solid_mm)]
 
 
+def _exclusion(name: str, title: str, *aliases: str) -> Input:
+    """What a short description of a case would mention."""
+    return Input(name, title, kind="boolean", needed=False, unmentioned=False, aliases=aliases)
+
+
 SCORE = Score(
     id="fleischner_2017",
     title="Fleischner 2017 follow-up of incidental lung nodules",
@@ -112,9 +117,9 @@ SCORE = Score(
     horizon_years=None,
     inputs=(
         Input("age", "age", unit="a", low=0, high=130, needed=False),
-        Input("known_cancer", "known primary cancer", kind="boolean", needed=False, unmentioned=False),
-        Input("immunosuppressed", "immunosuppression", kind="boolean", needed=False, unmentioned=False),
-        Input("screening_exam", "screening examination", kind="boolean", needed=False, unmentioned=False),
+        _exclusion("known_cancer", "known primary cancer", "known_primary_cancer", "cancer_history", "cancer"),
+        _exclusion("immunosuppressed", "immunosuppression", "immunosuppression", "immunocompromised"),
+        _exclusion("screening_exam", "screening examination", "screening_examination", "screening"),
         Input(
             "type",
             "nodule type",

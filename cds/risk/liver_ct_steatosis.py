@@ -22,9 +22,12 @@ def _evaluate(given: Given) -> Answer:
 
 
 def _darker_than_spleen(given: Given) -> Fact:
-    """The liver more than 10 HU below the spleen."""
+    """The liver more than 10 HU below the spleen; a spleen that nobody measured has no say where that is told."""
     missing = tuple(name for name in ("liver_hu", "spleen_hu") if name not in given)
-    return Fact(None, missing) if missing else Fact(given.number("spleen_hu") - given.number("liver_hu") > 10)
+    if "spleen_hu" in missing and flag(given, "spleen_measured").holds is False:
+        return Fact(False)
+    # The difference of two decimals is not exact: 16.1 - 6.1 is 10 HU, not more.
+    return Fact(None, missing) if missing else Fact(round(given.number("spleen_hu") - given.number("liver_hu"), 6) > 10)
 
 
 SCORE = Score(
@@ -38,6 +41,7 @@ SCORE = Score(
         # From air to the end of the usual scale of CT: no limits of the method.
         Input("liver_hu", "attenuation of the liver", unit="[hnsf'U]", low=-1024, high=3071, needed=False),
         Input("spleen_hu", "attenuation of the spleen", unit="[hnsf'U]", low=-1024, high=3071, needed=False),
+        Input("spleen_measured", "the spleen was measured too", kind="boolean", needed=False, unmentioned=False),
         Input("contrast", "contrast was given", kind="boolean", needed=False),
     ),
     evaluate=_evaluate,
@@ -46,6 +50,7 @@ SCORE = Score(
     notes=(
         "Unenhanced CT alone. Iron, amiodarone and glycogen raise the attenuation of the liver.",
         "None of the criteria met does not exclude fat: CT misses mild steatosis.",
+        "Who says that the spleen was not measured is answered by the liver alone.",
         "The difference from the spleen (more than 10 HU) was read in a secondary source, not in its paper.",
     ),
 )

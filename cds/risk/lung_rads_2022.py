@@ -35,11 +35,27 @@ _PLAIN = {
 #: Stepped management of what is stable or smaller at its follow-up; 4B and 4X stay until they are proven benign.
 _STEPPED = {"1": "2", "2": "2", "3": "2", "4A": "3", "4B": "4B", "4X": "4X"}
 _SLOW = "slow_growing_over_multiple_exams"
-_STATUSES = ("baseline", "new", "growing", "stable", _SLOW, "new_or_growing_solid", "cyst_changed")
+#: What the table says of a course in one word, for the types of finding that it says it of.
+_STABLE_OR_GROWING, _STABLE_OR_SLOW = "stable_or_growing", "stable_or_slow_growing"
+#: Other names of a course.
+_SAME_STATUS = {
+    "unchanged": "stable",
+    "persistent": "stable",
+    "persistent_3mo": "stable",
+    "persistent_at_3mo": "stable",
+    "slow_growing": _SLOW,
+    "slowly_growing": _SLOW,
+    "unchanged_or_slow_growing": _STABLE_OR_SLOW,
+    "unchanged_or_slowly_growing": _STABLE_OR_SLOW,
+}
+_STATUSES = (
+    *("baseline", "new", "growing", "stable", _SLOW, "new_or_growing_solid"),
+    *(_STABLE_OR_GROWING, _STABLE_OR_SLOW, "growing_cystic_part", "cyst_changed"),
+)
 
 
 def _evaluate(given: Given) -> Answer:
-    kind = given.text("type")
+    kind = _SAME_TYPE.get(given.text("type"), given.text("type"))
     if kind in _PLAIN:
         category, management = _PLAIN[kind]
         return Scored({"category": category, "management": management})
@@ -107,18 +123,21 @@ def _by_component(given: Given, limits: tuple[tuple[float, str], ...]) -> _Categ
     return _by_size(given, "solid_component_mm", limits)
 
 
+_NOT_OF_NON_SOLID = ("new_or_growing_solid", _STABLE_OR_GROWING, "growing_cystic_part", "cyst_changed")
+
+
 def _non_solid(given: Given) -> _Category:
     """Below 30 mm the course does not matter."""
     size, status = _size(given, "mean_diameter_mm"), _status(given)
     if isinstance(size, NotScored):
         return size
-    if not isinstance(status, NotScored) and status in ("new_or_growing_solid", "cyst_changed"):
+    if not isinstance(status, NotScored) and status in _NOT_OF_NON_SOLID:
         return _no_status(status)
     if size < 30:
         return "2"
     if isinstance(status, NotScored):
         return status
-    return "2" if status in ("stable", _SLOW) else "3"
+    return "2" if status in ("stable", _SLOW, _STABLE_OR_SLOW) else "3"
 
 
 def _juxtapleural(given: Given) -> _Category:
@@ -132,7 +151,8 @@ def _juxtapleural(given: Given) -> _Category:
 
 
 def _airway(given: Given) -> _Category:
-    return _by_status(given, {"baseline": "4A", "new": "4A", "stable": "4B", "growing": "4B"})
+    grown = {"stable": "4B", "growing": "4B", _STABLE_OR_GROWING: "4B"}
+    return _by_status(given, {"baseline": "4A", "new": "4A"} | grown)
 
 
 def _small_airway(given: Given) -> _Category:
@@ -140,8 +160,9 @@ def _small_airway(given: Given) -> _Category:
 
 
 def _thick_walled_cyst(given: Given) -> _Category:
-    """`growing` is its cystic part; a wall that thickens, nodularity is `cyst_changed`."""
-    return _by_status(given, {"baseline": "4A", "new": "4A", "growing": "3", "cyst_changed": "4B"})
+    """A wall that thickens, nodularity is `cyst_changed`; of one that grows, the table asks which part does."""
+    grown = {"growing_cystic_part": "3", "growing": "4B", "cyst_changed": "4B"}
+    return _by_status(given, {"baseline": "4A", "new": "4A"} | grown)
 
 
 def _multilocular_cyst(given: Given) -> _Category:
@@ -159,10 +180,19 @@ _BY_TYPE: dict[str, Callable[[Given], _Category]] = {
     "atypical_cyst_thick_walled": _thick_walled_cyst,
     "atypical_cyst_multilocular": _multilocular_cyst,
 }
+#: Other names of a type of finding.
+_SAME_TYPE = {
+    "thick_walled_cyst": "atypical_cyst_thick_walled",
+    "atypical_pulmonary_cyst_thick_walled": "atypical_cyst_thick_walled",
+    "multilocular_cyst": "atypical_cyst_multilocular",
+    "atypical_pulmonary_cyst_multilocular": "atypical_cyst_multilocular",
+}
 
 
 def _status(given: Given) -> _Category:
-    return given.text("status") if "status" in given else NotScored(missing=("status",))
+    if "status" not in given:
+        return NotScored(missing=("status",))
+    return _SAME_STATUS.get(given.text("status"), given.text("status"))
 
 
 def _no_status(status: str) -> NotScored:
@@ -203,8 +233,8 @@ SCORE = Score(
     outcome="category of a finding and its management",
     horizon_years=None,
     inputs=(
-        Input("type", "type of finding", kind="choice", choices=(*_PLAIN, *_BY_TYPE)),
-        Input("status", "course", kind="choice", choices=_STATUSES, needed=False),
+        Input("type", "type of finding", kind="choice", choices=(*_PLAIN, *_BY_TYPE, *_SAME_TYPE)),
+        Input("status", "course", kind="choice", choices=(*_STATUSES, *_SAME_STATUS), needed=False),
         # The upper bounds refuse what cannot be a nodule of the lung.
         Input("mean_diameter_mm", "mean diameter", unit="mm", low=0, high=300, needed=False),
         Input("solid_component_mm", "mean diameter of the solid component", unit="mm", low=0, high=300, needed=False),
@@ -227,6 +257,8 @@ SCORE = Score(
         "Juxtapleural nodules: below 10 mm as in the ACR table; a summary that prints up to 10 mm is not followed.",
         "A part-solid nodule that grows is read as one whose solid component grows, the more suspicious reading.",
         "A non-solid nodule that grows to 30 mm or more is category 3: it reached a higher size category.",
+        "A thick-walled cyst that grows, without a word of which part, is read as one whose wall grows (4B); growth of "
+        "its cystic part alone is category 3.",
         "Thin-walled unilocular cysts are benign and not classified.",
         "The modifier S, for other findings that matter, is not part of the category.",
     ),

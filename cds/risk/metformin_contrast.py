@@ -12,6 +12,7 @@ from cds.risk import Answer, Given, Input, NotScored, Output, Score, Scored
 from cds.risk._facts import Fact, any_of, choice, first, flag, number
 
 _NOT_TAKEN = "not_on_metformin"
+_ARTERIAL = ("intra_arterial", "intraarterial", "arterial", "ia")
 
 
 def _evaluate(given: Given) -> Answer:
@@ -53,11 +54,11 @@ def _fda(given: Given) -> str | NotScored:
 
 
 def _intra_arterial(given: Given) -> Fact:
-    return choice(given, "route", "intra_arterial", "ia")
+    return choice(given, "route", *_ARTERIAL)
 
 
-def _history(name: str, title: str) -> Input:
-    return Input(name, title, kind="boolean", needed=False, unmentioned=False)
+def _history(name: str, title: str, *aliases: str) -> Input:
+    return Input(name, title, kind="boolean", needed=False, unmentioned=False, aliases=aliases)
 
 
 SCORE = Score(
@@ -70,11 +71,11 @@ SCORE = Score(
     inputs=(
         Input("metformin", "takes metformin", kind="boolean", needed=False),
         Input("agent", "contrast", kind="choice", choices=("iodinated", "gadolinium"), needed=False),
-        Input("route", "route", kind="choice", choices=("iv", "intra_arterial", "ia"), needed=False),
+        Input("route", "route", kind="choice", choices=("iv", *_ARTERIAL), needed=False),
         Input("egfr", "eGFR", "number", "mL/min/{1.73_m2}", 0, 250, short="eGFR", needed=False),
         Input("aki", "acute kidney injury", kind="boolean", needed=False),
-        _history("liver_disease", "history of liver disease"),
-        _history("alcoholism", "history of alcoholism"),
+        _history("liver_disease", "history of liver disease", "hepatic_disease"),
+        _history("alcoholism", "history of alcoholism", "alcohol_use_disorder", "alcohol"),
         _history("heart_failure", "history of heart failure"),
         # Who says of an arterial study no more than that it is one means the catheter study of the ACR's category II.
         Input("renal_emboli_possible", "emboli to the renal arteries", "boolean", needed=False, unmentioned=True),

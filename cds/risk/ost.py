@@ -13,7 +13,8 @@ from cds.risk import Answer, Given, Input, Output, Score, Scored
 
 
 def _evaluate(given: Given) -> Answer:
-    ost = (given.number("weight_kg") - given.number("age")) / 5
+    # The difference of two decimals is not exact: (32.3 - 22.3) / 5 is 2, not below it.
+    ost = round((given.number("weight_kg") - given.number("age")) / 5, 9)
     return Scored(
         {"ost": ost, "ost_truncated": math.trunc(ost), "women_screen_lt2": ost < 2, "men_screen_lt4": ost < 4}
     )

@@ -15,6 +15,7 @@ _SIGNS = {
     "cannot_flex_90": "cannot bend the knee to 90 degrees",
     "unable_4_steps": "unable to take four steps both at once and in the emergency department",
 }
+_ALSO = {"fibula_head_tenderness": ("fibular_head_tenderness", "tender_fibula_head", "tender_fibular_head")}
 
 
 def _evaluate(given: Given) -> Answer:
@@ -31,7 +32,10 @@ SCORE = Score(
     horizon_years=None,
     inputs=(
         Input("age", "age", unit="a", low=18, high=130, needed=False),
-        *(Input(name, title, kind="boolean", needed=False, unmentioned=False) for name, title in _SIGNS.items()),
+        *(
+            Input(name, title, kind="boolean", needed=False, unmentioned=False, aliases=_ALSO.get(name, ()))
+            for name, title in _SIGNS.items()
+        ),
     ),
     evaluate=_evaluate,
     outputs=(Output("result", "whether a radiograph is needed"),),

@@ -8,7 +8,8 @@ them removes this file and `prevent_addons.py`, which is built on it; nothing el
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from operator import mul
 
 from cds.domain.recommendation import Source
 from cds.risk import Answer, Given, Input, Output, Score, Scored
@@ -74,66 +75,84 @@ _THIRTY_YEARS: Table = {
 }
 
 
-def terms(given: Given) -> dict[str, float]:
+_FLAGS = ("diabetes", "current_smoker", "bp_treated", "statin")
+#: The terms in the order in which `terms` tells them; an equation that has further ones has them after these.
+_TERMS = tuple(name for name in _THIRTY_YEARS if name != "constant")
+
+
+def columns(table: Table, *further: str) -> tuple[tuple[float, ...], ...]:
+    """The coefficients of a table by column: in the order of `terms`, then of the further ones, the constant last."""
+    none = (0.0,) * 2 * len(_OUTCOMES)
+    return tuple(zip(*(table.get(name, none) for name in (*_TERMS, *further, "constant")), strict=True))
+
+
+def terms(given: Given) -> tuple[float, ...]:
     """The terms of the equations: centred, scaled and split at their knots as table S12 says, with their products."""
     age = (given.number("age") - 55) / 10
-    one = _main_terms(given)
-    products = {
-        f"age_x_{name}": age * one[name]
-        for name in ("nonhdl", "hdl", "sbp_ge110", "diabetes", "smoker", "bmi_ge30", "egfr_lt60")
-    }
+    total, hdl_mg_dl = given.number("total_cholesterol_mg_dl"), given.number("hdl_mg_dl")
+    sbp, bmi, egfr = given.number("sbp_mm_hg"), given.number("bmi"), given.number("egfr")
+    diabetes, smoker, bp_treated, statin = map(float, map(given.flag, _FLAGS))
+    non_hdl, hdl = (total - hdl_mg_dl) * _MMOL_PER_MG_DL - 3.5, (hdl_mg_dl * _MMOL_PER_MG_DL - 1.3) / 0.3
+    low_sbp, high_sbp = ((sbp - 110) / 20, -1.0) if sbp < 110 else (0.0, (sbp - 130) / 20)
+    low_bmi, high_bmi = ((bmi - 25) / 5, 0.0) if bmi < 30 else (1.0, (bmi - 30) / 5)
+    low_egfr, high_egfr = ((egfr - 60) / -15, 2.0) if egfr < 60 else (0.0, (egfr - 90) / -15)
     return (
-        one
-        | products
-        | {
-            "age_c": age,
-            "age_c2": age * age,
-            "bp_treated_x_sbp_ge110": one["bp_treated"] * one["sbp_ge110"],
-            "statin_x_nonhdl": one["statin"] * one["nonhdl"],
-            "constant": 1.0,
-        }
+        age,
+        age * age,
+        non_hdl,
+        hdl,
+        low_sbp,
+        high_sbp,
+        diabetes,
+        smoker,
+        low_bmi,
+        high_bmi,
+        low_egfr,
+        high_egfr,
+        bp_treated,
+        statin,
+        bp_treated * high_sbp,
+        statin * non_hdl,
+        age * non_hdl,
+        age * hdl,
+        age * high_sbp,
+        age * diabetes,
+        age * smoker,
+        age * high_bmi,
+        age * low_egfr,
     )
 
 
-def _main_terms(given: Given) -> dict[str, float]:
-    total, hdl = given.number("total_cholesterol_mg_dl"), given.number("hdl_mg_dl")
-    sbp, bmi, egfr = given.number("sbp_mm_hg"), given.number("bmi"), given.number("egfr")
-    return {
-        "nonhdl": (total - hdl) * _MMOL_PER_MG_DL - 3.5,
-        "hdl": (hdl * _MMOL_PER_MG_DL - 1.3) / 0.3,
-        "sbp_lt110": (min(sbp, 110) - 110) / 20,
-        "sbp_ge110": (max(sbp, 110) - 130) / 20,
-        "bmi_lt30": (min(bmi, 30) - 25) / 5,
-        "bmi_ge30": (max(bmi, 30) - 30) / 5,
-        "egfr_lt60": (min(egfr, 60) - 60) / -15,
-        "egfr_ge60": (max(egfr, 60) - 90) / -15,
-        "diabetes": float(given.flag("diabetes")),
-        "smoker": float(given.flag("current_smoker")),
-        "bp_treated": float(given.flag("bp_treated")),
-        "statin": float(given.flag("statin")),
-    }
+def risks(table: tuple[tuple[float, ...], ...], values: Iterable[float], sex: str, years: int) -> dict[str, float]:
+    """Every outcome of the columns of a table as a proportion, keyed as "cvd10"."""
+    known = (*values, 1.0)
+    return {f"{outcome}{years}": _risk(table, place, known, sex) for place, outcome in enumerate(_OUTCOMES)}
 
 
-def risks(table: Table, values: Mapping[str, float], sex: str, years: int) -> dict[str, float]:
-    """Every outcome of a table as a proportion, keyed as "cvd10"."""
-    first = 0 if sex == "female" else 1
-    return {
-        f"{outcome}{years}": _logistic(sum(row[first + 2 * place] * values[name] for name, row in table.items()))
-        for place, outcome in enumerate(_OUTCOMES)
-    }
+def _risk(table: tuple[tuple[float, ...], ...], place: int, values: tuple[float, ...], sex: str) -> float:
+    return _logistic(sum(map(mul, table[2 * place + (sex != "female")], values)))
 
 
 def _logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
+_TEN, _THIRTY = columns(_TEN_YEARS), columns(_THIRTY_YEARS)
+
+
 def _evaluate(given: Given) -> Answer:
     """Ten years for everybody; thirty years up to the age of 59, above which the equations do not hold."""
     values, sex = terms(given), given.text("sex")
-    outputs = risks(_TEN_YEARS, values, sex, 10)
+    outputs = risks(_TEN, values, sex, 10)
     if given.number("age") <= 59:
-        outputs |= risks(_THIRTY_YEARS, values, sex, 30)
+        outputs |= risks(_THIRTY, values, sex, 30)
     return Scored(outputs)
+
+
+def _evaluate_one(given: Given, output: str) -> float:
+    """One outcome over ten years."""
+    place = _OUTCOMES.index(output.removesuffix("10"))
+    return _risk(_TEN, place, (*terms(given), 1.0), given.text("sex"))
 
 
 SOURCE = Source(
@@ -184,4 +203,5 @@ SCORE = Score(
     ),
     licence=LICENCE,
     evaluate=_evaluate,
+    evaluate_one=_evaluate_one,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from cds.risk import Answer, Given, Input, NotScored, Output, Score, Scored
-from cds.risk.prevent import INPUTS, LICENCE, POPULATION, SOURCE, Table, risks, terms
+from cds.risk.prevent import INPUTS, LICENCE, POPULATION, SOURCE, Table, columns, risks, terms
 
 #: Base model and HbA1c, whose slope depends on diabetes.
 _WITH_HBA1C: Table = {
@@ -68,23 +68,28 @@ _WITH_UACR: Table = {
 }
 
 
+_HBA1C = columns(_WITH_HBA1C, "hba1c_diabetes", "hba1c_no_diabetes")
+_UACR = columns(_WITH_UACR, "ln_uacr")
+
+
 def _evaluate(given: Given) -> Answer:
     """One of the two values chooses the equation; the equation for both also takes a social deprivation index."""
     with_hba1c, with_uacr = "hba1c_percent" in given, "uacr_mg_g" in given
     if with_hba1c and with_uacr:
         return NotScored(reasons=("HbA1c and UACR together need an equation that is not implemented: give one",))
     if with_hba1c:
-        return Scored(risks(_WITH_HBA1C, terms(given) | _hba1c_terms(given), given.text("sex"), 10))
+        return Scored(risks(_HBA1C, (*terms(given), *_hba1c_terms(given)), given.text("sex"), 10))
     if with_uacr:
-        ratio = {"ln_uacr": math.log(given.number("uacr_mg_g"))}
-        return Scored(risks(_WITH_UACR, terms(given) | ratio, given.text("sex"), 10))
+        ratio = math.log(given.number("uacr_mg_g"))
+        return Scored(risks(_UACR, (*terms(given), ratio), given.text("sex"), 10))
     return NotScored(missing=("hba1c_percent", "uacr_mg_g"))
 
 
-def _hba1c_terms(given: Given) -> dict[str, float]:
+def _hba1c_terms(given: Given) -> tuple[float, float]:
+    """What is above 5.3 %, with diabetes and without."""
     above = given.number("hba1c_percent") - 5.3
     diabetes = given.flag("diabetes")
-    return {"hba1c_diabetes": above if diabetes else 0.0, "hba1c_no_diabetes": 0.0 if diabetes else above}
+    return (above, 0.0) if diabetes else (0.0, above)
 
 
 SCORE = Score(

@@ -7,10 +7,11 @@ most 50 and none of the coexisting illnesses and vital sign abnormalities: the p
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from cds.domain.recommendation import Source
-from cds.risk import Answer, Given, Input, Output, Score, Scored
-from cds.risk._criteria import Criterion, measured, sign, tally
+from cds.risk import Answer, Given, Input, Inputs, Output, Score, Scored
 
 _SIGNS = {
     "nursing_home_resident": (10, "nursing home resident"),
@@ -24,29 +25,46 @@ _SIGNS = {
 }
 
 
+#: What a measurement adds, and from where on.
+_MEASURED: tuple[tuple[str, Callable[[Any], bool], int], ...] = (
+    ("rr", lambda rate: rate >= 30, 20),
+    ("sbp", lambda pressure: pressure < 90, 20),
+    ("t", lambda celsius: celsius < 35 or celsius >= 40, 15),
+    ("hr", lambda rate: rate >= 125, 10),
+    ("ph", lambda ph: ph < 7.35, 30),
+    ("bun", lambda bun: bun >= 30, 20),
+    ("na", lambda sodium: sodium < 130, 20),
+    ("glu", lambda glucose: glucose >= 250, 10),
+    ("hct", lambda haematocrit: haematocrit < 30, 10),
+    ("po2", lambda pressure: pressure < 60, 10),
+)
+
+
 def _evaluate(given: Given) -> Answer:
-    age = math.floor(given.number("age"))
-    signs = (sign(given, name, points) for name, (points, _) in _SIGNS.items())
-    points = age + tally((*signs, *_measurements(given))).points - 10 * (given.text("sex") == "female")
+    points = _counted(given)
     return Scored({"psi": points, "risk_class_if_not_class_I": _risk_class(points)})
 
 
-def _measurements(given: Given) -> tuple[Criterion, ...]:
-    return (
-        measured(given, "rr", lambda rate: rate >= 30, 20),
-        measured(given, "sbp", lambda pressure: pressure < 90, 20),
-        measured(given, "t", lambda celsius: celsius < 35 or celsius >= 40, 15),
-        measured(given, "hr", lambda rate: rate >= 125, 10),
-        measured(given, "ph", lambda ph: ph < 7.35, 30),
-        measured(given, "bun", lambda bun: bun >= 30, 20),
-        measured(given, "na", lambda sodium: sodium < 130, 20),
-        measured(given, "glu", lambda glucose: glucose >= 250, 10),
-        measured(given, "hct", lambda haematocrit: haematocrit < 30, 10),
-        measured(given, "po2", lambda pressure: pressure < 60, 10),
-    )
+def least_class(inputs: Inputs) -> str:
+    """The risk class by what is known of inputs within their ranges, the age among it, unless it is class I.
+
+    What is not known can only add points, but for the sex: where nobody knows it, the ten points less of women count.
+    """
+    return _risk_class(_counted({**inputs, "sex": inputs.get("sex") or "female"}))
 
 
-def _risk_class(points: float) -> str:
+def _counted(inputs: Inputs) -> int:
+    age: Any = inputs["age"]
+    points: int = math.floor(age) - (10 if inputs["sex"] == "female" else 0)
+    points += sum([added for name, (added, _) in _SIGNS.items() if inputs.get(name)])
+    for name, holds, added in _MEASURED:
+        value = inputs.get(name)
+        if value is not None and holds(value):
+            points += added
+    return points
+
+
+def _risk_class(points: int) -> str:
     return "II" if points <= 70 else "III" if points <= 90 else "IV" if points <= 130 else "V"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cds import ordering
 from cds.cli import app
 from cds.errors import SightlineError
 from cds.pathways import load
@@ -45,7 +46,7 @@ def findings(folder: Path, **changes: object) -> str:
 def test_every_pathway_is_listed_with_its_mode_version_and_review_date() -> None:
     code, text = invoke("list")
     assert code == 0
-    assert [line.split()[0] for line in text.splitlines()] == list(load())
+    assert [line.split()[0] for line in text.splitlines()] == [*load(), *ordering.load()]
     assert re.search(r"^aorta +shadow +1\.0\.0 +\d{4}-\d\d-\d\d +Diameter of the abdominal aorta$", text, re.MULTILINE)
 
 
@@ -138,3 +139,70 @@ def test_the_languages_are_listed() -> None:
     assert code == 0
     assert text.splitlines()[0] == "en"
     assert "de" in text.splitlines()
+
+
+# --- an order before it is signed
+
+BACK_PAIN = {"system": "http://hl7.org/fhir/sid/icd-10", "code": "M54.5"}
+SIGN = "urn:sightline:sign"
+
+
+def order(folder: Path, **changes: object) -> str:
+    """A draft of an MRI of the lumbar spine, for low back pain; the form asked for the signs of danger."""
+    path = folder / "order.json"
+    body: dict[str, object] = {
+        "resourceType": "ServiceRequest",
+        "id": "draft-1",
+        "status": "draft",
+        "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "30679-5"}], "text": "MRI lumbar spine"},
+        "reasonCode": [{"coding": [BACK_PAIN]}, {"coding": [{"system": SIGN, "code": "asked-low_back_pain"}]}],
+    }
+    path.write_text(json.dumps(body | changes))
+    return str(path)
+
+
+def asked(folder: Path, *more: str, **changes: object) -> tuple[int, str]:
+    """What the checks say to the draft on one day, in a record that was searched."""
+    day = ("--today", "2026-11-22", "--searched", "the record")
+    patient = bundle(folder, BORN | {"birthDate": "1990-03-01"})
+    return invoke("order", "--patient", patient, "--order", order(folder, **changes), *day, *more)
+
+
+def test_an_order_that_no_sign_of_danger_asks_for_is_replaced_by_none(tmp_path: Path) -> None:
+    code, text = asked(tmp_path, "--json")
+    assert code == 0
+    said = {one["pathway"]: one for one in json.loads(text)}
+    [step] = said["low_back_pain"]["recommendations"]
+    assert (step["instead"], step["code"]["code"]) == (True, "no-imaging")
+
+
+def test_while_the_signs_are_unknown_no_exam_is_withdrawn_and_the_questions_are_listed(tmp_path: Path) -> None:
+    code, text = asked(tmp_path, "--json", reasonCode=[{"coding": [BACK_PAIN]}])
+    assert code == 0
+    assert "no-imaging" not in text
+    said = {one["pathway"]: one for one in json.loads(text)}
+    assert said["low_back_pain"]["missing"]
+
+
+def test_the_checks_of_an_order_are_a_table(tmp_path: Path) -> None:
+    code, text = asked(tmp_path)
+    assert code == 0
+    assert text.startswith("order draft-1: MRI lumbar spine")
+    assert "low_back_pain: " in text
+
+
+@pytest.mark.parametrize("changes", [{"status": "active"}, {"resourceType": "Patient"}])
+def test_what_is_no_draft_order_is_refused_in_words(tmp_path: Path, changes: dict[str, object]) -> None:
+    code, text = asked(tmp_path, **changes)
+    assert code == 1
+    assert "want a ServiceRequest of status draft" in text
+
+
+def test_the_sites_own_code_says_what_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"coding": [{"system": "urn:oid:1.2.3", "code": "MRLS"}], "text": "MR LWS"}
+    assert "no-imaging" not in asked(tmp_path, "--json", code=own)[1]
+    exam = {"modality": "MR", "region": "spine", "contrast": "none"}
+    monkeypatch.setenv("CDS_EXAMS", json.dumps({"urn:oid:1.2.3|MRLS": exam}))
+    assert "no-imaging" in asked(tmp_path, "--json", code=own)[1]

@@ -44,7 +44,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
 
 
 #: In `make test`; the others, which crash alike, are killed with the peers' tests.
-_KILLED_HERE = ("infer", "compare", "report", "deliver")
+_KILLED_HERE = ("infer", "report", "deliver")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,7 @@ def test_a_worker_killed_in_a_step_goes_on_there_and_reports_once(
     assert len(blocks) == 1 or step == "deliver"
 
 
+@pytest.mark.peers
 def test_a_study_that_kills_every_worker_is_given_to_a_person(mortal: Site, tmp_path: Path) -> None:
     poison, healthy = Person(mrn="MRN-P", accession_number="ACC-P"), Person(mrn="MRN-H", accession_number="ACC-H")
     wish = mortal.data_dir / "kill-match-always"

@@ -76,6 +76,7 @@ def test_a_notified_study_is_announced_within_seconds(listening: Site, peer: Ehr
     assert "FHIR ehr ImagingStudy" in listening.cds("feeds").stdout
 
 
+@pytest.mark.peers
 def test_whatever_is_killed_each_study_is_announced_once(listening: Site, peer: Ehr) -> None:
     """The hospital goes on while web and worker die; a server that could not deliver says error and is asked again."""
     enough, numbers = threading.Event(), itertools.count(1)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
+import pytest
 
 from adapters.dicom.phantom import write_ct_series
 from cds.domain.retrieval import Purpose, Retrieval, RetrievalState
@@ -22,6 +23,7 @@ from tests.e2e import dying_server
 from tests.e2e.site import Person, Site, identity, site, stop, until
 
 
+@pytest.mark.peers
 def test_a_worker_that_is_killed_while_it_fetches_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     paths = images(tmp_path / "ct")
     held = Held(paths)

@@ -19,12 +19,13 @@ from tests.unit.pathway_records import answer, item, record, value
 
 #: Of 53 years on the day of the images.
 BORN = date(1973, 1, 1)
-#: Nothing of CURB-65 but confusion, of which nobody said anything.
+#: Nothing of CURB-65 but confusion, of which nobody said anything; oxygen enough.
 NO_POINTS: dict[ValueSet, Fact[object]] = {
     measurement_codes.UREA_NITROGEN: value(12, "mg/dL", STUDY_DATE),
     measurement_codes.RESPIRATORY_RATE: value(18, "/min", STUDY_DATE),
     measurement_codes.SYSTOLIC: value(125, "mm[Hg]", STUDY_DATE),
     measurement_codes.DIASTOLIC: value(75, "mm[Hg]", STUDY_DATE),
+    measurement_codes.OXYGEN_SATURATION: value(97, "%", STUDY_DATE),
 }
 COUGHS: dict[ValueSet, Fact[object]] = {condition_codes.COUGH: item(STUDY_DATE)}
 RANGES = {
@@ -39,6 +40,7 @@ RANGES = {
     "glucose": (60.0, 400.0),
     "haematocrit": (20.0, 55.0),
     "arterial-po2": (40.0, 110.0),
+    "oxygen-saturation": (80.0, 100.0),
 }
 
 

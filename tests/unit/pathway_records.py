@@ -37,7 +37,8 @@ def record(
     """A record in which only these facts were found."""
     kept: dict[str, dict[str, object]] = {name: {} for name in _KEPT.values()}
     for one in asks:
-        kept[_KEPT[one.kind]][one.name] = NOT_FOUND
+        if one.kind in _KEPT:  # an answer, such as the smoking status, is a field of its own
+            kept[_KEPT[one.kind]][one.name] = NOT_FOUND
     for one, fact in (facts or {}).items():
         kept[_KEPT[one.kind]][one.name] = fact
     return ehr(**kept, **changes)
@@ -143,8 +144,9 @@ def records(
         absent = st.sampled_from((NOT_FOUND, Unknown("nobody could be asked")))
         return st.one_of(found, found, absent) if one.kind == "measurement" else st.one_of(absent, absent, found)
 
-    chosen = st.tuples(*(facts(one) for one in pathway.asks))
-    return chosen.map(lambda told: record(pathway.asks, dict(zip(pathway.asks, told, strict=True)), **changes))
+    coded = [one for one in pathway.asks if one.kind in _KEPT]
+    chosen = st.tuples(*map(facts, coded))
+    return chosen.map(lambda told: record(pathway.asks, dict(zip(coded, told, strict=True)), **changes))
 
 
 def is_as_good(before: PathwayOutcome, after: PathwayOutcome, title: str) -> bool:

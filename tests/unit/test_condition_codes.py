@@ -49,6 +49,14 @@ KNOWN: dict[str, tuple[str, str]] = {
     "brca": ("Z15.01 412734009 412738007", "Z15.02 Z80.3 C50"),
     "chest-radiation": ("Z92.3 143501000119107", "Z92.2 Z51.0"),
     "aortic-aneurysm": ("I71.4 I71.01 I71.2 I79.0 233985008", "I77.810 I72.3 I70.0 I67.1"),
+    "abdominal-aortic-aneurysm": (
+        "I71.3 I71.4 I71.43 I71.02 I71.5 I71.6 I71.03 233985008",
+        "I71.2 I71.1 I71.01 I71.9 I71.8 I71.00 67362008 433068007 308546005 I79.0",
+    ),
+    "thoracic-aortic-aneurysm": (
+        "I71.1 I71.2 I71.21 I71.01 I71.5 I71.6 I71.03 433068007",
+        "I71.3 I71.4 I71.02 I71.9 I71.8 I71.00 67362008 233985008 308546005 I79.0",
+    ),
     "aortopathy": ("Q87.40 Q96.9 Q23.1 Q23.81 Q79.63 19346006", "Q79.62 Q79.6 Q23.0 Q87.8 I71.2"),
     "venous-thromboembolism": (
         "I26.99 I80.1 I80.2 I82.401 I82.5 I82.622 I82.A11 O88.2 Z86.711 59282003",
@@ -84,6 +92,9 @@ KNOWN: dict[str, tuple[str, str]] = {
 OVERLAPS = {
     frozenset(pair.split())
     for pair in (
+        "abdominal-aortic-aneurysm aortic-aneurysm",
+        "abdominal-aortic-aneurysm thoracic-aortic-aneurysm",
+        "aortic-aneurysm thoracic-aortic-aneurysm",
         "ascvd stroke",
         "breast-cancer cancer",
         "breast-cancer cancer-history",

@@ -201,6 +201,12 @@ class TestOtherLists:
         [value] = values({**done, "effectivePeriod": {"start": "2025-01-01", "end": "2025-01-02"}})
         assert (value.category, value.effective) == ("observation", date(2025, 1, 2))
 
+    def test_the_day_of_a_report_is_none_of_the_examination_and_that_of_an_observation_is(self) -> None:
+        issued = {"id": "d", "status": "final", "code": SPIROMETRY, "issued": "2026-02-01T10:00:00+01:00"}
+        [report] = values({"resourceType": "DiagnosticReport", **issued})
+        [observation] = values({"resourceType": "Observation", **issued})
+        assert (report.effective, observation.effective) == (None, date(2026, 2, 1))
+
 
 @pytest.mark.parametrize(
     ("quantity", "unit"),

@@ -17,8 +17,9 @@ from cds.domain.identity import Sex
 from cds.domain.order import Priority
 from cds.domain.recommendation import Indicator, PathwayOutcome
 from cds.errors import InvalidInput
+from cds.pathways._guards import PALLIATIVE
 from cds.pathways.aorta import PAIN_DAYS, aorta
-from tests.unit.clinical import NOT_FOUND, STUDY_DATE
+from tests.unit.clinical import NOT_FOUND, STUDY_DATE, TODAY
 from tests.unit.pathway_records import (
     MODEL_LIMIT,
     advice,
@@ -43,8 +44,10 @@ from tests.unit.pathway_records import (
 MALE = {"sex": Known(Sex.MALE, None, "patient demographics")}
 IMAGING_ORDERED = procedure_codes.ORDERED[actions.AORTIC_SURVEILLANCE.code]
 REFERRAL_ORDERED = procedure_codes.ORDERED[actions.VASCULAR_SURGERY_REFERRAL.code]
-ON_RECORD = {condition_codes.AORTIC_ANEURYSM: item()}
-TODAY_PAIN = item(STUDY_DATE, "Abdominal pain")
+COMPARISON_ORDERED = procedure_codes.ORDERED[actions.COMPARE_STUDIES.code]
+ON_RECORD = {condition_codes.ABDOMINAL_AORTIC_ANEURYSM: item()}
+TODAY_PAIN = item(TODAY, "Abdominal pain")
+REPAIRED = {procedure_codes.AORTIC_REPAIR: item(date(2019, 1, 1))}
 
 
 def asked(
@@ -53,12 +56,13 @@ def asked(
     *,
     change: Change | None = None,
     site: dict[str, str] | None = None,
+    today: date = TODAY,
     **changes: object,
 ) -> PathwayOutcome:
     """What the pathway says of a man with this diameter."""
     data = record(aorta.asks, facts, **(MALE | changes))
     seen = measured(finding_codes.ABDOMINAL_AORTA, centimetres * 10, "mm", change=change)
-    return aorta(study(data, seen, site=site))
+    return aorta(study(data, seen, site=site, today=today))
 
 
 def due(outcome: PathwayOutcome) -> date | None:
@@ -113,9 +117,16 @@ def test_in_women_an_abdominal_aortic_aneurysm_of_5_0_to_5_4_cm_is_referred_to_c
 
 
 @pytest.mark.parametrize("sex", [Unknown("not stated"), Known(Sex.OTHER, None, "patient demographics")])
-def test_at_5_0_to_5_4_cm_without_a_known_sex_the_pathway_cannot_tell_which_rule_holds(sex: object) -> None:
+def test_at_5_0_to_5_4_cm_without_a_known_sex_it_is_imaged_again_within_6_months_with_the_remark_on_repair_in_women(
+    sex: object,
+) -> None:
     for diameter in (5.0, 5.49):
-        assert "sex" in missing(untold(asked(diameter, sex=sex)))
+        outcome = advice(asked(diameter, sex=sex))
+        assert keys(outcome) == ("surveillance", "first-referral")
+        assert due(outcome) == date(2027, 5, 2)
+        assert "sex" in missing(outcome)
+        assert any("In a woman repair is considered" in line for line in outcome.meaning)
+        assert outcome.indicator is Indicator.WARNING
     assert keys(asked(4.99, ON_RECORD, sex=sex)) == ("surveillance",)
     assert keys(asked(5.5, ON_RECORD, sex=sex)) == ("vascular-surgery",)
 
@@ -124,44 +135,78 @@ def test_an_abdominal_aortic_aneurysm_of_3_0_cm_or_more_that_is_not_on_record_is
     assert keys(asked(3.0)) == ("surveillance", "first-referral")
     assert keys(asked(3.0, ON_RECORD)) == ("surveillance",)
     assert keys(asked(2.99)) == ("surveillance",)
-    nobody_knows = asked(3.0, {condition_codes.AORTIC_ANEURYSM: Unknown("no feed")})
+    nobody_knows = asked(3.0, {condition_codes.ABDOMINAL_AORTIC_ANEURYSM: Unknown("no feed")})
     assert "first-referral" in keys(nobody_knows)
-    assert "aortic aneurysm" in missing(nobody_knows)
+    assert "abdominal aortic aneurysm" in missing(nobody_knows)
 
 
-def test_an_aneurysm_of_3_0_cm_or_more_with_recent_abdominal_or_back_pain_is_told_to_a_surgeon_at_once() -> None:
+def test_an_aneurysm_of_another_or_an_unstated_part_of_the_aorta_is_told_and_is_not_this_one() -> None:
+    outcome = advice(asked(3.0, {condition_codes.AORTIC_ANEURYSM: item(text="Thoracic aortic aneurysm")}))
+    assert keys(outcome) == ("surveillance", "first-referral")
+    assert any("Thoracic aortic aneurysm" in one.value for one in outcome.inputs)
+
+
+def test_with_recent_abdominal_or_back_pain_an_aneurysm_from_5_0_cm_on_or_that_grows_is_told_to_a_surgeon_at_once() -> (
+    None
+):
     for pain in (condition_codes.ABDOMINAL_PAIN, condition_codes.BACK_PAIN):
-        outcome = advice(asked(3.0, {pain: TODAY_PAIN}))
+        outcome = advice(asked(5.0, {pain: TODAY_PAIN}))
         (step,) = outcome.recommendations
         assert (step.key, step.priority, step.acr_category) == ("vascular-surgery-now", Priority.STAT, 1)
         assert outcome.indicator is Indicator.CRITICAL
-        assert any("Abdominal pain (1) (2026-11-02" in reason for reason in step.because)
+        assert any("Abdominal pain (1) (2026-11-22" in reason for reason in step.because)
+    for beyond in (True, None):
+        growing = changed(10.0, "mm", 365, beyond)
+        assert keys(asked(3.0, {condition_codes.BACK_PAIN: TODAY_PAIN}, change=growing)) == ("vascular-surgery-now",)
+
+
+def test_with_recent_abdominal_or_back_pain_an_aneurysm_of_3_0_to_4_9_cm_is_examined_the_same_day() -> None:
+    for diameter in (3.0, 4.99):
+        outcome = advice(asked(diameter, ON_RECORD | {condition_codes.BACK_PAIN: TODAY_PAIN}))
+        step = outcome.recommendations[0]
+        assert (step.key, step.priority, step.acr_category) == ("examine-today", Priority.ASAP, 2)
+        assert step.by == TODAY
+        assert keys(outcome) == ("examine-today", "surveillance")
+        assert outcome.indicator is Indicator.WARNING
     assert keys(asked(2.99, {condition_codes.BACK_PAIN: TODAY_PAIN})) == ("surveillance",)
 
 
-def test_pain_counts_from_14_days_before_the_images_on_and_a_site_may_change_it() -> None:
-    fortnight = {condition_codes.ABDOMINAL_PAIN: item(date(2026, 10, 19))}
-    earlier = {condition_codes.ABDOMINAL_PAIN: item(date(2026, 10, 18))}
-    assert keys(asked(4.0, fortnight)) == ("vascular-surgery-now",)
-    assert "vascular-surgery-now" not in keys(asked(4.0, earlier))
-    assert keys(asked(4.0, earlier, site={"aorta.pain_days": "15"})) == ("vascular-surgery-now",)
+def test_pain_counts_for_14_days_back_from_today_and_a_site_may_change_it() -> None:
+    fortnight = {condition_codes.ABDOMINAL_PAIN: item(date(2026, 11, 8))}
+    earlier = {condition_codes.ABDOMINAL_PAIN: item(date(2026, 11, 7))}
+    assert keys(asked(5.2, fortnight)) == ("vascular-surgery-now",)
+    assert "vascular-surgery-now" not in keys(asked(5.2, earlier))
+    assert keys(asked(5.2, earlier, site={"aorta.pain_days": "15"})) == ("vascular-surgery-now",)
+    assert keys(asked(5.2, {condition_codes.BACK_PAIN: item(STUDY_DATE)}, today=STUDY_DATE)) == (
+        "vascular-surgery-now",
+    )
     assert PAIN_DAYS.mistake("0")
-    assert PAIN_DAYS.mistake("91")
+    assert PAIN_DAYS.mistake("31")
     with pytest.raises(InvalidInput):
         asked(4.0, site={"aorta.pain_days": "0"})
 
 
 def test_pain_without_a_date_or_that_nobody_asked_for_is_missing_and_no_call() -> None:
     for fact in (item(None), Unknown("no feed")):
-        outcome = asked(4.0, {condition_codes.ABDOMINAL_PAIN: fact})
+        outcome = asked(5.2, {condition_codes.ABDOMINAL_PAIN: fact})
         assert held(outcome, "pain") is None
         assert "abdominal pain" in missing(outcome)
         assert "vascular-surgery-now" not in keys(outcome)
 
 
 def test_an_open_referral_does_not_stop_the_call_of_a_painful_aneurysm() -> None:
-    outcome = asked(4.0, {condition_codes.BACK_PAIN: TODAY_PAIN, REFERRAL_ORDERED: item(date(2026, 10, 1))})
+    outcome = asked(5.2, {condition_codes.BACK_PAIN: TODAY_PAIN, REFERRAL_ORDERED: item(TODAY)})
     assert keys(outcome) == ("vascular-surgery-now",)
+
+
+def test_in_palliative_care_a_painful_aneurysm_is_told_and_nothing_else() -> None:
+    palliative = {PALLIATIVE: item()}
+    outcome = advice(asked(6.0, palliative | {condition_codes.BACK_PAIN: TODAY_PAIN}))
+    assert keys(outcome) == ("vascular-surgery-now",)
+    assert any("speak to who leads it" in line for line in outcome.meaning)
+    assert keys(asked(4.0, palliative | {condition_codes.BACK_PAIN: TODAY_PAIN})) == ("examine-today",)
+    assert "palliative" in nothing(asked(6.0, palliative)).reason
+    assert "abdominal pain" in missing(untold(asked(6.0, palliative | {condition_codes.ABDOMINAL_PAIN: item(None)})))
 
 
 def test_an_aneurysm_that_grew_by_1_0_cm_in_a_year_or_by_0_5_cm_in_6_months_is_referred_to_vascular_surgery() -> None:
@@ -173,12 +218,35 @@ def test_an_aneurysm_that_grew_by_1_0_cm_in_a_year_or_by_0_5_cm_in_6_months_is_r
         assert keys(asked(4.2, ON_RECORD, change=changed(absolute, "mm", days))) == ("surveillance",), (absolute, days)
 
 
-def test_growth_that_may_be_error_alone_is_told_and_raises_nothing() -> None:
-    for beyond, words in ((None, "is not known"), (False, "within the error")):
-        outcome = advice(asked(4.2, ON_RECORD, change=changed(12.0, "mm", 300, beyond)))
-        assert held(outcome, "growth") is beyond
-        assert keys(outcome) == ("surveillance",)
-        assert any(words in line for line in outcome.seen)
+def test_such_growth_with_an_unknown_error_is_compared_by_a_radiologist_urgently_from_twice_the_limit_on() -> None:
+    for absolute, days, priority in (
+        (10.0, 365, Priority.ROUTINE),
+        (19.9, 365, Priority.ROUTINE),
+        (20.0, 365, Priority.URGENT),
+        (10.0, 183, Priority.URGENT),
+    ):
+        outcome = advice(asked(4.2, ON_RECORD, change=changed(absolute, "mm", days, None)))
+        assert keys(outcome) == ("compare", "surveillance")
+        assert outcome.recommendations[0].priority is priority
+        assert held(outcome, "growth") is None
+        assert any("is not known" in line for line in outcome.seen)
+    assert keys(asked(4.2, ON_RECORD, change=changed(9.9, "mm", 365, None))) == ("surveillance",)
+
+
+def test_an_open_comparison_stops_another_one_an_urgent_one_only_since_the_images() -> None:
+    slow, fast = changed(10.0, "mm", 365, None), changed(20.0, "mm", 365, None)
+    before = ON_RECORD | {COMPARISON_ORDERED: item(date(2026, 11, 1))}
+    assert keys(asked(4.2, before, change=slow)) == ("surveillance",)
+    assert keys(asked(4.2, before, change=fast)) == ("compare", "surveillance")
+    since = ON_RECORD | {COMPARISON_ORDERED: item(STUDY_DATE)}
+    assert keys(asked(4.2, since, change=fast)) == ("surveillance",)
+
+
+def test_growth_within_the_error_is_told_and_raises_nothing() -> None:
+    outcome = advice(asked(4.2, ON_RECORD, change=changed(12.0, "mm", 300, False)))
+    assert held(outcome, "growth") is False
+    assert keys(outcome) == ("surveillance",)
+    assert any("within the error" in line for line in outcome.seen)
     assert held(asked(4.2), "growth") is None
     assert "growth is not known" in advice(asked(4.2)).seen[1]
 
@@ -191,33 +259,68 @@ def test_below_18_years_the_pathway_is_silent() -> None:
     assert "age" in missing(asked(6.0, birth_date=Unknown("not stated")))
 
 
-def test_after_repair_of_the_aorta_the_pathway_is_silent() -> None:
+def test_after_repair_of_the_aorta_the_pathway_is_silent_below_5_5_cm_without_pain_and_growth() -> None:
     for on in (date(2019, 1, 1), None):
-        outcome = asked(6.0, {procedure_codes.AORTIC_REPAIR: item(on)})
+        outcome = asked(5.49, {procedure_codes.AORTIC_REPAIR: item(on)})
         assert nothing(outcome).reason == "repair of the aorta is on record"
+    grown = advice(asked(5.5, REPAIRED))
+    assert keys(grown) == ("vascular-surgery",)
+    assert grown.recommendations[0].strength == ""
+    assert any("A repair of the aorta is on record" in line for line in grown.meaning)
+    assert keys(asked(5.0, REPAIRED | {condition_codes.BACK_PAIN: TODAY_PAIN})) == ("vascular-surgery-now",)
+    assert keys(asked(4.0, REPAIRED, change=changed(10.0, "mm", 365))) == ("vascular-surgery",)
+    assert keys(asked(4.0, REPAIRED, change=changed(10.0, "mm", 365, None))) == ("compare",)
+    assert "pain" in missing(untold(asked(5.0, REPAIRED | {condition_codes.BACK_PAIN: Unknown("no feed")})))
     nobody_knows = asked(6.0, {procedure_codes.AORTIC_REPAIR: Unknown("no feed")})
     assert keys(nobody_knows) == ("vascular-surgery",)
     assert "repair of the aorta" in missing(nobody_knows)
 
 
-def test_where_imaging_of_the_aorta_is_ordered_it_is_not_asked_for_again() -> None:
-    ordered = ON_RECORD | {IMAGING_ORDERED: item(date(2026, 11, 10))}
+def test_where_imaging_of_the_aorta_was_ordered_after_these_images_it_is_not_asked_for_again() -> None:
+    ordered = ON_RECORD | {IMAGING_ORDERED: item(date(2026, 11, 3))}
     assert "an open request" in nothing(asked(4.0, ordered)).reason
-    forgotten = ON_RECORD | {IMAGING_ORDERED: item(date(2025, 11, 10))}
-    assert keys(asked(4.0, forgotten)) == ("surveillance",)
+    for own in (STUDY_DATE, date(2026, 10, 1)):
+        assert keys(asked(4.0, ON_RECORD | {IMAGING_ORDERED: item(own)})) == ("surveillance",)
 
 
-def test_where_the_aorta_was_imaged_again_since_imaging_is_not_asked_for_again() -> None:
-    later = ON_RECORD | {procedure_codes.AORTIC_IMAGING: item(date(2026, 11, 3))}
-    same_day = ON_RECORD | {procedure_codes.AORTIC_IMAGING: item(STUDY_DATE)}
-    assert "imaged again since" in nothing(asked(4.0, later)).reason
-    assert keys(asked(4.0, same_day)) == ("surveillance",)
+def test_imaging_of_the_abdominal_aorta_from_the_middle_of_the_interval_on_stands_for_the_next_one() -> None:
+    later = ON_RECORD | {procedure_codes.ABDOMINAL_AORTA_IMAGING: item(date(2027, 5, 2))}
+    assert "imaged again since" in nothing(asked(4.0, later, today=date(2027, 6, 1))).reason
+    early = ON_RECORD | {procedure_codes.ABDOMINAL_AORTA_IMAGING: item(date(2027, 5, 1))}
+    outcome = advice(asked(4.0, early, today=date(2027, 6, 1)))
+    assert keys(outcome) == ("surveillance",)
+    assert any("came too early" in note for note in outcome.notes)
+    same_day = advice(asked(4.0, ON_RECORD | {procedure_codes.ABDOMINAL_AORTA_IMAGING: item(STUDY_DATE)}))
+    assert keys(same_day) == ("surveillance",)
+    assert same_day.notes == ()
 
 
-def test_where_a_referral_to_vascular_surgery_is_open_it_is_not_asked_for_again() -> None:
-    referred = {REFERRAL_ORDERED: item(date(2026, 10, 1))}
-    assert "an open request" in nothing(asked(6.0, referred)).reason
-    assert keys(asked(3.5, referred)) == ("surveillance",)
+def test_an_open_referral_to_vascular_surgery_stops_another_an_older_one_than_the_images_stops_no_urgent_one() -> None:
+    before, since = ({REFERRAL_ORDERED: item(day)} for day in (date(2026, 11, 1), STUDY_DATE))
+    assert "an open request" in nothing(asked(6.0, since)).reason
+    outcome = advice(asked(6.0, before))
+    assert keys(outcome) == ("vascular-surgery",)
+    assert any("its addressee may not know of them" in note for note in outcome.notes)
+    assert keys(asked(3.5, before)) == ("surveillance",)
+
+
+def test_the_next_imaging_is_planned_for_the_last_tenth_of_its_interval() -> None:
+    (step,) = advice(asked(4.2, ON_RECORD)).recommendations
+    assert (step.not_before, step.by) == (date(2027, 9, 27), date(2027, 11, 2))
+    (late,) = advice(asked(4.2, ON_RECORD, today=date(2027, 9, 27))).recommendations
+    assert late.not_before is None
+
+
+def test_imaging_that_is_overdue_is_said_to_be_so_and_is_urgent_from_4_0_cm_on() -> None:
+    for diameter, day, priority in (
+        (4.0, date(2027, 11, 3), Priority.URGENT),
+        (4.0, date(2027, 11, 2), Priority.ROUTINE),
+        (3.99, date(2029, 11, 3), Priority.ROUTINE),
+    ):
+        outcome = advice(asked(diameter, ON_RECORD, today=day))
+        (step,) = outcome.recommendations
+        assert (step.by, step.priority) == (day, priority)
+        assert ("overdue since" in step.reason) is (day != date(2027, 11, 2))
 
 
 def test_the_largest_of_several_diameters_counts_and_their_order_does_not_matter() -> None:
@@ -251,12 +354,6 @@ def test_a_card_tells_the_limits_of_the_model_and_of_the_pathway_and_a_short_sum
     assert len(outcome.summary) < 140
 
 
-def test_an_interval_that_is_over_asks_for_imaging_today() -> None:
-    seen = measured(finding_codes.ABDOMINAL_AORTA, 45.0, "mm")
-    late = aorta(study(record(aorta.asks, ON_RECORD, **MALE), seen, today=date(2028, 3, 1)))
-    assert due(late) == date(2028, 3, 1)
-
-
 DIAMETERS = st.floats(20.0, 70.0).map(lambda mm: round(mm, 1))
 GROWN = st.sampled_from((None, changed(12.0, "mm", 300), changed(2.0, "mm", 300), changed(12.0, "mm", 300, None)))
 RANDOM = records(aorta, {}, **MALE)
@@ -266,7 +363,13 @@ RANDOM = records(aorta, {}, **MALE)
 @given(DIAMETERS, GROWN, RANDOM)
 def test_repair_on_record_and_open_requests_never_raise_nor_add(mm: float, change: Change | None, data: object) -> None:
     case = measured(finding_codes.ABDOMINAL_AORTA, mm, "mm", change=change)
-    for one in (procedure_codes.AORTIC_REPAIR, condition_codes.AORTIC_ANEURYSM, IMAGING_ORDERED, REFERRAL_ORDERED):
+    for one in (
+        procedure_codes.AORTIC_REPAIR,
+        condition_codes.ABDOMINAL_AORTIC_ANEURYSM,
+        PALLIATIVE,
+        IMAGING_ORDERED,
+        REFERRAL_ORDERED,
+    ):
         base = aorta(study(with_fact(data, one, NOT_FOUND), case))
         after = aorta(study(with_fact(data, one, item(date(2026, 11, 1))), case))
         assert urgency(after) <= urgency(base)

@@ -65,8 +65,8 @@ CASES = (
     ehr(smoking_status=Unknown("nobody was asked")),
     ehr(smoking_status=smoking(SmokingStatus.NEVER)),
     ehr(procedures={"spirometry": Unknown("nobody was asked")}),
-    request(codes.SPIROMETRY_ORDERED, date(2026, 11, 1)),
-    request(codes.LOW_DOSE_CT_ORDERED, date(2026, 11, 1)),
+    request(codes.SPIROMETRY_ORDERED, date(2026, 11, 10)),
+    request(codes.LOW_DOSE_CT_ORDERED, date(2026, 11, 10)),
 )
 
 
@@ -107,9 +107,9 @@ def test_only_the_pathways_that_are_named_are_asked_for() -> None:
 def test_what_somebody_ordered_is_not_suggested_again_and_the_card_says_when(
     ordered: ValueSet, step: str, words: str
 ) -> None:
-    said = advice(request(ordered, date(2026, 11, 1)))
+    said = advice(request(ordered, date(2026, 11, 10)))
     assert set(steps(said)) == {"spirometry", "screening-visit", "cessation"} - {step}
-    assert f"{words} (2026-11-01, {EHR})" in shown(said)
+    assert f"{words} (2026-11-10, {EHR})" in shown(said)
 
 
 @pytest.mark.parametrize("on", [date(2025, 11, 21), None])
@@ -127,7 +127,7 @@ def test_no_order_found_changes_nothing() -> None:
 def test_where_everything_was_ordered_or_done_there_is_nothing_to_say() -> None:
     never = ehr(
         smoking_status=smoking(SmokingStatus.NEVER),
-        requests=request(codes.SPIROMETRY_ORDERED, date(2026, 11, 1)).requests,
+        requests=request(codes.SPIROMETRY_ORDERED, date(2026, 11, 10)).requests,
     )
     said = outcome(case(never))
     assert isinstance(said, NothingToSay)

@@ -17,10 +17,13 @@ from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import EhrData, Fact, Known, Unknown
 from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.identity import Sex
+from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, Indicator, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways import load
-from cds.pathways.bone import ISCD, PICKHARDT, USPSTF, bone
+from cds.pathways._bone_steps import BHOF, ISCD, USPSTF
+from cds.pathways._bone_trigger import ANDERSON, PICKHARDT
+from cds.pathways.bone import bone
 from tests.unit.clinical import NOT_FOUND, STUDY_DATE, TODAY, case
 from tests.unit.pathway_records import (
     advice,
@@ -106,13 +109,26 @@ def test_a_site_may_set_the_threshold_of_l1_attenuation_from_100_to_135_hu() -> 
 
 
 @pytest.mark.parametrize(("hounsfield", "between"), [(110, False), (111, True), (160, True), (161, False)])
-def test_an_l1_attenuation_above_the_threshold_and_up_to_160_hu_is_noted_and_leads_to_no_step(
+def test_an_l1_attenuation_above_the_threshold_and_up_to_160_hu_makes_no_card_of_its_own_it_is_noted_beside_a_fracture(
     hounsfield: float, between: bool
 ) -> None:
     said = outcome(patient(), l1(hounsfield))
     assert held(said, "between") is between
     assert isinstance(said, NothingToSay) or not between
     assert "excludes no osteoporosis" in nothing(said).reason if between else True
+    beside = advice(outcome(patient(), l1(hounsfield), fracture()))
+    assert ("Up to 160 HU in L1 osteoporosis is neither likely nor excluded." in beside.meaning) is between
+    assert any(f"L1: {hounsfield} HU" in text for text in beside.seen) is (hounsfield <= 160)
+
+
+def test_the_published_specificity_is_told_up_to_110_hu_and_above_it_what_the_site_s_own_threshold_rests_on() -> None:
+    site = {"bone.l1_threshold_hu": "135"}
+    young = patient(born=date(1976, 1, 1))
+    for hounsfield, published in ((110, True), (110.1, False), (135, False)):
+        told = advice(outcome(young, l1(hounsfield), site=site))
+        assert any("specificity above 90 %" in text for text in told.meaning) is published
+        assert any("Anderson" in text for text in told.meaning) is not published
+        assert told.recommendations[0].source == (PICKHARDT if published else ANDERSON)
 
 
 @pytest.mark.parametrize("key", ["t12_attenuation", "l2_attenuation", "thoracic_attenuation"])
@@ -163,6 +179,12 @@ def test_what_was_not_detected_excludes_nothing_and_makes_no_card() -> None:
     assert "excludes no osteoporosis" in said.reason
 
 
+def test_a_fracture_that_was_not_detected_leads_to_nothing_whatever_value_stands_with_it() -> None:
+    said = nothing(outcome(patient(), fracture(30, Presence.NOT_DETECTED), l1(200)))
+    assert held(said, "not-detected") is True
+    assert keys(outcome(patient(), fracture(30, Presence.MEASURED))) == ("dxa",)
+
+
 def test_a_refusal_is_no_negative() -> None:
     refused = Finding("l1_attenuation", finding_codes.VERTEBRAL_ATTENUATION, Presence.NOT_EVALUATED, reason="contrast")
     assert "contrast" in missing(untold(outcome(patient(), refused)))
@@ -188,25 +210,65 @@ def ageless() -> EhrData:
     return replace(patient(), birth_date=Unknown("not in the patient demographics"))
 
 
-def test_where_osteoporosis_is_on_record_the_pathway_is_silent() -> None:
+def test_where_osteoporosis_is_on_record_no_dxa_is_suggested() -> None:
     assert nothing(outcome(patient({condition_codes.OSTEOPOROSIS: item()}))).reason == "osteoporosis is on record"
     assert keys(outcome(patient({condition_codes.OSTEOPOROSIS: NOT_FOUND}))) == ("dxa",)
 
 
-def test_where_a_drug_for_osteoporosis_is_taken_the_pathway_is_silent() -> None:
+def test_where_a_drug_for_osteoporosis_is_taken_no_dxa_is_suggested() -> None:
     said = outcome(patient({medication_codes.OSTEOPOROSIS_DRUG: item()}))
     assert nothing(said).reason == "a drug for osteoporosis is on record"
 
 
+@pytest.mark.parametrize("known", [condition_codes.OSTEOPOROSIS, medication_codes.OSTEOPOROSIS_DRUG])
+def test_with_osteoporosis_known_or_treated_a_fracture_with_a_loss_of_height_of_25_or_more_has_the_treatment_reviewed(
+    known: ValueSet,
+) -> None:
+    told = advice(outcome(patient({known: item()}), fracture(25)))
+    assert (keys(told), told.recommendations[0].source) == (("review",), BHOF)
+    assert any("2025-05-06" in text for text in told.recommendations[0].because)
+    assert told.summary.endswith("To consider: review of the treatment")
+    assert isinstance(outcome(patient({known: item()}), fracture(24.9)), NothingToSay)
+    asked = procedure_codes.ORDERED[actions.OSTEOPOROSIS_REVIEW.code]
+    assert isinstance(outcome(patient({known: item(), asked: item(TODAY)}), fracture(25)), NothingToSay)
+
+
+@pytest.mark.parametrize("known", [condition_codes.CANCER, condition_codes.CANCER_HISTORY])
+def test_after_a_vertebral_fracture_with_cancer_now_or_in_the_past_metastasis_is_ruled_out_urgently_before_dxa(
+    known: ValueSet,
+) -> None:
+    told = advice(outcome(patient({known: item(), condition_codes.BACK_PAIN: item(STUDY_DATE)}), fracture()))
+    assert keys(told) == ("metastasis", "dxa")
+    first, second = told.recommendations
+    assert (first.priority, first.acr_category, first.recommended) == (Priority.URGENT, 3, True)
+    assert "back pain" in first.reason
+    assert any(text.startswith("low back pain: ") for text in first.because)
+    assert second.reason.endswith("Metastasis is ruled out first.")
+    assert len(told.summary) < 140
+    assert keys(outcome(patient({known: item()}), fracture(None))) == ("metastasis",)
+    assert keys(outcome(patient({known: item(), procedure_codes.DXA: item(TODAY)}), fracture())) == ("metastasis",)
+    assert keys(outcome(patient({known: item()}), l1(90))) == ("dxa",)
+    order = procedure_codes.ORDERED[actions.RULE_OUT_METASTASIS.code]
+    assert keys(outcome(patient({known: item(), order: item(STUDY_DATE)}), fracture())) == ("dxa",)
+    assert keys(outcome(patient({known: item(), order: item(date(2026, 11, 1))}), fracture()))[0] == "metastasis"
+
+
+def test_where_nobody_was_asked_for_cancer_a_fracture_is_never_called_settled() -> None:
+    unasked = without(patient({procedure_codes.DXA: item(TODAY)}), condition_codes.CANCER)
+    assert "cancer" in missing(untold(outcome(unasked, fracture())))
+    assert "cancer" in missing(advice(outcome(without(patient(), condition_codes.CANCER), fracture())))
+
+
 @pytest.mark.parametrize(("on", "silent"), [(date(2024, 11, 22), True), (date(2024, 11, 21), False), (None, False)])
-def test_where_dxa_was_done_within_24_months_the_pathway_is_silent(on: date | None, silent: bool) -> None:
+def test_where_dxa_was_done_within_24_months_it_is_not_suggested(on: date | None, silent: bool) -> None:
     said = outcome(patient({procedure_codes.DXA: item(on)}))
     assert isinstance(said, NothingToSay) is silent
     assert keys(said) == (() if silent else ("dxa",))
+    assert ("bone density by DXA: it is on record without a date" in missing(said)) is (on is None)
 
 
-@pytest.mark.parametrize(("on", "silent"), [(date(2025, 11, 22), True), (date(2025, 11, 21), False)])
-def test_where_dxa_is_ordered_it_is_not_asked_for_again(on: date, silent: bool) -> None:
+@pytest.mark.parametrize(("on", "silent"), [(date(2025, 11, 22), True), (date(2025, 11, 21), False), (None, False)])
+def test_where_dxa_is_ordered_it_is_not_asked_for_again(on: date | None, silent: bool) -> None:
     assert isinstance(outcome(patient({DXA_ORDER: item(on)})), NothingToSay) is silent
 
 
@@ -247,7 +309,7 @@ def test_orai_and_ost_are_told_with_the_card() -> None:
     facts = {measurement_codes.BODY_WEIGHT: value(59, "kg"), condition_codes.MENOPAUSE: item()}
     risks = {one.score: one for one in advice(outcome(patient(facts, born=date(1976, 1, 1)))).risks}
     assert (risks["ost"].value, risks["orai"].value) == ("1.8", "11")
-    assert risks["l1_hu"].value == "osteoporosis_likely"
+    assert risks["l1_hu"].value == "osteoporosis likely"
 
 
 @pytest.mark.parametrize("weight", [NOT_FOUND, value(60, "kg", date(2025, 11, 21)), value(60, "kg", None)])
@@ -301,8 +363,9 @@ def test_a_known_disease_a_treatment_or_an_order_never_adds_a_step(
 ) -> None:
     before = bone(_case(without(data, silencer), findings))
     after = bone(_case(with_fact(data, silencer, item(TODAY)), findings))
-    assert set(keys(after)) <= set(keys(before))
-    assert urgency(after) <= urgency(before)
+    review = {"review"} if silencer in (condition_codes.OSTEOPOROSIS, medication_codes.OSTEOPOROSIS_DRUG) else set()
+    assert set(keys(after)) - review <= set(keys(before))
+    assert urgency(after) <= max(urgency(before), 0 if review else -1)
 
 
 @settings(max_examples=60)

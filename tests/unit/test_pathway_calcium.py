@@ -48,6 +48,7 @@ from tests.unit.pathway_records import (
 VISIT_ORDERED = procedure_codes.ORDERED[actions.LIPID_VISIT.code]
 CARDIOLOGY_ORDERED = procedure_codes.ORDERED[actions.CARDIOLOGY_REFERRAL.code]
 PAIN = {condition_codes.CHEST_PAIN: item(date(2026, 11, 1), "Chest pain")}
+LOW_LDL = {measurement_codes.LDL_CHOLESTEROL: value(120, "mg/dL")}
 ON_STATIN = {medication_codes.STATIN: item(date(2026, 9, 1), "Atorvastatin")}
 #: Khan 2024, table S12, worked example: woman of 50, 10-year risk of ASCVD 9.2 %.
 EXAMPLE = {
@@ -98,16 +99,62 @@ def test_a_score_of_100_or_more_or_a_moderate_or_severe_class_leads_to_a_visit_o
         outcome = asked(seen, **born(45))
         assert keys(outcome) == ("lipid-visit",)
         assert held(outcome, "much")
-    nothing(asked(score(99.9), **born(45)))
-    nothing(asked(by_class("coronary-calcium-mild"), **born(45)))
+        assert "percentile" not in missing(outcome)
+    assert held(asked(score(99.9)), "much") is False
+    assert held(asked(by_class("coronary-calcium-mild")), "much") is False
     assert advice(asked(score(300))).indicator is Indicator.WARNING
     assert advice(asked(score(299))).indicator is Indicator.INFO
 
 
 def test_a_score_of_1_to_99_or_a_mild_class_leads_to_a_visit_on_lipid_treatment_from_55_years_on() -> None:
     for seen in (score(1), score(99.9), by_class("coronary-calcium-mild")):
-        assert keys(asked(seen, **born(55))) == ("lipid-visit",)
-        assert "younger than 55" in nothing(asked(seen, **born(54))).reason
+        outcome = asked(seen, **born(55))
+        assert keys(outcome) == ("lipid-visit",)
+        assert held(outcome, "some")
+        assert "percentile" not in missing(outcome)
+
+
+def test_below_55_years_a_score_of_1_to_99_or_a_mild_class_leads_to_a_visit_that_asks_for_its_percentile() -> None:
+    for seen in (score(1), score(99.9), by_class("coronary-calcium-mild")):
+        outcome = asked(seen, **born(54))
+        assert keys(outcome) == ("lipid-visit",)
+        assert "percentile of the calcium for age and sex" in missing(outcome)
+
+
+def test_with_coronary_calcium_ldl_cholesterol_of_190_mg_dl_or_more_leads_to_a_visit_with_a_statin_too() -> None:
+    outcome = advice(asked(score(1), ON_STATIN | {measurement_codes.LDL_CHOLESTEROL: value(190, "mg/dL")}))
+    assert keys(outcome) == ("lipid-visit",)
+    assert any("190 mg/dL" in line for line in outcome.meaning)
+    nothing(asked(score(1), ON_STATIN | {measurement_codes.LDL_CHOLESTEROL: value(189.9, "mg/dL")}))
+
+
+def test_calcium_with_diabetes_leads_to_a_visit_on_lipid_treatment_where_no_statin_is_taken() -> None:
+    diabetes = {condition_codes.DIABETES: item()}
+    outcome = advice(asked(score(1), diabetes, **born(42)))
+    assert keys(outcome) == ("lipid-visit",)
+    assert any("With diabetes the guideline" in line for line in outcome.meaning)
+    nothing(asked(score(1), ON_STATIN | LOW_LDL | diabetes))
+
+
+def test_below_40_and_above_75_years_the_card_says_that_the_guideline_leaves_it_to_a_talk() -> None:
+    for years, told in ((39, True), (40, False), (75, False), (76, True)):
+        outcome = advice(asked(score(150), **born(years)))
+        assert any("speaks of 40 to 75 years" in line for line in outcome.meaning) is told
+
+
+def test_where_scores_and_classes_disagree_the_highest_counts_and_the_others_are_told() -> None:
+    severe, none = by_class("coronary-calcium-severe"), by_class("coronary-calcium-none", Presence.NOT_DETECTED)
+    outcome = advice(calcium(study(record(calcium.asks), score(0), severe)))
+    assert outcome.summary == "Coronary calcium on 2026-11-02 (AI): class severe, no score."
+    assert outcome.indicator is Indicator.WARNING
+    assert any("Agatston score 0. The higher one counts" in line for line in outcome.meaning)
+    against = advice(calcium(study(record(calcium.asks), score(150), none)))
+    assert any("class none, no score" in line for line in against.meaning)
+    alike = advice(calcium(study(record(calcium.asks), score(300), severe)))
+    assert alike.summary == "Coronary calcium on 2026-11-02 (AI): Agatston score 300."
+    assert not any("otherwise" in line for line in alike.meaning)
+    assert held(alike, "contradiction") is False
+    untold(calcium(study(record(calcium.asks), score(0), by_class(None))))
 
 
 def test_where_a_statin_is_taken_the_visit_is_about_its_intensity() -> None:
@@ -120,23 +167,26 @@ def test_where_a_statin_is_taken_the_visit_is_about_its_intensity() -> None:
     assert "look at the medication list" in missing(nobody_knows)
 
 
-def test_with_a_score_of_1_to_99_or_a_mild_class_and_a_statin_nothing_is_suggested() -> None:
-    assert "a statin is on record" in nothing(asked(score(99), ON_STATIN)).reason
-    assert keys(asked(score(100), ON_STATIN)) == ("lipid-visit",)
+def test_with_a_score_of_1_to_99_or_a_mild_class_a_statin_and_an_ldl_below_190_mg_dl_nothing_is_suggested() -> None:
+    assert "a statin is on record" in nothing(asked(score(99), ON_STATIN | LOW_LDL)).reason
+    assert keys(asked(score(100), ON_STATIN | LOW_LDL)) == ("lipid-visit",)
+    for old in (NOT_FOUND, value(120, "mg/dL", date(2025, 11, 1))):
+        nobody_knows = untold(asked(score(99), ON_STATIN | {measurement_codes.LDL_CHOLESTEROL: old}))
+        assert "LDL cholesterol" in missing(nobody_knows)
 
 
 def test_coronary_calcium_with_recent_chest_pain_is_referred_to_cardiology() -> None:
     first, second = advice(asked(score(150), PAIN)).recommendations
     assert (first.key, first.priority, second.key) == ("cardiology", Priority.URGENT, "lipid-visit")
-    assert keys(asked(score(1), PAIN, **born(45))) == ("cardiology",)
-    month, older = item(date(2026, 10, 3)), item(date(2026, 10, 2))
+    assert keys(asked(score(1), PAIN | ON_STATIN, **born(45))) == ("cardiology",)
+    month, older = item(date(2026, 10, 23)), item(date(2026, 10, 22))
     assert "cardiology" in keys(asked(score(150), {condition_codes.CHEST_PAIN: month}))
     assert "cardiology" not in keys(asked(score(150), {condition_codes.CHEST_PAIN: older}))
     assert "chest pain" in missing(asked(score(150), {condition_codes.CHEST_PAIN: item(None)}))
 
 
 def test_a_site_may_say_for_how_long_chest_pain_counts() -> None:
-    data = record(calcium.asks, {condition_codes.CHEST_PAIN: item(date(2026, 10, 2))})
+    data = record(calcium.asks, {condition_codes.CHEST_PAIN: item(date(2026, 10, 22))})
     assert "cardiology" in keys(calcium(study(data, score(150), site={"calcium.pain_days": "31"})))
     with pytest.raises(InvalidInput):
         calcium(study(data, score(150), site={"calcium.pain_days": "366"}))
@@ -158,11 +208,14 @@ def test_below_18_years_the_pathway_is_silent() -> None:
     assert keys(asked(score(150), birth_date=Known(date(2008, 11, 2), None, "x"))) == ("lipid-visit",)
 
 
-def test_where_the_next_step_is_ordered_it_is_not_asked_for_again() -> None:
+def test_where_the_next_step_is_ordered_it_is_not_asked_for_again_cardiology_only_since_these_images() -> None:
     complete = EXAMPLE | {measurement_codes.LDL_CHOLESTEROL: value(120, "mg/dL")}
     ordered = complete | {VISIT_ORDERED: item(date(2026, 11, 1))}
     assert "open request" in nothing(asked(score(150), ordered, **EXAMPLE_PERSON)).reason
-    assert keys(asked(score(150), PAIN | {CARDIOLOGY_ORDERED: item(date(2026, 11, 1))})) == ("lipid-visit",)
+    assert keys(asked(score(150), PAIN | {CARDIOLOGY_ORDERED: item(date(2026, 11, 2))})) == ("lipid-visit",)
+    older = advice(asked(score(150), PAIN | {CARDIOLOGY_ORDERED: item(date(2026, 11, 1))}))
+    assert keys(older) == ("cardiology", "lipid-visit")
+    assert any("older than these images" in note for note in older.notes)
     assert keys(asked(score(150), {VISIT_ORDERED: item(date(2025, 11, 1))})) == ("lipid-visit",)
 
 
@@ -215,13 +268,11 @@ def test_a_score_that_is_none_is_refused() -> None:
             asked(seen)
 
 
-def test_a_class_is_told_as_a_class_and_a_score_goes_before_it() -> None:
+def test_a_class_is_told_as_a_class() -> None:
     outcome = advice(asked(by_class("coronary-calcium-severe")))
     assert outcome.summary == "Coronary calcium on 2026-11-02 (AI): class severe, no score."
     assert any("no calcium scan" in line for line in outcome.meaning)
     assert outcome.limits[0] == MODEL_LIMIT
-    both = answer(*by_class("coronary-calcium-severe").findings, *score(120).findings)
-    assert advice(asked(both)).summary == "Coronary calcium on 2026-11-02 (AI): Agatston score 120."
 
 
 RANGES = {one.name: (10.0, 400.0) for one in calcium.asks if one.kind == "measurement"}
@@ -245,7 +296,7 @@ def test_known_disease_a_statin_and_open_requests_never_raise_nor_add(seen: Find
 @given(SEEN, RANDOM)
 def test_what_nobody_could_be_asked_never_reads_as_normal(seen: Findings, data: object) -> None:
     before = calcium(study(data, seen))
-    for one in calcium.asks:
+    for one in (one for one in calcium.asks if one.kind != "answer"):
         assert is_as_good(before, calcium(study(without(data, one), seen)), one.title)
 
 

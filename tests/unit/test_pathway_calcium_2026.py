@@ -97,7 +97,7 @@ def test_where_atherosclerotic_cardiovascular_disease_is_on_record_the_pathway_i
 
 def test_what_is_ordered_is_not_asked_for_again() -> None:
     ordered = {
-        procedure_codes.ORDERED[one.code]: item(date(2026, 11, 1))
+        procedure_codes.ORDERED[one.code]: item(date(2026, 11, 3))
         for one in (actions.LIPID_VISIT, actions.CARDIOLOGY_REFERRAL, actions.REPEAT_CALCIUM_SCORE)
     }
     for seen in (score(0), score(1200)):

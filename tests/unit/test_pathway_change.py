@@ -17,6 +17,7 @@ from cds.domain.ehr import EhrData
 from cds.domain.finding import Change, Finding, Findings, ModelOutcome, NotEvaluated, Presence
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, Indicator, NothingToSay, PathwayOutcome, Recommendation, Source
+from cds.pathways import evaluate
 from cds.pathways.card import detail
 from cds.pathways.change import change
 from cds.pathways.merging import merged
@@ -97,7 +98,7 @@ def test_a_lung_nodule_that_grew_by_more_than_1_5_mm_within_12_months_is_looked_
 def test_a_lung_nodule_whose_volume_doubles_in_less_than_400_days_is_referred_to_the_nodule_clinic() -> None:
     told = advice(grown(NODULE, 200.0, 400.0, unit="mm3", doubling=399.9))
     assert steps(told) == [actions.NODULE_CLINIC_REFERRAL]
-    assert "doubles its volume in 400 days" in detail(told)
+    assert "doubles its volume in 399 days" in detail(told)
     assert not raises(said(grown(NODULE, 200.0, 400.0, unit="mm3", doubling=400.0)))
     assert not raises(said(grown(NODULE, 200.0, 220.0, unit="mm3")))
 
@@ -132,11 +133,14 @@ def test_an_abdominal_aneurysm_of_30_mm_that_grew_by_5_mm_in_6_months_or_10_mm_a
         assert isinstance(said(finding), NothingToSay)
 
 
-def test_an_ascending_aorta_that_grew_by_5_mm_or_more_in_a_year_is_referred_to_cardiology_or_cardiac_surgery() -> None:
+def test_an_ascending_aorta_of_40_mm_that_grew_by_5_mm_in_a_year_is_referred_to_cardiology_or_cardiac_surgery() -> None:
     code = finding_codes.ASCENDING_AORTA
     assert steps(advice(grown(code, 40.0, 45.0))) == [actions.THORACIC_AORTA_REFERRAL]
     assert isinstance(said(grown(code, 40.0, 44.9)), NothingToSay)
     assert isinstance(said(grown(code, 40.0, 45.0, days=730)), NothingToSay)
+    assert steps(advice(grown(code, 35.0, 40.0))) == [actions.THORACIC_AORTA_REFERRAL]
+    for then, now in ((33.0, 39.9), (20.0, 39.0)):
+        assert isinstance(said(grown(code, then, now)), NothingToSay)
 
 
 def test_an_intracerebral_haemorrhage_that_grew_by_more_than_6_ml_or_by_more_than_33_is_told_at_once() -> None:
@@ -172,7 +176,7 @@ def test_a_change_for_the_worse_beyond_the_error_that_has_no_published_threshold
     [
         grown(NODULE, 6.0, 9.0, beyond=None),
         grown(AAA, 40.0, 52.0, beyond=None),
-        grown(finding_codes.IPH_VOLUME, 30.0, 60.0, unit="mL", beyond=None),
+        grown(finding_codes.IPH_VOLUME, 30.0, 41.9, unit="mL", beyond=None),
     ],
 )
 def test_growth_that_reaches_a_threshold_but_is_not_known_to_be_beyond_the_error_is_told_as_such_and_raises_nothing(
@@ -182,6 +186,78 @@ def test_growth_that_reaches_a_threshold_but_is_not_known_to_be_beyond_the_error
     assert (told.recommendations, told.raises, told.indicator) == ((), (), Indicator.INFO)
     assert "It is not known to be beyond the error of the measurement." in detail(told)
     assert told.missing[0].endswith("How to get it: compare both studies side by side")
+
+
+@pytest.mark.parametrize(
+    ("finding", "priority"),
+    [
+        (grown(NODULE, 6.0, 9.1, beyond=None), Priority.URGENT),
+        (grown(NODULE, 200.0, 900.0, unit="mm3", doubling=199.0, beyond=None), Priority.URGENT),
+        (grown(AAA, 40.0, 60.0, beyond=None), Priority.URGENT),
+        (grown(AAA, 40.0, 50.0, days=183, beyond=None), Priority.URGENT),
+        (grown(finding_codes.ASCENDING_AORTA, 40.0, 50.0, beyond=None), Priority.URGENT),
+        (grown(finding_codes.IPH_VOLUME, 30.0, 42.5, unit="mL", beyond=None), Priority.STAT),
+    ],
+)
+def test_growth_of_twice_a_threshold_or_more_that_is_not_known_to_be_beyond_the_error_is_compared_by_a_radiologist_now(
+    finding: Finding, priority: Priority
+) -> None:
+    told = advice(finding)
+    (step,) = told.recommendations
+    assert (step.code, step.priority, told.raises) == (actions.COMPARE_STUDIES, priority, ())
+    assert told.indicator is (Indicator.CRITICAL if priority is Priority.STAT else Indicator.WARNING)
+    assert any("m 1.0" in text for text in step.because)
+    assert "the error of the measurement is not known" in step.reason
+    for on, again in ((STUDY_DATE - timedelta(days=1), True), (STUDY_DATE, False)):
+        asked = ehr(requests={"compare-studies-request": known_item(on=on)})
+        assert bool(advice(finding, data=asked).recommendations) is again
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        grown(NODULE, 6.0, 9.0, beyond=None),
+        grown(NODULE, 200.0, 900.0, unit="mm3", doubling=200.0, beyond=None),
+        grown(AAA, 40.0, 59.9, beyond=None),
+        grown(finding_codes.ASCENDING_AORTA, 40.0, 49.9, beyond=None),
+        grown(finding_codes.ASCENDING_AORTA, 25.0, 39.9, beyond=None),
+    ],
+)
+def test_growth_below_twice_a_threshold_is_compared_by_nobody_at_once(finding: Finding) -> None:
+    told = said(finding)
+    assert not isinstance(told, Advice) or told.recommendations == ()
+
+
+PALLIATIVE = ehr(conditions={"palliative-care": known_item()})
+
+
+def test_in_palliative_care_a_growing_haemorrhage_is_told_and_no_other_change() -> None:
+    bleed = grown(finding_codes.IPH_VOLUME, 20.0, 30.0, days=1, unit="mL", key="bleed")
+    others = (grown(NODULE, 6.0, 9.0), grown(finding_codes.LAA_950, 10.0, 14.0, unit="%"))
+    (told,) = evaluate(case_of(bleed, *others, data=PALLIATIVE), {"change"})
+    assert isinstance(told, Advice)
+    assert (steps(told), told.raises) == ([actions.STROKE_TEAM_CALL], ("bleed",))
+    assert any("speak to who leads it" in text for text in told.meaning)
+    (silent,) = evaluate(case_of(*others, data=PALLIATIVE), {"change"})
+    assert silent == NothingToSay("change", "palliative or hospice care is on record", silent.steps)
+    assert applied(silent)["palliative"] is True
+    assert len(steps(advice(bleed, *others))) == 2
+
+
+def test_values_are_told_as_people_write_them() -> None:
+    told = advice(grown(finding_codes.IPH_VOLUME, 20.0, 30.0, days=1, unit="cm3"))
+    assert "30 mL now, 20 mL on 2026-11-01 (+10 mL, 1 day)" in detail(told)
+    score = advice(grown(finding_codes.CORONARY_CALCIUM_SCORE, 600.0, 1234.0, unit="1"))
+    assert "1234 now, 600 on" in detail(score)
+    bone = advice(grown(finding_codes.VERTEBRAL_ATTENUATION, 120.0, 90.0, unit="[hnsf'U]"))
+    assert "90 HU now, 120 HU on 2025-11-02 (-30 HU, 365 days)" in detail(bone).replace("\\", "")
+
+
+def test_an_order_from_before_the_images_does_not_know_of_the_growth() -> None:
+    old = ehr(requests={"vascular-surgery-referral-request": known_item(on=STUDY_DATE - timedelta(days=1))})
+    told = advice(grown(AAA, 40.0, 52.0), data=old)
+    assert steps(told) == [actions.VASCULAR_SURGERY_REFERRAL]
+    assert any("older than these images" in text for text in told.notes)
 
 
 def test_another_acquisition_is_the_reason_why_the_error_is_not_known() -> None:
@@ -269,7 +345,7 @@ def test_without_a_known_error_nothing_is_raised_and_growth_is_still_told(findin
     case = case_of(*findings)
     before, after = change(case), change(without_error(case))
     assert not raises(after)
-    assert not isinstance(after, Advice) or not after.recommendations
+    assert not isinstance(after, Advice) or {one.code for one in after.recommendations} <= {actions.COMPARE_STUDIES}
     if raises(before):
         assert isinstance(after, Advice)
         assert set(before.raises) <= set(after.finding_keys)
@@ -288,7 +364,13 @@ def test_the_order_of_findings_does_not_matter(findings: list[Finding], turn: An
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(findings=FINDINGS)
 def test_a_request_on_record_never_adds_a_step(findings: list[Finding]) -> None:
-    codes = ("vascular-surgery-referral", "thoracic-aorta-referral", "earlier-follow-up", "stroke-team-call")
+    codes = (
+        "compare-studies",
+        "vascular-surgery-referral",
+        "thoracic-aorta-referral",
+        "earlier-follow-up",
+        "stroke-team-call",
+    )
     asked = ehr(requests={f"{code}-request": known_item(on=date(2026, 11, 10)) for code in codes})
     before, after = said(*findings), said(*findings, data=asked)
     assert type(before) is type(after)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds import codes
-from cds.domain.coding import Coding
+from cds import codes, finding_codes
+from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, SmokingStatus, Unknown
 from cds.domain.finding import Finding, Findings, Presence
 from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay, PathwayOutcome
@@ -266,7 +266,7 @@ def rules(said: PathwayOutcome) -> dict[str, bool | None]:
 
 def ordered(name: str) -> EhrData:
     """The usual case with an open request."""
-    return ehr(requests={name: known_item(on=date(2026, 11, 1))})
+    return ehr(requests={name: known_item(on=date(2026, 11, 10))})
 
 
 def test_emphysema_is_suspected_where_laa_950_reaches_the_cut_off_that_the_site_set() -> None:
@@ -277,7 +277,72 @@ def test_emphysema_is_suspected_where_laa_950_reaches_the_cut_off_that_the_site_
     assert "9.99" not in below.reason
 
 
-def test_without_a_cut_off_of_the_site_for_laa_950_nothing_is_evaluated() -> None:
+def marked(presence: Presence = Presence.PRESENT, **more: object) -> Findings:
+    """Emphysema as a radiologist or a model marks it."""
+    finding = Finding("emphysema", finding_codes.EMPHYSEMA, presence, **more)
+    return Findings("site_reader", "2.0", "1.2.3", (finding,), ("Marked by eye.",))
+
+
+def test_emphysema_that_a_model_or_a_radiologist_marked_on_ct_counts_whatever_laa_950_is() -> None:
+    for outcomes in ((marked(),), (marked(), density(5.0)), (density(5.0), marked())):
+        told = advice(outcomes=outcomes)
+        assert "spirometry" in steps(told)
+        assert told.finding_keys == ("emphysema",)
+        assert told.summary.startswith("Possible emphysema on CT 2026-11-02 (AI). To consider: spirometry")
+        assert any("site_reader 2.0" in text for text in steps(told)["spirometry"].because)
+    for site in ({}, {CUT_OFF: "none"}):
+        assert "spirometry" in steps(advice(outcomes=(marked(), density()), site=site))
+    both = advice(outcomes=(marked(), density()))
+    assert both.finding_keys == ("laa_950", "emphysema")
+    assert "LAA-950 18.2 %" in both.summary
+    negative = outcome(case(outcomes=(marked(Presence.NOT_DETECTED),)))
+    assert isinstance(negative, NothingToSay)
+    assert "does not exclude it" in negative.reason
+    refused = outcome(case(outcomes=(marked(Presence.NOT_EVALUATED, reason="motion"),)))
+    assert isinstance(refused, CouldNotTell)
+    assert "motion" in refused.reason
+
+
+def test_of_marked_emphysema_the_grade_is_not_known_and_the_step_on_spirometry_says_so() -> None:
+    told = advice(outcomes=(marked(confidence=0.8),))
+    assert "its grade is not known" in steps(told)["spirometry"].reason
+    assert "present, probability 80 %" in shown(told)
+    assert "grade is not known" not in steps(advice())["spirometry"].reason
+
+
+def test_emphysema_that_was_marked_on_a_radiograph_makes_no_card() -> None:
+    for modality in ("CR", "DX"):
+        said_of = outcome(replace(case(outcomes=(marked(),)), modality=modality))
+        assert isinstance(said_of, NothingToSay)
+        assert rules(said_of)["radiograph"] is True
+
+
+def test_marked_emphysema_of_whose_smoking_nobody_knows_makes_no_card() -> None:
+    said_of = outcome(case(ehr(smoking_status=NOT_FOUND), outcomes=(marked(),)))
+    assert isinstance(said_of, CouldNotTell)
+    assert said_of.reason == "emphysema was marked, but the smoking status is not known"
+
+
+@pytest.mark.parametrize(("size", "visit"), [(5.9, True), (6.0, False), (None, False)])
+def test_where_a_lung_nodule_of_6_mm_or_more_or_of_unknown_size_is_on_the_same_study_no_screening_is_suggested(
+    size: float | None, visit: bool
+) -> None:
+    value = None if size is None else Quantity(size, "mm")
+    found = Finding("nodule", finding_codes.LUNG_NODULE, Presence.PRESENT, value)
+    told = advice(outcomes=(density(), Findings("nodules", "1", "1.2.3", (found,))))
+    assert ("screening-visit" in steps(told)) is visit
+    assert rules(told)["nodule"] is not visit
+    assert ("a lung nodule of this study has a follow-up of its own" in shown(told)) is not visit
+    absent = replace(found, presence=Presence.NOT_DETECTED)
+    assert "screening-visit" in steps(advice(outcomes=(density(), Findings("n", "1", "1", (absent,)))))
+
+
+def test_every_step_says_why_with_day_and_source() -> None:
+    for one in advice().recommendations:
+        assert any("2026-" in text and "(" in text for text in one.because), one.key
+
+
+def test_without_a_cut_off_of_the_site_laa_950_alone_is_not_evaluated() -> None:
     said = outcome(case(site={}))
     assert isinstance(said, CouldNotTell)
     assert rules(said)["unset"] is True
@@ -319,7 +384,7 @@ def test_spirometry_that_is_ordered_is_not_asked_for_again() -> None:
     said = advice(ordered("spirometry-request"))
     assert "spirometry" not in steps(said)
     assert rules(said)["spirometry-ordered"] is True
-    assert "an open request for spirometry is on record (2026-11-01" in shown(said)
+    assert "an open request for spirometry is on record (2026-11-10" in shown(said)
 
 
 def test_a_screening_visit_is_suggested_where_the_uspstf_2021_criteria_hold_today_and_when_the_next_ct_is_due() -> None:
@@ -354,10 +419,13 @@ def test_coughing_up_blood_or_unexplained_weight_loss_calls_for_a_work_up_instea
         assert "consider a work-up" in shown(said)
 
 
-def test_a_low_dose_ct_that_is_ordered_is_not_asked_for_again() -> None:
+def test_a_low_dose_ct_that_was_ordered_after_this_ct_is_not_asked_for_again() -> None:
     said = advice(ordered("low-dose-chest-ct-request"))
     assert "screening-visit" not in steps(said)
     assert rules(said)["screening-ordered"] is True
+    for on in (STUDY_DATE, date(2026, 10, 20)):
+        own = ehr(requests={"low-dose-chest-ct-request": known_item(on=on)})
+        assert "screening-visit" in steps(advice(own))
 
 
 def test_adults_of_18_years_or_more_who_smoke_now_are_offered_help_to_stop() -> None:

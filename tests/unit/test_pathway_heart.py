@@ -20,7 +20,7 @@ from cds.domain.identity import Sex
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
-from cds.pathways import _prevent_hf, load
+from cds.pathways import _prevent, load
 from cds.pathways._heart_steps import ESC, NICE
 from cds.pathways._reasoning import Reasoning
 from cds.pathways.heart import heart
@@ -48,7 +48,12 @@ NT_PROBNP = measurement_codes.NT_PROBNP
 DYSPNOEA = condition_codes.DYSPNOEA
 ORDERS = tuple(
     procedure_codes.ORDERED[one.code]
-    for one in (actions.NT_PROBNP, actions.ECHOCARDIOGRAPHY, actions.HEART_FAILURE_REFERRAL)
+    for one in (
+        actions.ACUTE_ASSESSMENT,
+        actions.NT_PROBNP,
+        actions.ECHOCARDIOGRAPHY,
+        actions.HEART_FAILURE_REFERRAL,
+    )
 )
 
 
@@ -84,14 +89,24 @@ def patient(
     return record(ASKED, known, birth_date=Known(born, None, "patient demographics"), **more)
 
 
-def film(data: EhrData, *findings: Finding, site: dict[str, str] | None = None) -> Case:
-    """A chest radiograph."""
-    return replace(case(data, (answer(*findings),), site or {}), modality="CR")
+def film(data: EhrData, *findings: Finding, site: dict[str, str] | None = None, today: date = TODAY) -> Case:
+    """A chest radiograph, some weeks old unless a test says else."""
+    return replace(case(data, (answer(*findings),), site or {}, today), modality="CR")
 
 
 def outcome(data: EhrData, *findings: Finding, site: dict[str, str] | None = None) -> PathwayOutcome:
     """What the pathway says of some findings, of an enlarged heart by default."""
     return heart(film(data, *(findings or (enlarged(),)), site=site))
+
+
+def acute(
+    facts: dict[ValueSet, Fact[object]] | None = None, *, today: date = STUDY_DATE, on: date | None = STUDY_DATE
+) -> PathwayOutcome:
+    """What the pathway says of oedema with shortness of breath on the day of the images."""
+    return heart(film(patient({DYSPNOEA: item(on)} | (facts or {})), oedema(), today=today))
+
+
+THIN: dict[ValueSet, Fact[object]] = {measurement_codes.BODY_MASS_INDEX: value(24, "kg/m2")}
 
 
 def nt_probnp(number: float, on: date | None = date(2026, 11, 10)) -> Known[object]:
@@ -182,7 +197,7 @@ def test_the_pathway_is_for_adults_of_18_years_or_more() -> None:
     assert "age" in missing(untold(outcome(ageless)))
 
 
-def test_where_heart_failure_is_on_record_the_pathway_is_silent() -> None:
+def test_where_heart_failure_is_on_record_no_test_for_it_is_suggested() -> None:
     assert nothing(outcome(patient({condition_codes.HEART_FAILURE: item()}))).reason == "heart failure is on record"
     said = outcome(without(patient(), condition_codes.HEART_FAILURE))
     assert keys(said) == ("nt-probnp",)
@@ -190,7 +205,7 @@ def test_where_heart_failure_is_on_record_the_pathway_is_silent() -> None:
 
 
 @pytest.mark.parametrize(("on", "silent"), [(date(2025, 11, 22), True), (date(2025, 11, 21), False), (None, False)])
-def test_where_echocardiography_was_done_within_12_months_the_pathway_is_silent(on: date | None, silent: bool) -> None:
+def test_where_echocardiography_was_done_within_12_months_no_test_is_suggested(on: date | None, silent: bool) -> None:
     assert isinstance(outcome(patient({procedure_codes.ECHOCARDIOGRAPHY: item(on)})), NothingToSay) is silent
     unasked = outcome(without(patient(), procedure_codes.ECHOCARDIOGRAPHY))
     assert "echocardiography" in missing(unasked)
@@ -218,9 +233,22 @@ def test_without_an_nt_probnp_of_the_last_3_months_nt_probnp_is_asked_for() -> N
 def test_an_nt_probnp_below_125_ng_l_makes_heart_failure_unlikely_and_leads_to_no_step(
     number: float, unlikely: bool
 ) -> None:
-    said = outcome(patient({NT_PROBNP: nt_probnp(number)}))
+    said = outcome(patient(THIN | {NT_PROBNP: nt_probnp(number)}))
     assert isinstance(said, NothingToSay) is unlikely
     assert "unlikely" in nothing(said).reason if unlikely else keys(said) == ("echocardiography",)
+
+
+@pytest.mark.parametrize(("number", "on", "counts"), [
+    (124, date(2026, 10, 19), True), (124, date(2026, 10, 18), False), (125, date(2026, 10, 18), True),
+])  # fmt: skip
+def test_an_nt_probnp_below_125_ng_l_counts_only_from_14_days_before_the_images_on(
+    number: float, on: date, counts: bool
+) -> None:
+    said = outcome(patient(THIN | {NT_PROBNP: nt_probnp(number, on)}))
+    assert ("nt-probnp" in keys(said)) is not counts
+    if not counts:
+        assert "a low one, more than 14 days before the images" in missing(said)
+        assert any("124 pg/mL" in text for text in advice(said).recommendations[0].because)
 
 
 @pytest.mark.parametrize(("number", "consider"), [(125, True), (399, True), (400, False)])
@@ -246,42 +274,87 @@ def test_an_nt_probnp_above_2000_ng_l_leads_to_specialist_assessment_within_2_we
     assert f"NT-proBNP: 2001 pg/mL (2026-11-10, {SOURCE})." in said.recommendations[0].because
 
 
-@pytest.mark.parametrize(("days", "urgent"), [(-8, False), (-7, True), (0, True), (7, True), (8, False)])
-def test_oedema_of_the_lung_with_shortness_of_breath_within_7_days_of_the_images_is_urgent(
-    days: int, urgent: bool
+UNTIMELY = date(2026, 8, 1)
+
+
+@pytest.mark.parametrize("facts", [
+    {}, {condition_codes.HEART_FAILURE: item()}, {procedure_codes.ECHOCARDIOGRAPHY: item(date(2026, 10, 1))},
+    {NT_PROBNP: nt_probnp(60, STUDY_DATE)}, THIN | {NT_PROBNP: nt_probnp(60, STUDY_DATE)},
+    {NT_PROBNP: nt_probnp(200, STUDY_DATE)}, {NT_PROBNP: nt_probnp(900, STUDY_DATE)},
+    {NT_PROBNP: nt_probnp(6000, STUDY_DATE)}, dict.fromkeys(ORDERS, item(STUDY_DATE)),
+    {NT_PROBNP: nt_probnp(900, STUDY_DATE)} | dict.fromkeys(ORDERS, item(STUDY_DATE)),
+    {NT_PROBNP: nt_probnp(900, STUDY_DATE)} | dict.fromkeys(ORDERS, item(UNTIMELY)),
+], ids=str)  # fmt: skip
+def test_oedema_with_shortness_of_breath_is_seen_by_a_clinician_the_same_day_whatever_is_ordered_known_or_measured(
+    facts: dict[ValueSet, Fact[object]],
 ) -> None:
-    said = advice(outcome(patient({DYSPNOEA: item(STUDY_DATE + timedelta(days=days))}), oedema()))
-    step = said.recommendations[0]
-    assert (step.key, step.priority) == ("nt-probnp", Priority.URGENT if urgent else Priority.ROUTINE)
-    assert step.by == (TODAY if urgent else None)
-    assert said.indicator is (Indicator.WARNING if urgent else Indicator.INFO)
-    assert any("acute heart failure" in text for text in said.meaning) is urgent
+    said = advice(acute(facts))
+    first = said.recommendations[0]
+    assert (first.code, first.priority, first.by) == (actions.ACUTE_ASSESSMENT, Priority.ASAP, STUDY_DATE)
+    assert (first.acr_category, first.recommended) == (2, True)
+    assert any("shortness of breath" in text for text in first.because)
+    assert said.indicator is Indicator.WARNING
+    assert "clinical assessment today" in said.summary
+    assert any("acute heart failure" in text for text in said.meaning)
 
 
-def test_shortness_of_breath_that_nobody_was_asked_for_is_missing_where_there_is_oedema() -> None:
-    said = advice(outcome(without(patient(), DYSPNOEA), oedema()))
-    assert DYSPNOEA.title in missing(said)
-    assert held(said, "urgent") is None
+def test_in_the_urgent_case_the_tests_are_for_today_and_older_orders_do_not_count() -> None:
+    assert keys(acute()) == ("acute-assessment", "nt-probnp")
+    assert keys(acute({condition_codes.HEART_FAILURE: item()})) == ("acute-assessment",)
+    raised = {NT_PROBNP: nt_probnp(900, STUDY_DATE)}
+    for data in (raised, raised | dict.fromkeys(ORDERS, item(UNTIMELY))):
+        step = advice(acute(data)).recommendations[1]
+        assert (step.key, step.by, step.priority) == ("heart-failure-assessment", STUDY_DATE, Priority.URGENT)
+    old = advice(acute({ORDERS[1]: item(UNTIMELY)}))
+    assert keys(old) == ("acute-assessment", "nt-probnp")
+    assert any("older than these images" in note for note in old.notes)
+    assert keys(acute({ORDERS[1]: item(STUDY_DATE)})) == ("acute-assessment",)
+    low = advice(acute(THIN | {NT_PROBNP: nt_probnp(60, STUDY_DATE)}))
+    assert any("has another cause" in text for text in low.meaning)
+
+
+@pytest.mark.parametrize(("today", "on", "urgent"), [
+    (0, 0, True), (7, 0, True), (8, 0, False), (8, 7, False), (0, -7, True), (0, -8, False), (7, -1, False),
+])  # fmt: skip
+def test_the_urgent_case_lasts_7_days_after_the_images_and_after_the_shortness_of_breath(
+    today: int, on: int, urgent: bool
+) -> None:
+    said = acute(today=STUDY_DATE + timedelta(days=today), on=STUDY_DATE + timedelta(days=on))
+    assert ("acute-assessment" in keys(said)) is urgent
+    assert advice(said).indicator is (Indicator.WARNING if urgent else Indicator.INFO)
+
+
+@pytest.mark.parametrize("known", [condition_codes.HEART_FAILURE, procedure_codes.ECHOCARDIOGRAPHY])
+def test_shortness_of_breath_that_nobody_knows_of_is_asked_for_where_there_is_oedema(known: ValueSet) -> None:
+    for data in (without(patient(), DYSPNOEA), patient({DYSPNOEA: item(None)})):
+        said = heart(film(data, oedema(), today=STUDY_DATE))
+        assert DYSPNOEA.title in missing(advice(said))
+        assert held(said, "urgent") is None
+        quiet = heart(film(with_fact(data, known, item(STUDY_DATE)), oedema(), today=STUDY_DATE))
+        assert DYSPNOEA.title in missing(untold(quiet))
+    nothing(heart(film(patient({known: item(STUDY_DATE)}), oedema(), today=STUDY_DATE)))
 
 
 @pytest.mark.parametrize(("on", "counts"), [(date(2026, 10, 25), False), (date(2026, 10, 26), True), (None, False)])
 def test_in_the_urgent_case_an_nt_probnp_counts_only_within_7_days_of_the_images(on: date | None, counts: bool) -> None:
-    acute = {DYSPNOEA: item(STUDY_DATE)}
-    assert isinstance(outcome(patient(acute | {NT_PROBNP: nt_probnp(60, on)}), oedema()), NothingToSay) is counts
-    raised = advice(outcome(patient(acute | {NT_PROBNP: nt_probnp(900, on)}), oedema()))
-    assert keys(raised) == (("heart-failure-assessment",) if counts else ("nt-probnp",))
-    assert raised.recommendations[0].priority is Priority.URGENT
-    assert raised.recommendations[0].by == (date(2026, 12, 6) if counts else TODAY)
+    assert ("nt-probnp" in keys(acute(THIN | {NT_PROBNP: nt_probnp(60, on)}))) is not counts
+    assert ("heart-failure-assessment" in keys(acute({NT_PROBNP: nt_probnp(900, on)}))) is counts
 
 
-@pytest.mark.parametrize(("index", "told"), [(30, False), (30.1, True)])
-def test_with_a_body_mass_index_above_30_a_low_nt_probnp_is_told_as_possibly_too_low(index: float, told: bool) -> None:
-    low = {NT_PROBNP: nt_probnp(90), measurement_codes.BODY_MASS_INDEX: value(index, "kg/m2")}
-    said = outcome(patient(low))
-    assert isinstance(said, Advice) is told
+@pytest.mark.parametrize(("index", "told"), [
+    (value(30, "kg/m2"), ""), (value(30.1, "kg/m2"), "obesity can lower it"),
+    (value(24, "kg/m2", date(2025, 11, 21)), "nobody knows"), (NOT_FOUND, "nobody knows"),
+    (Unknown("nobody could be asked"), "nobody knows"), (value(24, "kg/m2", None), "nobody knows"),
+], ids=str)  # fmt: skip
+def test_with_a_body_mass_index_above_30_or_none_of_12_months_a_low_nt_probnp_is_told_as_possibly_too_low(
+    index: Fact[object], told: str
+) -> None:
+    said = outcome(patient({NT_PROBNP: nt_probnp(90), measurement_codes.BODY_MASS_INDEX: index}))
+    assert isinstance(said, Advice) is bool(told)
     assert keys(said) == ()
     if told:
-        assert any("obesity can lower it" in text for text in advice(said).meaning)
+        assert any(told in text for text in advice(said).meaning)
+        assert ("body mass index" in missing(said)) is (told == "nobody knows")
 
 
 @pytest.mark.parametrize(("facts", "born", "told"), [
@@ -298,6 +371,12 @@ def test_age_above_70_kidney_disease_diabetes_and_atrial_fibrillation_are_told_a
     assert keys(said) == ("heart-failure-assessment",)
 
 
+def test_an_order_of_before_the_images_does_not_silence_what_is_urgent() -> None:
+    for number, silenced in ((900, True), (2500, False)):
+        said = outcome(patient({NT_PROBNP: nt_probnp(number), ORDERS[3]: item(date(2026, 11, 1))}))
+        assert (keys(said) == ()) is silenced
+
+
 @pytest.mark.parametrize(("number", "order"), [
     (None, actions.NT_PROBNP), (200, actions.ECHOCARDIOGRAPHY), (200, actions.HEART_FAILURE_REFERRAL),
     (900, actions.HEART_FAILURE_REFERRAL), (2500, actions.ECHOCARDIOGRAPHY),
@@ -307,7 +386,7 @@ def test_what_is_ordered_is_not_asked_for_again(number: float | None, order: Cod
     before = patient(facts)
     assert len(keys(outcome(before))) == 1
     ordered = procedure_codes.ORDERED[order.code]
-    assert "it is ordered" in nothing(outcome(with_fact(before, ordered, item(date(2026, 11, 1))))).reason
+    assert "it is ordered" in nothing(outcome(with_fact(before, ordered, item(date(2026, 11, 3))))).reason
     assert len(keys(outcome(with_fact(before, ordered, item(date(2025, 11, 21)))))) == 1
 
 
@@ -350,7 +429,7 @@ def test_prevent_is_not_for_who_has_or_may_have_a_cardiovascular_disease(ascvd: 
 
 def test_an_installation_without_prevent_tells_no_risk() -> None:
     found = Reasoning("heart", "title", NICE, film(woman_of_50(), enlarged()))
-    _prevent_hf.context(found, None)
+    _prevent.heart_failure10(found, None)
     assert found.risks == []
     assert found.missing == []
 
@@ -366,6 +445,8 @@ NUMBERS = {
     "egfr-ckd-epi-2021": (5.0, 160.0),
 }
 RECORDS = records(replace(heart, asks=ASKED), NUMBERS, birth_date=Known(date(1960, 1, 1), None, "demographics"))
+#: Within the days of an urgent case, and long after.
+DAYS = st.sampled_from([STUDY_DATE, TODAY])
 VIEWS = st.sampled_from(["PA", "AP", ""])
 FINDINGS = st.lists(
     st.one_of(
@@ -385,24 +466,27 @@ FINDINGS = st.lists(
     data=RECORDS,
     findings=FINDINGS,
     known=st.sampled_from([condition_codes.HEART_FAILURE, procedure_codes.ECHOCARDIOGRAPHY, *ORDERS]),
+    today=DAYS,
 )
 def test_a_known_disease_a_test_or_an_order_never_adds_a_step(
-    data: EhrData, findings: list[Finding], known: ValueSet
+    data: EhrData, findings: list[Finding], known: ValueSet, today: date
 ) -> None:
     before, after = (
-        heart(film(without(data, known), *findings)),
-        heart(film(with_fact(data, known, item(TODAY)), *findings)),
+        heart(film(without(data, known), *findings, today=today)),
+        heart(film(with_fact(data, known, item(TODAY)), *findings, today=today)),
     )
     assert set(keys(after)) <= set(keys(before))
     assert urgency(after) <= urgency(before)
 
 
 @settings(max_examples=50)
-@given(data=RECORDS, findings=FINDINGS, lost=st.sampled_from(ASKED))
-def test_an_input_that_is_lost_never_reads_as_normal(data: EhrData, findings: list[Finding], lost: ValueSet) -> None:
+@given(data=RECORDS, findings=FINDINGS, lost=st.sampled_from(ASKED), today=DAYS)
+def test_an_input_that_is_lost_never_reads_as_normal(
+    data: EhrData, findings: list[Finding], lost: ValueSet, today: date
+) -> None:
     for order in ORDERS:
         data = with_fact(data, order, NOT_FOUND)
-    before, after = heart(film(data, *findings)), heart(film(without(data, lost), *findings))
+    before, after = (heart(film(one, *findings, today=today)) for one in (data, without(data, lost)))
     if isinstance(before, Advice) and keys(before):
         assert isinstance(after, Advice | CouldNotTell)
         assert urgency(after) >= urgency(before) or lost.title in missing(after)

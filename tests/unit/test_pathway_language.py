@@ -26,13 +26,14 @@ from cds.pathways._facts import NONE_FOUND
 from cds.pathways.aorta import aorta
 from cds.pathways.liver import liver
 from cds.pathways.merging import merged
-from tests.unit.clinical import STUDY_DATE
+from tests.unit.clinical import TODAY
 from tests.unit.pathway_records import advice, answer, changed, item, measured, record, study, value
 
 #: The sentence is the first argument of `found.say`, the second of `say(language, …)`; a card names its sections.
-FIRST = ("aorta", "liver", "_aortic", "_sentences", "_guards", "_reasoning")
-SECOND = ("card", "merging")
+FIRST = ("aorta", "_aorta_steps", "liver", "_liver_tests", "_liver_steps", "_aortic", "_sentences", "_guards")
+SECOND = ("_reasoning", "card", "merging")
 PLACEHOLDER = re.compile(r"\{\w+\}")
+REFERRAL = actions.VASCULAR_SURGERY_REFERRAL
 MALE = {"sex": Known(Sex.MALE, None, "patient demographics")}
 LABS = {
     measurement_codes.AST: value(20, "U/L"),
@@ -95,19 +96,26 @@ def test_no_translation_is_fuzzy_or_empty() -> None:
 
 def cases() -> dict[str, Case]:
     """Studies that between them make both pathways say most of what they can, in German."""
-    pain = {condition_codes.BACK_PAIN: item(STUDY_DATE, "Lumbago")}
+    pain = {condition_codes.BACK_PAIN: item(TODAY, "Lumbago")}
     repaired = {procedure_codes.AORTIC_REPAIR: Unknown("keine Quelle")}
     late = {measurement_codes.AST: value(20, "U/L", date(2026, 1, 1)), measurement_codes.ALT: value(20, "U/L", None)}
     stiff = {measurement_codes.LIVER_STIFFNESS: value(9, "kPa")}
     scanned = {procedure_codes.ELASTOGRAPHY: item(date(2026, 10, 1), "Elastographie")}
     return {
         "surgery": _aorta(56.0),
-        "surveillance": _aorta(42.0, condition_codes.AORTIC_ANEURYSM, months=9),
+        "surveillance": _aorta(42.0, condition_codes.ABDOMINAL_AORTIC_ANEURYSM, months=9),
         "first": _aorta(31.0),
         "rescreen": _aorta(27.0),
         "six months": _aorta(52.0),
         "unsexed": _aorta(52.0, sex=Unknown("keine Angabe")),
-        "painful": _aorta(42.0, facts=pain),
+        "painful": _aorta(52.0, facts=pain),
+        "small and painful": _aorta(42.0, facts=pain),
+        "palliative": _aorta(52.0, facts=pain | {condition_codes.PALLIATIVE_CARE: item(text="Hospiz")}),
+        "repaired": _aorta(56.0, facts={procedure_codes.AORTIC_REPAIR: item(text="Prothese")}),
+        "referred": _aorta(56.0, facts={procedure_codes.ORDERED[REFERRAL.code]: item(text="Überweisung")}),
+        "overdue": replace(_aorta(42.0), today=date(2028, 3, 1)),
+        "imaged early": _aorta(42.0, facts={procedure_codes.ABDOMINAL_AORTA_IMAGING: item(TODAY, "Sonographie")}),
+        "may grow": _aorta(42.0, facts={}, months=9, millimetres=12.0, beyond=None),
         "unknown": _aorta(42.0, facts=repaired | {condition_codes.ABDOMINAL_PAIN: item(None)}),
         "growing": _aorta(42.0, months=11, millimetres=12.0),
         "unmeasured": _unmeasured(finding_codes.ABDOMINAL_AORTA),
@@ -118,13 +126,16 @@ def cases() -> dict[str, Case]:
         "stiff": _liver(LABS | stiff),
         "young": _liver(LABS, birth_date=Known(date(1996, 1, 1), None, "Stammdaten")),
         "ageless": _liver(LABS, birth_date=Unknown("keine Angabe")),
+        "acute": _liver(LABS | {measurement_codes.ALT: value(900, "U/L")}),
+        "old stiffness": _liver(LABS | {measurement_codes.LIVER_STIFFNESS: value(15, "kPa", None)}),
         "no liver": _unmeasured(finding_codes.LIVER_ATTENUATION),
     }
 
 
 def _aorta(mm: float, known: object = None, months: int = 0, millimetres: float = 1.0, **changes: object) -> Case:
     facts = changes.pop("facts", {}) | ({known: item(text="Aortenaneurysma")} if known else {})
-    grown = changed(millimetres, "mm", 30 * months, True if millimetres > 2 else None) if months else None
+    beyond = changes.pop("beyond", True if millimetres > 2 else None)
+    grown = changed(millimetres, "mm", 30 * months, beyond) if months else None
     seen = measured(finding_codes.ABDOMINAL_AORTA, mm, "mm", change=grown)
     return _german(study(record(aorta.asks, facts, **(MALE | changes)), replace(seen, limits=())))
 
@@ -180,7 +191,7 @@ def test_an_answer_in_german_has_no_english_sentence_of_the_catalogue(name: str)
 def test_a_german_card_reads_as_one() -> None:
     detail = card.detail(advice(aorta(cases()["painful"])))
     assert "**Sofort die Gefäßchirurgie anrufen: schmerzhaftes Bauchaortenaneurysma** (bis 2026-11-22)." in detail
-    assert "Die Bauchaorta misst 4.2 cm, und Schmerzen sind dokumentiert." in detail
+    assert "Die Bauchaorta misst 5.2 cm, und Schmerzen sind dokumentiert." in detail
     assert "**Zu erwägen**" in detail
     assert advice(liver(cases()["elastography"])).summary == "Fett in der Leber am 2026-11-02 (KI), FIB-4 2.52."
 
@@ -208,5 +219,5 @@ def test_an_unknown_language_is_english() -> None:
 
 def test_the_languages_are_english_and_german() -> None:
     assert language.languages() == ("en", "de")
-    assert language.say("de", "Not suggested") == "Nicht vorgeschlagen"
+    assert language.say("de", "Remarks") == "Anmerkungen"
     assert language.say("de", "A sentence that no catalogue has.") == "A sentence that no catalogue has."

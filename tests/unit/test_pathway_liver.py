@@ -3,6 +3,7 @@ the root of ALT), doi:10.1002/hep.21178. At 50 years with an ALT of 25 U/L, FIB-
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, measurement_codes, procedure_codes
+from cds.domain.coding import Quantity
 from cds.domain.ehr import Known, Unknown
-from cds.domain.finding import Finding, Presence
+from cds.domain.finding import Finding, NotEvaluated, Presence
 from cds.domain.order import Priority
 from cds.domain.recommendation import Indicator, PathwayOutcome
-from cds.pathways.liver import liver
+from cds.errors import InvalidInput
+from cds.pathways.liver import EASL, liver
 from tests.unit.clinical import NOT_FOUND
 from tests.unit.pathway_records import (
     advice,
@@ -64,9 +67,21 @@ def asked(
     return liver(study(record(liver.asks, facts, birth_date=birth), seen, *more))
 
 
-def spleen(hu: float) -> object:
-    """A spleen of so many Hounsfield units."""
-    return measured(finding_codes.SPLEEN_ATTENUATION, hu, "[hnsf'U]", key="spleen")
+def organ(key: str, code: object, hu: float) -> Finding:
+    """The attenuation of an organ."""
+    return Finding(key, code, Presence.MEASURED, Quantity(hu, "[hnsf'U]"))
+
+
+def with_spleen(hu: float, of_spleen: float, *, apart: bool = False) -> PathwayOutcome:
+    """What the pathway says of a liver and a spleen, measured by one model or by two."""
+    one = organ("liver", finding_codes.LIVER_ATTENUATION, hu)
+    other = organ("spleen", finding_codes.SPLEEN_ATTENUATION, of_spleen)
+    seen = (answer(one), answer(other)) if apart else (answer(one, other),)
+    return liver(study(record(liver.asks, birth_date=FIFTY), *seen))
+
+
+STEATOSIS = Finding("steatosis", finding_codes.HEPATIC_STEATOSIS, Presence.PRESENT)
+NO_STEATOSIS = replace(STEATOSIS, presence=Presence.NOT_DETECTED)
 
 
 def test_a_liver_of_40_hu_or_less_on_ct_without_contrast_medium_has_moderate_to_severe_fat() -> None:
@@ -82,18 +97,43 @@ def test_a_liver_above_40_and_up_to_48_hu_on_ct_without_contrast_medium_has_fat(
     assert "does not exclude" in nothing(asked(hu=48.1)).reason
 
 
-def test_a_liver_more_than_10_hu_below_the_spleen_on_ct_without_contrast_medium_has_fat() -> None:
-    assert held(asked(None, 50.0, FIFTY, spleen(60.1)), "fat-spleen")
-    nothing(asked(None, 50.0, FIFTY, spleen(60.0)))
+def test_a_liver_more_than_10_hu_below_the_spleen_that_was_measured_with_it_on_ct_without_contrast_medium_has_fat() -> (
+    None
+):
+    assert held(with_spleen(50.0, 60.1), "fat-spleen")
+    nothing(with_spleen(50.0, 60.0))
+    nothing(with_spleen(50.0, 70.0, apart=True))
+
+
+def test_each_liver_is_judged_with_its_own_spleen() -> None:
+    darker = answer(organ("liver", finding_codes.LIVER_ATTENUATION, 50.0))
+    fat = answer(
+        organ("liver-b", finding_codes.LIVER_ATTENUATION, 52.0), organ("spleen", finding_codes.SPLEEN_ATTENUATION, 70.0)
+    )
+    for seen in ((darker, fat), (fat, darker)):
+        assert advice(liver(study(record(liver.asks, birth_date=FIFTY), *seen))).finding_keys == ("liver-b",)
 
 
 def test_fat_in_the_liver_that_is_reported_counts_as_it_is_reported() -> None:
     data = record(liver.asks, labs(1.0), birth_date=FIFTY)
-    told = Finding("steatosis", finding_codes.HEPATIC_STEATOSIS, Presence.PRESENT)
-    unseen = Finding("steatosis", finding_codes.HEPATIC_STEATOSIS, Presence.NOT_DETECTED)
-    assert keys(liver(study(data, answer(told)))) == ("repeat-fib4",)
-    nothing(liver(study(data, answer(unseen))))
-    assert keys(asked(labs(1.0), 60.0, FIFTY, answer(told))) == ("repeat-fib4",)
+    assert keys(liver(study(data, answer(STEATOSIS)))) == ("repeat-fib4",)
+    assert "was not detected" in nothing(liver(study(data, answer(NO_STEATOSIS)))).reason
+    assert keys(asked(labs(1.0), 60.0, FIFTY, answer(STEATOSIS))) == ("repeat-fib4",)
+
+
+def test_where_a_report_and_the_attenuation_contradict_each_other_about_fat_both_are_told() -> None:
+    said = advice(asked(labs(1.0), 60.0, FIFTY, answer(STEATOSIS)))
+    assert any("60 HU" in text and "a radiologist decides" in text for text in said.seen)
+    other = advice(asked(labs(1.0), 35.0, FIFTY, answer(NO_STEATOSIS)))
+    assert any("did not detect fat" in text for text in other.seen)
+    for agreed in (asked(labs(1.0)), asked(labs(1.0), 35.0, FIFTY, answer(STEATOSIS))):
+        assert not any("a radiologist decides" in text for text in advice(agreed).seen)
+
+
+def test_what_nobody_looked_for_is_not_said_to_be_undetected() -> None:
+    refused = NotEvaluated("ct_liver_spleen", "1.0.0", ("contrast medium",), gate="contrast")
+    for seen in ((), (refused,)):
+        assert "was not looked for" in nothing(liver(study(record(liver.asks), *seen))).reason
 
 
 def test_without_a_known_age_the_pathway_cannot_tell() -> None:
@@ -106,15 +146,28 @@ def test_below_18_years_the_pathway_is_silent() -> None:
     assert keys(asked(birth=Known(date(2008, 11, 2), None, "x"))) == ("blood-tests",)
 
 
-def test_where_a_chronic_liver_disease_is_on_record_the_pathway_is_silent() -> None:
-    nothing(asked(labs(3.0) | {condition_codes.CHRONIC_LIVER_DISEASE: item()}))
+def spoken_despite(disease: object) -> None:
+    """What is told of a patient with another liver disease."""
+    known = {disease: item()}
+    assert "on record" in nothing(asked(labs(2.67) | known)).reason
+    assert "on record" in nothing(asked(labs(1.0) | known)).reason
+    (step,) = advice(asked(labs(2.68) | known)).recommendations
+    assert (step.key, step.source) == ("hepatology", EASL)
+    assert keys(asked(labs(1.0) | known | {STIFFNESS: value(8.0, "kPa")})) == ("hepatology",)
+    assert keys(asked(labs(1.0) | known | {STIFFNESS: value(8.0, "kPa", None)})) == ("elastography",)
+    assert keys(asked(labs(1.0) | known | {measurement_codes.ALT: value(200, "U/L")})) == ("acute-liver-disease",)
+    assert "AST" in missing(untold(asked(known)))
+
+
+def test_with_a_chronic_liver_disease_only_a_fib_4_above_2_67_8_kpa_or_more_and_acute_disease_are_told() -> None:
+    spoken_despite(condition_codes.CHRONIC_LIVER_DISEASE)
     nobody_knows = asked(labs(3.0) | {condition_codes.CHRONIC_LIVER_DISEASE: Unknown("no feed")})
     assert keys(nobody_knows) == ("hepatology",)
     assert condition_codes.CHRONIC_LIVER_DISEASE.title in missing(nobody_knows)
 
 
-def test_where_an_alcohol_use_disorder_is_on_record_the_pathway_is_silent() -> None:
-    nothing(asked(labs(3.0) | {condition_codes.ALCOHOL_USE_DISORDER: item()}))
+def test_with_an_alcohol_use_disorder_only_a_fib_4_above_2_67_8_kpa_or_more_and_acute_disease_are_told() -> None:
+    spoken_despite(condition_codes.ALCOHOL_USE_DISORDER)
     nobody_knows = asked(labs(3.0) | {condition_codes.ALCOHOL_USE_DISORDER: Unknown("no feed")})
     assert "ask about alcohol" in missing(nobody_knows)
 
@@ -156,9 +209,59 @@ def test_a_fib_4_above_2_67_is_referred_to_hepatology() -> None:
     assert outcome.summary == "Fat in the liver on 2026-11-02 (AI), FIB-4 2.68."
 
 
-def test_at_35_years_or_younger_a_fib_4_is_shown_with_a_warning() -> None:
-    warned = [any("35 years" in line for line in advice(asked(labs(1.0), birth=born(y))).meaning) for y in (35, 36)]
-    assert warned == [True, False]
+@pytest.mark.parametrize(("years", "young"), [(35, True), (36, False)])
+def test_at_35_years_or_younger_a_low_fib_4_is_never_told_as_scars_being_unlikely(years: int, young: bool) -> None:
+    said = advice(asked(labs(1.0), birth=born(years)))
+    assert any("35 years" in line for line in said.meaning) is young
+    (step,) = said.recommendations
+    assert ("unlikely" in step.reason) is not young
+    assert any("elastography" in text for text in step.would_change) is young
+
+
+@pytest.mark.parametrize("test", [measurement_codes.AST, measurement_codes.ALT])
+def test_with_an_ast_or_alt_of_200_u_l_or_more_fib_4_is_not_used_and_acute_liver_disease_is_looked_for_now(
+    test: object,
+) -> None:
+    said = advice(asked(labs(1.0) | {test: value(200, "U/L", FRESH)}))
+    (step,) = said.recommendations
+    assert (step.key, step.priority, step.by) == ("acute-liver-disease", Priority.ASAP, date(2026, 11, 22))
+    assert said.indicator is Indicator.WARNING
+    assert "look for acute liver disease" in said.summary
+    assert [one.score for one in said.risks] == ["liver_ct_steatosis"]
+    assert any("not used" in note for note in said.notes)
+    assert "acute-liver-disease" not in keys(asked(labs(1.0) | {test: value(199, "U/L", FRESH)}))
+    for lost in (measurement_codes.AST, measurement_codes.ALT, measurement_codes.PLATELETS):
+        if lost is not test:
+            assert keys(asked(labs(1.0) | {test: value(200, "U/L", FRESH), lost: NOT_FOUND})) == (step.key,)
+    assert keys(asked(labs(1.0) | {test: value(200, "U/L", date(2026, 1, 1))})) == ("blood-tests",)
+
+
+def test_a_site_may_set_from_which_ast_or_alt_on_the_liver_is_acute() -> None:
+    high = record(liver.asks, labs(1.0) | {measurement_codes.ALT: value(150, "U/L", FRESH)}, birth_date=FIFTY)
+    seen = measured(finding_codes.LIVER_ATTENUATION, 35.0, "[hnsf'U]")
+    assert keys(liver(study(high, seen))) == ("repeat-fib4",)
+    assert keys(liver(study(high, seen, site={"liver.acute_u_l": "150"}))) == ("acute-liver-disease",)
+    for wrong in ("124", "226"):
+        with pytest.raises(InvalidInput):
+            liver(study(high, seen, site={"liver.acute_u_l": wrong}))
+
+
+def test_acute_liver_disease_that_was_looked_for_before_the_images_is_looked_for_again() -> None:
+    acute = labs(1.0) | {measurement_codes.ALT: value(900, "U/L", FRESH)}
+    ordered = procedure_codes.ORDERED[actions.ACUTE_LIVER_ASSESSMENT.code]
+    assert keys(asked(acute | {ordered: item(date(2026, 11, 1))})) == ("acute-liver-disease",)
+    assert keys(asked(acute | {ordered: item(date(2026, 11, 2))})) == ()
+
+
+@pytest.mark.parametrize("number", [0, 9_000_000])
+def test_a_blood_test_or_a_stiffness_that_cannot_be_one_is_missing(number: float) -> None:
+    for test in (measurement_codes.AST, measurement_codes.ALT, measurement_codes.PLATELETS):
+        said = asked(labs(1.0) | {test: value(number, test.unit, FRESH)})
+        assert keys(said) == ("blood-tests",)
+        assert f"{test.title}: the value on record cannot be one" in missing(said)
+    said = asked(labs(2.0) | {STIFFNESS: value(number, "kPa", FRESH)})
+    assert keys(said) == ("elastography",)
+    assert "liver stiffness: the value on record cannot be one" in missing(said)
 
 
 def test_after_a_fib_4_that_asks_for_elastography_a_stiffness_below_8_kpa_is_followed_by_fib_4_in_2_to_3_years() -> (
@@ -186,6 +289,21 @@ def test_a_liver_stiffness_above_12_kpa_is_referred_to_hepatology_with_priority(
     assert (step.key, step.priority) == ("hepatology", Priority.URGENT)
 
 
+@pytest.mark.parametrize("on", [date(2025, 11, 21), None])
+def test_a_stiffness_from_8_kpa_older_than_12_months_or_undated_leads_to_elastography_not_to_fib_4(
+    on: date | None,
+) -> None:
+    for kpa, first in ((8.0, "elastography"), (7.9, "repeat-fib4")):
+        said = asked(labs(1.0) | {STIFFNESS: value(kpa, "kPa", on)})
+        assert keys(said) == (first,)
+        assert "liver stiffness" in missing(said)
+    high = {STIFFNESS: value(15.0, "kPa", on)}
+    assert "15 kPa" in {one.value for one in advice(asked(labs(1.0) | high)).inputs}
+    assert keys(asked(high)) == ("elastography", "blood-tests")
+    assert keys(asked(labs(3.0) | high)) == ("hepatology",)
+    assert keys(asked(labs(1.0) | high | {ELASTOGRAPHY: item(date(2026, 10, 1))})) == ()
+
+
 def test_where_elastography_was_done_in_the_last_12_months_its_result_is_asked_for_not_another_one() -> None:
     outcome = asked(labs(2.0) | {ELASTOGRAPHY: item(date(2025, 11, 22))})
     assert keys(outcome) == ()
@@ -205,7 +323,7 @@ def test_where_elastography_was_done_in_the_last_12_months_its_result_is_asked_f
 def test_where_the_next_step_is_ordered_it_is_not_asked_for_again(facts: dict[object, object], action: object) -> None:
     ordered = procedure_codes.ORDERED[action.code]
     assert len(keys(asked(facts))) == 1
-    assert keys(asked(facts | {ordered: item(date(2026, 11, 1))})) == ()
+    assert keys(asked(facts | {ordered: item(date(2026, 11, 3))})) == ()
     assert len(keys(asked(facts | {ordered: item(date(2025, 11, 1))}))) == 1
 
 
@@ -225,7 +343,7 @@ def test_a_card_tells_why_and_what_would_change_it() -> None:
     assert set(liver.limits) <= set(advice(asked(labs(2.0))).limits)
 
 
-RANGES = {"ast": (10.0, 200.0), "alt": (10.0, 200.0), "platelets": (60.0, 400.0), "liver-stiffness": (2.0, 30.0)}
+RANGES = {"ast": (10.0, 300.0), "alt": (10.0, 300.0), "platelets": (60.0, 400.0), "liver-stiffness": (2.0, 30.0)}
 RANDOM = records(liver, RANGES, birth_date=FIFTY)
 ATTENUATION = st.floats(20.0, 60.0)
 
@@ -263,5 +381,16 @@ def test_what_nobody_could_be_asked_never_reads_as_normal(hu: float, data: objec
 @given(ATTENUATION, st.floats(20.0, 80.0))
 def test_the_order_of_the_findings_does_not_matter(hu: float, of_spleen: float) -> None:
     data = record(liver.asks, labs(2.0), birth_date=FIFTY)
-    seen = (measured(finding_codes.LIVER_ATTENUATION, hu, "[hnsf'U]"), spleen(of_spleen))
-    assert liver(study(data, *seen)) == liver(study(data, *reversed(seen)))
+    one, other = (
+        organ("liver", finding_codes.LIVER_ATTENUATION, hu),
+        organ("spleen", finding_codes.SPLEEN_ATTENUATION, of_spleen),
+    )
+    seen = (answer(one, other), answer(STEATOSIS), answer(organ("other", finding_codes.LIVER_ATTENUATION, 48.0)))
+    turned = (*reversed(seen[1:]), answer(other, one))
+    assert liver(study(data, *seen)) == liver(study(data, *turned))
+
+
+def test_scores_are_told_in_words() -> None:
+    for facts in (labs(1.0), labs(2.0), labs(3.0), labs(2.0) | {STIFFNESS: value(9, "kPa")}):
+        for risk in advice(asked(facts)).risks:
+            assert "_" not in (risk.value or "")

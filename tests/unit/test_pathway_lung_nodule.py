@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds import action_codes as actions
-from cds.domain.coding import Coding
-from cds.domain.ehr import EhrData, Known, SmokingStatus, Unknown
+from cds import finding_codes
+from cds.domain.coding import Coding, Quantity
+from cds.domain.ehr import ClinicalItem, EhrData, Known, SmokingStatus, Unknown
 from cds.domain.finding import Finding, NotEvaluated, Presence
+from cds.domain.identity import Sex
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
 from cds.pathways.card import detail
@@ -40,6 +42,9 @@ from tests.unit.test_pathway_asks import Watched
 
 FOLLOW_UP, LOW_DOSE = actions.CHEST_CT_FOLLOW_UP.code, actions.LOW_DOSE_SCREENING_CT.code
 CLINIC, PET = actions.NODULE_CLINIC_REFERRAL.code, actions.PET_CT.code
+TELL, IMMUNE = actions.TELL_ONCOLOGIST.code, actions.TELL_IMMUNOSUPPRESSION_TEAM.code
+MALE = Known(Sex.MALE, None, "patient demographics")
+CANCEROUS = person(conditions=person().conditions | {"cancer": known_item()})
 AFTER = {3: date(2027, 2, 2), 6: date(2027, 5, 2), 12: date(2027, 11, 2)}
 
 
@@ -141,28 +146,149 @@ def test_a_risk_that_is_not_known_is_never_taken_for_low() -> None:
         assert "optional" in detail(told)
 
 
-def test_with_known_cancer_no_interval_of_fleischner_2017_is_given_and_the_oncologist_is_told() -> None:
+def test_with_known_cancer_no_interval_of_fleischner_2017_is_given_and_the_oncologist_or_a_nodule_clinic_is_told() -> (
+    None
+):
     for name in ("cancer", "lung-cancer"):
-        told = advice(nodule(9.0), data=person(conditions=person().conditions | {name: known_item()}))
-        assert actions_of(told) == [actions.TELL_ONCOLOGIST.code]
+        data = person(conditions=person().conditions | {name: known_item()})
+        told = advice(nodule(5.0), data=data)
+        assert actions_of(told) == [TELL]
         assert applied(told)["cancer"] is True
         assert "fleischner_2017" not in [one.score for one in told.risks]
+        assert told.recommendations[0].action.endswith("without an oncologist: the nodule clinic")
+        assert any("Spirometry (127783003) (2025-05-06" in text for text in told.recommendations[0].because)
+        screened = advice(nodule(16.0), data=data, exam=SCREENING)
+        assert actions_of(screened) == [TELL, CLINIC]
+        assert LOW_DOSE not in actions_of(said(nodule(5.0), data=data, exam=SCREENING))
 
 
-def test_with_immunosuppression_no_interval_of_fleischner_2017_is_given() -> None:
+def test_with_known_cancer_a_nodule_of_8_mm_or_more_or_with_a_solid_part_of_6_mm_or_more_is_told_urgently() -> None:
+    def step_of(*found: Any, **how: Any) -> Any:
+        return advice(*found, data=CANCEROUS, **how).recommendations[0]
+
+    for found in (nodule(8.0), nodule(7.0, "part", solid=6.0), nodule(7.0, "part"), nodule(7.0, ""), nodule(None)):
+        step = step_of(found)
+        assert (step.code.code, step.priority, step.acr_category) == (TELL, Priority.URGENT, 3), found
+        assert advice(found, data=CANCEROUS).indicator is Indicator.WARNING
+    for found in (nodule(7.9), nodule(7.0, "part", solid=5.9), nodule(5.9, "")):
+        assert (step_of(found).priority, step_of(found).acr_category) == (Priority.ROUTINE, None), found
+    seen = step_of(nodule(None), modality="DX")
+    assert (seen.code.code, seen.priority) == (TELL, Priority.URGENT)
+
+
+def test_who_was_told_before_the_images_does_not_know_of_a_large_nodule() -> None:
+    for on, told_again in ((date(2026, 11, 1), True), (STUDY_DATE, False)):
+        data = replace(CANCEROUS, requests={"tell-treating-oncologist-request": known_item(on=on)})
+        told = advice(nodule(12.0), data=data)
+        assert (TELL in actions_of(told)) is told_again
+    clinic = {"nodule-clinic-referral-request": known_item(on=date(2025, 12, 25))}
+    assert CLINIC in actions_of(said(nodule(20.0), data=person(requests=clinic), exam=SCREENING))
+
+
+def test_with_immunosuppression_no_interval_of_fleischner_2017_is_given_and_who_treats_it_is_told() -> None:
     ill = person(conditions=person().conditions | {"immunosuppression": known_item()})
     drug = person(medications={"immunosuppressant": known_item()})
     for data in (ill, drug):
         told = advice(nodule(7.0), data=data)
-        assert (actions_of(told), applied(told)["immunosuppressed"]) == ([], True)
+        assert (actions_of(told), applied(told)["immunosuppressed"]) == ([IMMUNE], True)
+        assert "CT at their choice" in told.recommendations[0].action
+        assert any("2025-05-06" in text for text in told.recommendations[0].because)
         assert "immunosuppressed" in detail(told)
 
 
-def test_below_35_years_no_interval_of_fleischner_2017_is_given() -> None:
-    young = advice(nodule(7.0), data=person(birth_date=Known(date(1991, 11, 3), None, "patient demographics")))
-    assert (actions_of(young), applied(young)["young"]) == ([], True)
-    old = advice(nodule(7.0), data=person(birth_date=Known(date(1991, 11, 2), None, "patient demographics")))
-    assert (actions_of(old), applied(old)["young"]) == ([FOLLOW_UP], False)
+@pytest.mark.parametrize(
+    ("code", "on", "held"),
+    [
+        ("H02AB07", date(2025, 11, 22), True),
+        ("H02AB07", date(2025, 11, 21), None),
+        ("H02AB07", None, None),
+        ("L04AD02", date(2023, 1, 1), True),
+    ],
+)
+def test_a_steroid_of_more_than_12_months_ago_or_without_a_date_does_not_tell_whether_it_is_taken_now(
+    code: str, on: date | None, held: bool | None
+) -> None:
+    drug = Known(ClinicalItem(Coding("http://www.whocc.no/atc", code), "a drug"), on, SOURCE)
+    told = advice(nodule(7.0), data=person(medications={"immunosuppressant": drug}))
+    assert (applied(told)["immunosuppressed"], applied(told)["steroid"]) == (held, held is None)
+    assert actions_of(told) == ([IMMUNE] if held else [FOLLOW_UP])
+    assert any(text.startswith("immunosuppressive drug: ") for text in told.missing) is not held
+    if held is None:
+        assert "whether there is immunosuppression" in told.recommendations[0].reason
+
+
+def test_from_18_to_34_years_no_interval_of_fleischner_2017_is_given_and_the_radiologist_is_asked() -> None:
+    for born, asked in ((date(1991, 11, 3), True), (date(1991, 11, 2), False), (date(2008, 11, 2), True)):
+        told = advice(nodule(7.0), data=person(birth_date=Known(born, None, "patient demographics"), sex=MALE))
+        assert actions_of(told) == ([actions.ASK_RADIOLOGIST.code] if asked else [FOLLOW_UP])
+        assert applied(told)["young"] is asked
+        assert not asked or any("years on 2026-11-02" in text for text in told.recommendations[0].because)
+
+
+def test_below_18_years_no_ct_and_no_pet_ct_is_suggested_paediatric_radiology_is_asked_urgently_from_8_mm_on() -> None:
+    data = person(birth_date=Known(date(2008, 11, 3), None, "patient demographics"))
+    for exam in (OTHER_EXAM, SCREENING, ()):
+        for found, priority in ((nodule(7.9), Priority.ROUTINE), (nodule(25.0, spiculated=True), Priority.URGENT)):
+            told = advice(found, data=data, exam=exam)
+            assert actions_of(told) == [actions.ASK_PAEDIATRIC_RADIOLOGY.code]
+            assert told.recommendations[0].priority is priority
+    for how in ({"modality": "DX"}, {}):
+        assert actions_of(said(nodule(None), data=data, **how)) == [actions.ASK_PAEDIATRIC_RADIOLOGY.code]
+    adult = person(birth_date=Known(date(2008, 11, 2), None, "patient demographics"), sex=MALE)
+    assert PET in actions_of(said(nodule(25.0, lobe=UPPER, spiculated=True), data=adult))
+    assert actions_of(said(nodule(None), data=adult, modality="DX")) == [actions.DIAGNOSTIC_CHEST_CT.code]
+
+
+def test_an_age_that_is_not_known_stands_in_the_step_of_a_radiograph() -> None:
+    told = advice(nodule(None), data=person(birth_date=Unknown("not stated")), modality="DX")
+    assert "The age is not known" in told.recommendations[0].reason
+    assert any(text.startswith("age: ") for text in told.missing)
+
+
+# --- radiation
+
+
+def woman(years: int, pregnant: object) -> EhrData:
+    born = Known(date(TODAY.year - years, 1, 1), None, "patient demographics")
+    return person(birth_date=born, sex=Known(Sex.FEMALE, None, "patient demographics"), pregnancy=pregnant)
+
+
+def test_in_pregnancy_and_where_it_is_not_excluded_routine_imaging_with_ionising_radiation_waits() -> None:
+    pregnant = Known(True, date(2026, 11, 1), SOURCE)
+    for how in ({"modality": "DX"}, {}):
+        found = nodule(None) if how else nodule(7.0)
+        (step,) = advice(found, data=woman(38, pregnant), **how).recommendations
+        assert step.not_before == date(2027, 8, 28)  # 300 days after the word
+        assert step.by is None or step.by >= step.not_before
+        assert any("waits until it is over" in text for text in step.because)
+        possible = advice(found, data=woman(38, NOT_FOUND), **how)
+        assert any("Pregnancy is possible" in text for text in possible.recommendations[0].because)
+        assert any(text.startswith("pregnancy: ") for text in possible.missing)
+    urgent = advice(nodule(25.0, lobe=UPPER, spiculated=True), data=woman(38, pregnant))
+    pet = next(one for one in urgent.recommendations if one.code.code == PET)
+    assert any("the radiologist and her doctor decide" in text for text in pet.because)
+    assert pet.not_before is None
+
+
+@pytest.mark.parametrize(
+    ("data", "held"),
+    [
+        (woman(56, NOT_FOUND), False),
+        (woman(55, NOT_FOUND), None),
+        (woman(56, Known(True, date(2026, 11, 1), SOURCE)), True),
+        (woman(38, Known(True, date(2026, 1, 1), SOURCE)), None),
+        (woman(38, Known(True, None, SOURCE)), None),
+        (woman(38, Known(False, date(2026, 11, 20), SOURCE)), False),
+        (woman(38, Known(False, date(2026, 11, 1), SOURCE)), None),
+        (replace(woman(38, NOT_FOUND), sex=Known(Sex.MALE, None, "d")), False),
+        (replace(woman(38, NOT_FOUND), sex=Unknown("not stated")), None),
+        (replace(woman(38, NOT_FOUND), birth_date=Unknown("not stated")), None),
+    ],
+)
+def test_who_may_be_pregnant_is_asked_and_a_word_on_record_counts_while_it_is_new(
+    data: EhrData, held: bool | None
+) -> None:
+    assert applied(said(nodule(None), data=data, modality="DX"))["pregnancy"] is held
 
 
 @pytest.mark.parametrize(
@@ -267,6 +393,15 @@ def test_a_solid_nodule_of_8_mm_or_more_with_a_brock_probability_of_10_or_more_h
         assert PET not in actions_of(advice(found, data=smoker()))
 
 
+def test_where_pet_ct_is_suggested_ct_at_3_months_is_noted_in_its_place_only() -> None:
+    told = advice(nodule(12.0, lobe=UPPER, spiculated=True), data=smoker())
+    assert actions_of(told) == [PET]
+    assert "CT of the chest at 3 months (by 2027-02-02): where PET-CT is not done." in told.notes
+    assert any("Smoke" in text or "smok" in text for text in told.recommendations[0].because)
+    others = advice(nodule(12.0, lobe=UPPER, spiculated=True), nodule(7.0, name="2"), data=smoker())
+    assert actions_of(others) == [FOLLOW_UP, PET]  # the CT is for the other nodules as well
+
+
 def test_pet_ct_stands_in_for_the_low_dose_ct_of_lung_rads_4a_and_not_beside_it() -> None:
     found = nodule(14.0, lobe=UPPER, spiculated=False, change=changed(0.0, prior=14.0))
     asked = smoker(family_history={"family-lung-cancer": known_item()})
@@ -299,11 +434,13 @@ def test_beyond_smokers_the_brock_probability_is_called_a_guess() -> None:
     assert not any("beyond, it is a guess" in text for text in smoked.notes)
 
 
-def test_a_pet_ct_that_is_ordered_is_not_asked_for_again() -> None:
+def test_a_pet_ct_that_was_ordered_after_the_images_is_not_asked_for_again() -> None:
     asked = {"pet-ct-request": known_item(on=date(2026, 11, 10))}
     told = advice(nodule(25.0, lobe=UPPER, spiculated=True), data=smoker(requests=asked))
     assert PET not in actions_of(told)
     assert applied(told)["pet-ordered"] is True
+    old = {"pet-ct-request": known_item(on=STUDY_DATE)}
+    assert PET in actions_of(said(nodule(25.0, lobe=UPPER, spiculated=True), data=smoker(requests=old)))
 
 
 def test_a_pet_ct_of_the_last_3_months_is_not_asked_for_again() -> None:
@@ -342,14 +479,86 @@ def test_a_solid_part_larger_than_its_nodule_is_not_believed_and_the_soonest_fol
     assert window(advice(nodule(7.0, "part", solid=8.0))) == (AFTER[3], AFTER[6])
 
 
-def test_a_ct_of_the_chest_that_is_ordered_or_was_done_since_is_not_asked_for_again() -> None:
+def test_a_ct_of_the_chest_that_was_ordered_after_the_images_is_not_asked_for_again() -> None:
     for action in ("chest-ct-follow-up", "diagnostic-chest-ct"):
-        asked = {f"{action}-request": known_item(on=date(2026, 11, 10))}
-        told = advice(nodule(7.0), data=person(requests=asked))
-        assert (actions_of(told), applied(told)["ordered"]) == ([], True)
+        for on, asked in ((date(2026, 11, 3), True), (STUDY_DATE, False), (date(2026, 10, 30), False)):
+            data = person(requests={f"{action}-request": known_item(on=on)})
+            told = advice(nodule(7.0), data=data)
+            assert (actions_of(told), applied(told)["ordered"]) == ([] if asked else [FOLLOW_UP], asked)
+
+
+def done(on: date | None, name: str = "chest-ct") -> EhrData:
+    return person(procedures=person().procedures | {name: known_item(on=on)})
+
+
+def test_a_later_ct_of_the_chest_takes_the_place_of_a_follow_up_only_from_the_first_month_of_its_interval_on() -> None:
+    today = date(2027, 6, 1)
+    for name in ("chest-ct", "low-dose-chest-ct"):
+        for on, suggested in ((AFTER[6], False), (date(2027, 5, 1), True), (STUDY_DATE, True)):
+            told = advice(nodule(7.0), data=done(on, name), today=today)
+            assert (actions_of(told) == [FOLLOW_UP]) is suggested
+            assert applied(told)["done-since"] is not suggested
+
+
+def test_a_later_ct_of_the_chest_before_that_month_is_noted_and_the_follow_up_stays() -> None:
+    told = advice(nodule(7.0), data=done(date(2026, 11, 10)))
+    assert (actions_of(told), applied(told)["done-before"]) == ([FOLLOW_UP], True)
+    assert any("2026-11-10" in text and "before it is due" in text for text in told.notes)
+
+
+def test_a_ct_or_a_pet_ct_of_no_date_is_missing_and_silences_nothing() -> None:
+    undated = advice(nodule(7.0), data=done(None))
+    assert actions_of(undated) == [FOLLOW_UP]
+    assert any(text.startswith("CT of the chest: it is on record without a date") for text in undated.missing)
+    pet = advice(nodule(25.0, lobe=UPPER, spiculated=True), data=done(None, "pet-ct"))
+    assert PET in actions_of(pet)
+    assert any(text.startswith("PET-CT: it is on record without a date") for text in pet.missing)
+
+
+def test_after_a_radiograph_any_later_ct_of_the_chest_is_the_one_that_was_wanted() -> None:
     for on, suggested in ((date(2026, 11, 3), False), (STUDY_DATE, True)):
-        done = person().procedures | {"chest-ct": known_item(on=on)}
-        assert bool(actions_of(said(nodule(7.0), data=person(procedures=done)))) is suggested
+        told = advice(nodule(None), data=done(on), modality="DX")
+        assert (actions_of(told) == [actions.DIAGNOSTIC_CHEST_CT.code]) is suggested
+        assert applied(told)["characterised"] is not suggested
+
+
+def test_the_area_of_low_attenuation_at_the_cut_off_of_the_site_counts_as_emphysema_and_is_told_as_such() -> None:
+    laa = Finding("laa_950", finding_codes.LAA_950, Presence.MEASURED, Quantity(12.0, "%"))
+    given = case_of(nodule(5.0), (laa,))
+    unlooked = replace(given.outcomes[0], findings=given.outcomes[0].findings[:-1])  # the last is "no emphysema"
+    for site, risk in (({"emphysema.laa_950_percent": "12"}, True), ({"emphysema.laa_950_percent": "12.1"}, None)):
+        told = lung_nodule(replace(given, outcomes=(unlooked,), site=site))
+        assert applied(told)["risk"] is risk
+        texts = told.recommendations[0].because if isinstance(told, Advice) else ()
+        assert any("emphysema by LAA-950 at the site's cut-off" in text for text in texts) is bool(risk)
+    wrong = replace(given, outcomes=(unlooked,), site={"emphysema.laa_950_percent": "none"})
+    assert applied(lung_nodule(wrong))["risk"] is None
+
+
+def test_what_bts_says_is_told_in_words() -> None:
+    for found, words in (
+        (nodule(4.0), "no follow-up"),
+        (nodule(7.0), "CT surveillance"),
+        (nodule(7.0, "ground"), "CT at 3 months"),
+    ):
+        told = said(found, data=smoker(), exam=SCREENING)
+        assert isinstance(told, Advice)
+        assert next(one.value for one in told.risks if one.score == "bts_brock") == words
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"data": None},
+        {"data": smoker(), "exam": SCREENING},
+        {"data": smoker()},
+    ],
+)
+def test_every_step_says_why_with_day_and_source(how: dict[str, Any]) -> None:
+    for found in (nodule(7.0), nodule(12.0, lobe=UPPER, spiculated=True), nodule(18.0)):
+        told = advice(found, **how)
+        for one in told.recommendations:
+            assert any("2026-11-02" in text and "site_nodules 1.0" in text for text in one.because), one.key
 
 
 def test_no_nodule_a_negative_and_a_refusal_are_three_answers() -> None:

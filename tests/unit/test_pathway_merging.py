@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds import action_codes as actions
+from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingToSay, Recommendation, Source
@@ -90,8 +91,10 @@ def test_change_lowers_nothing_that_was_more_urgent_already() -> None:
     ("one", "other"),
     [
         (actions.HOME_CARE, actions.ADMISSION_ASSESSMENT),
+        (actions.HOME_CARE, actions.ACUTE_ASSESSMENT),
         (actions.NO_IMAGING, actions.PET_CT),
         (actions.LOW_DOSE_SCREENING_CT, actions.NODULE_CLINIC_REFERRAL),
+        (codes.SCREENING_VISIT_REQUEST, actions.PET_CT),
         (actions.REPEAT_FIB4, actions.HEPATOLOGY_REFERRAL),
     ],
 )
@@ -101,6 +104,14 @@ def test_steps_that_cannot_both_be_right_are_shown_to_contradict_each_other(one:
         assert len(said.contradictions) == 1
         assert one.display in said.contradictions[0]
         assert other.display in said.contradictions[0]
+
+
+def test_a_united_step_keeps_the_sooner_day_and_the_stricter_category() -> None:
+    late = replace(step(), not_before=LATER, by=date(2027, 12, 1), acr_category=3)
+    [kept] = [one for said in advices(advice("a", late), advice("b", replace(step(by=SOON), acr_category=2)))
+              for one in said.recommendations]  # fmt: skip
+    assert (kept.by, kept.acr_category) == (SOON, 2)
+    assert kept.not_before is None
 
 
 def test_steps_that_go_together_contradict_nothing() -> None:

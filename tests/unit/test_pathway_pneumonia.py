@@ -21,7 +21,7 @@ from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways import load
-from cds.pathways.pneumonia import BTS, FINE, NICE, pneumonia
+from cds.pathways.pneumonia import ATS, BTS, FINE, NICE, pneumonia
 from tests.unit import infection_cases as cases
 from tests.unit.clinical import NOT_FOUND, STUDY_DATE, case
 from tests.unit.infection_cases import consolidation, effusion, film, pneumonia_sign
@@ -39,6 +39,8 @@ from tests.unit.pathway_records import (
     without,
 )
 
+SATURATION = measurement_codes.OXYGEN_SATURATION
+IMMUNOSUPPRESSANT = medication_codes.IMMUNOSUPPRESSANT
 UREA, RATE = measurement_codes.UREA_NITROGEN, measurement_codes.RESPIRATORY_RATE
 SYSTOLIC, DIASTOLIC = measurement_codes.SYSTOLIC, measurement_codes.DIASTOLIC
 CONFUSED: dict[ValueSet, Fact[object]] = {condition_codes.CONFUSION: item(STUDY_DATE)}
@@ -60,8 +62,8 @@ def outcome(data: EhrData, *findings: Finding, site: dict[str, str] | None = Non
 
 
 def points(said: PathwayOutcome) -> str:
-    """CURB-65 as the summary says it."""
-    return advice(said).summary.partition("CURB-65 ")[2].partition(". To consider")[0]
+    """CURB-65 as the card says it."""
+    return advice(said).meaning[0].removeprefix("CURB-65 is ").removesuffix(" of 5 points.")
 
 
 # --- the trigger -----------------------------------------------------------------------------------------------------
@@ -269,15 +271,84 @@ def test_the_psi_is_told_where_all_its_values_are_known() -> None:
     assert [one.missing for one in not_looked_for.risks if one.score == "psi"] == [("pleural effusion",)]
 
 
-@pytest.mark.parametrize("kind", [condition_codes.IMMUNOSUPPRESSION, medication_codes.IMMUNOSUPPRESSANT])
+@pytest.mark.parametrize("kind", [condition_codes.IMMUNOSUPPRESSION, IMMUNOSUPPRESSANT])
 def test_care_at_home_is_suggested_only_where_immunosuppression_was_looked_for_and_not_found(kind: ValueSet) -> None:
     assert keys(outcome(patient())) == ("home",)
-    assert "immunosuppression" in nothing(outcome(patient({kind: item()}))).reason
     unknown = advice(outcome(without(patient(), kind)))
     assert keys(unknown) == ()
     assert kind.title in missing(unknown)
     assert any("not suggested before it is known" in note for note in unknown.notes)
-    assert keys(outcome(patient(CONFUSED | FAST | {kind: item()}))) == ("supervised",)
+
+
+@pytest.mark.parametrize("kind", [condition_codes.IMMUNOSUPPRESSION, IMMUNOSUPPRESSANT])
+def test_with_immunosuppression_or_a_drug_for_it_of_12_months_curb_65_does_not_hold_hospital_assessment(
+    kind: ValueSet,
+) -> None:
+    weak: dict[ValueSet, Fact[object]] = {kind: item(date(2025, 11, 2))}
+    for facts, priority in ((CONFUSED, Priority.URGENT), (CONFUSED | FAST, Priority.URGENT), ({}, Priority.URGENT)):
+        said = advice(outcome(patient(facts | weak)))
+        (step,) = said.recommendations
+        assert (step.key, step.priority, step.by, step.source) == ("hospital", priority, STUDY_DATE, ATS)
+        assert said.indicator is Indicator.WARNING
+        assert any("does not hold" in text for text in said.meaning)
+    three = advice(outcome(patient(FAST | HIGH_UREA | weak))).recommendations
+    assert [(one.key, one.priority) for one in three] == [("hospital", Priority.ASAP)]
+    ordered = {procedure_codes.ORDERED[actions.ADMISSION_ASSESSMENT.code]: item(STUDY_DATE)}
+    assert advice(outcome(patient(CONFUSED | weak | ordered))).indicator is Indicator.WARNING
+
+
+@pytest.mark.parametrize(("on", "why"), [(date(2025, 11, 1), "may have been stopped"), (None, "it has no date")])
+def test_a_drug_of_long_ago_or_without_a_date_is_neither_taken_nor_not(on: date | None, why: str) -> None:
+    said = advice(outcome(patient(CONFUSED | {IMMUNOSUPPRESSANT: item(on)})))
+    assert keys(said) == ()
+    assert why in missing(said)
+    disease = outcome(patient(CONFUSED | {condition_codes.IMMUNOSUPPRESSION: item(on)}))
+    assert keys(disease) == ("hospital",)
+
+
+@pytest.mark.parametrize(("number", "low"), [(93.9, True), (94, False), (50, True)])
+def test_a_saturation_below_94_or_an_arterial_oxygen_pressure_below_60_mmhg_leads_to_hospital_assessment(
+    number: float, low: bool
+) -> None:
+    said = advice(outcome(patient(CONFUSED | {SATURATION: value(number, "%", STUDY_DATE)})))
+    assert keys(said) == (("hospital",) if low else ("home",))
+    pressure = measurement_codes.ARTERIAL_PO2
+    for mmhg, to_hospital in ((59.9, True), (60, False)):
+        other = advice(outcome(patient(CONFUSED | {pressure: value(mmhg, "mm[Hg]", STUDY_DATE)})))
+        assert keys(other) == (("hospital",) if to_hospital else ("home",))
+        unmeasured = outcome(without(patient(CONFUSED | {pressure: value(mmhg, "mm[Hg]", STUDY_DATE)}), SATURATION))
+        assert keys(unmeasured) == (("hospital",) if to_hospital else ("curb-65-values",))
+    if low:
+        (step,) = said.recommendations
+        assert (step.priority, step.source, said.indicator) == (Priority.ASAP, BTS, Indicator.WARNING)
+        assert "Oxygen is low" in step.reason
+        assert any("oxygen saturation" in text for text in step.because)
+        assert keys(outcome(patient(CONFUSED | FAST | {SATURATION: value(number, "%", STUDY_DATE)}))) == ("hospital",)
+    ninety = {"pneumonia.saturation_percent": "90"}
+    lower = outcome(patient(CONFUSED | {SATURATION: value(number, "%", STUDY_DATE)}), site=ninety)
+    assert keys(lower) == (("hospital",) if number < 90 else ("home",))
+    for wrong in ("89", "95"):
+        with pytest.raises(InvalidInput):
+            outcome(patient(), site={"pneumonia.saturation_percent": wrong})
+
+
+@pytest.mark.parametrize("unknown", [
+    NOT_FOUND, Unknown("nobody was asked"), value(97, "%", None), value(97, "%", date(2026, 10, 31)),
+    value(0, "%", STUDY_DATE), value(190, "%", STUDY_DATE),
+], ids=str)  # fmt: skip
+def test_care_at_home_is_suggested_only_with_a_known_oxygen_saturation_of_94_or_more_which_else_is_asked_for(
+    unknown: Fact[object],
+) -> None:
+    said = advice(outcome(patient(CONFUSED | {SATURATION: unknown})))
+    (step,) = said.recommendations
+    assert (step.key, step.priority, step.by) == ("curb-65-values", Priority.URGENT, STUDY_DATE)
+    assert "oxygen saturation" in step.action
+    assert "oxygen saturation" in missing(said)
+    assert said.indicator is Indicator.WARNING
+    assert keys(outcome(patient(CONFUSED | FAST | {SATURATION: unknown}))) == ("supervised",)
+    both = outcome(without(patient(CONFUSED | {SATURATION: unknown}), IMMUNOSUPPRESSANT))
+    assert keys(both) == ("curb-65-values",)
+    assert IMMUNOSUPPRESSANT.title in missing(both)
 
 
 @pytest.mark.parametrize(("facts", "order"), [
@@ -294,18 +365,30 @@ def test_what_is_ordered_is_not_asked_for_again(facts: dict[ValueSet, Fact[objec
 
 RECORDS = cases.acute_records(pneumonia.asks)
 ORDERS = [one for one in pneumonia.asks if one.kind == "request"]
-GUARDS = [condition_codes.IMMUNOSUPPRESSION, medication_codes.IMMUNOSUPPRESSANT, *ORDERS]
+WEAK = [condition_codes.IMMUNOSUPPRESSION, IMMUNOSUPPRESSANT]
 
 
 @settings(max_examples=60)
-@given(data=RECORDS, findings=cases.FINDINGS, guard=st.sampled_from(GUARDS))
-def test_immunosuppression_or_an_order_never_adds_a_step(
-    data: EhrData, findings: list[Finding], guard: ValueSet
-) -> None:
-    before = outcome(with_fact(data, guard, NOT_FOUND), *findings)
-    after = outcome(with_fact(data, guard, item(STUDY_DATE)), *findings)
+@given(data=RECORDS, findings=cases.FINDINGS, order=st.sampled_from(ORDERS))
+def test_an_order_never_adds_a_step(data: EhrData, findings: list[Finding], order: ValueSet) -> None:
+    before = outcome(with_fact(data, order, NOT_FOUND), *findings)
+    after = outcome(with_fact(data, order, item(STUDY_DATE)), *findings)
     assert set(keys(after)) <= set(keys(before))
     assert urgency(after) <= urgency(before)
+
+
+@settings(max_examples=60)
+@given(data=RECORDS, findings=cases.FINDINGS, weak=st.sampled_from(WEAK))
+def test_immunosuppression_never_leads_home_and_is_never_milder(
+    data: EhrData, findings: list[Finding], weak: ValueSet
+) -> None:
+    for order in ORDERS:
+        data = with_fact(data, order, NOT_FOUND)
+    before = outcome(with_fact(data, weak, NOT_FOUND), *findings)
+    after = outcome(with_fact(data, weak, item(STUDY_DATE)), *findings)
+    assert after.kind == before.kind
+    assert urgency(after) >= urgency(before)
+    assert isinstance(before, CouldNotTell | NothingToSay) or keys(after) == ("hospital",)
 
 
 @settings(max_examples=100)

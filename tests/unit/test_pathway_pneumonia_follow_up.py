@@ -18,13 +18,13 @@ from cds.domain.finding import Finding, Presence
 from cds.domain.recommendation import Advice, CouldNotTell, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways import load
-from cds.pathways.pneumonia_follow_up import pneumonia_follow_up
+from cds.pathways.pneumonia_follow_up import CHEST_X_RAY, pneumonia_follow_up
 from tests.unit import infection_cases as cases
 from tests.unit.clinical import NOT_FOUND, SOURCE, STUDY_DATE, case
 from tests.unit.infection_cases import consolidation, effusion, film, pneumonia_sign
-from tests.unit.pathway_records import advice, item, keys, missing, nothing, untold, urgency, with_fact, without
+from tests.unit.pathway_records import advice, item, keys, missing, nothing, urgency, with_fact, without
 
-GUIDELINE = "pneumonia-follow-up.guideline"
+GUIDELINE = "pneumonia_follow_up.guideline"
 BTS = {GUIDELINE: "bts-2009"}
 ORDER = procedure_codes.ORDERED[actions.FOLLOW_UP_CHEST_X_RAY.code]
 
@@ -46,8 +46,8 @@ def outcome(
     return pneumonia_follow_up(film(data, *findings, site=BTS if site is None else site, today=today))
 
 
-def test_the_site_decides_between_bts_2009_and_ats_idsa_2019() -> None:
-    assert GUIDELINE in missing(untold(outcome(patient(), site={}))) + untold(outcome(patient(), site={})).how_to_get[0]
+def test_a_site_that_has_not_decided_between_bts_2009_and_ats_idsa_2019_is_told_nothing() -> None:
+    assert "has not decided" in nothing(outcome(patient(), site={})).reason
     assert keys(outcome(patient())) == ("follow-up-image",)
     with pytest.raises(InvalidInput):
         outcome(patient(), site={GUIDELINE: "other"})
@@ -105,8 +105,23 @@ def test_a_follow_up_that_is_due_already_is_for_today() -> None:
     assert (step.not_before, step.by) == (None, date(2026, 12, 14))
 
 
+@pytest.mark.parametrize("kind", [CHEST_X_RAY, procedure_codes.CHEST_CT])
+@pytest.mark.parametrize(("days", "silent"), [(-30, False), (0, False), (20, False), (21, True), (60, True)])
+def test_a_chest_x_ray_or_ct_from_3_weeks_after_the_images_on_stands_for_the_follow_up_image(
+    kind: ValueSet, days: int, silent: bool
+) -> None:
+    said = outcome(patient({kind: item(STUDY_DATE + timedelta(days=days))}), today=date(2027, 1, 10))
+    assert isinstance(said, NothingToSay) is silent
+    if days == 20:
+        assert any("too early" in note for note in advice(said).notes)
+    for unknown in (item(None), Unknown("nobody was asked")):
+        told = advice(outcome(patient({kind: unknown})))
+        assert keys(told) == ("follow-up-image",)
+        assert kind.title in missing(told)
+
+
 def test_where_a_follow_up_image_is_ordered_it_is_not_asked_for_again() -> None:
-    assert "ordered" in nothing(outcome(patient({ORDER: item(STUDY_DATE)}))).reason
+    assert "ordered" in nothing(outcome(patient({ORDER: item(date(2026, 11, 3))}))).reason
     assert keys(outcome(patient({ORDER: item(date(2025, 11, 1))}))) == ("follow-up-image",)
 
 
@@ -125,7 +140,7 @@ def test_an_input_that_is_lost_never_reads_as_normal_and_an_order_adds_no_step(
 ) -> None:
     before, after = outcome(data, *findings), outcome(without(data, lost), *findings)
     assert not isinstance(before, Advice) or isinstance(after, Advice | CouldNotTell)
-    ordered = outcome(with_fact(data, ORDER, item(STUDY_DATE)), *findings)
+    ordered = outcome(with_fact(data, ORDER, item(STUDY_DATE + timedelta(days=1))), *findings)
     assert set(keys(ordered)) <= set(keys(before))
     assert urgency(ordered) <= urgency(before)
 
@@ -141,4 +156,4 @@ def test_the_order_of_the_findings_does_not_matter(
 
 
 def test_it_loads() -> None:
-    assert load()["pneumonia-follow-up"] is pneumonia_follow_up
+    assert load()["pneumonia_follow_up"] is pneumonia_follow_up

@@ -52,7 +52,7 @@ def write(folder: Path, name: str, body: str, id: str | None = None) -> None:
 
 def test_the_installed_pathways_load_and_declare_what_they_read() -> None:
     emphysema = load()["emphysema"]
-    assert [code.code for code in emphysema.reads] == ["laa-950"]
+    assert [code.code for code in emphysema.reads] == ["laa-950", "87433001", "RID50149"]
     assert emphysema.source.url.startswith("https://")
 
 

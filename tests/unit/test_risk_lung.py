@@ -252,7 +252,28 @@ def test_bts_first_step(diameter_mm: float, solid: bool | None, brock: float | N
 def test_bts_names_what_it_cannot_decide_without() -> None:
     case = {"diameter_mm": 9, "solid_nodule": True, "brock_probability": 0.2}
     says_what_is_missing(BTS, case)
-    refuses_what_cannot_be(BTS, case)
+    refuses_what_cannot_be(BTS, {**case, "volume_mm3": 320})
+
+
+# Callister 2015: 80 and 300 mm3 beside 5 and 8 mm.
+@pytest.mark.parametrize(
+    ("volume_mm3", "diameter_mm", "expected"),
+    [
+        (79.9, None, "no_followup"),
+        (80, None, "ct_surveillance"),
+        (299.9, None, "ct_surveillance"),
+        (300, None, "pet_ct"),
+        (79.9, 5, "ct_surveillance"),
+        (80, 4.9, "ct_surveillance"),
+        (299, 8, "pet_ct"),
+        (300, 7, "pet_ct"),
+    ],
+)
+def test_bts_takes_a_volume_and_of_two_sizes_the_one_that_asks_for_more(
+    volume_mm3: float, diameter_mm: float | None, expected: str
+) -> None:
+    asked = {"volume_mm3": volume_mm3, "diameter_mm": diameter_mm, "solid_nodule": True, "brock_probability": 0.2}
+    assert BTS(asked) == Scored({"action": expected})
 
 
 # --- Fleischner ---
@@ -438,6 +459,10 @@ def test_lung_rads_part_solid_nodules(status: str, diameter_mm: float, solid_mm:
         ("growing", 30.0, "3"),
         ("stable", 30.0, "2"),
         ("slow_growing_over_multiple_exams", 30.0, "2"),
+        ("slow_growing", 30.0, "2"),
+        ("unchanged", 30.0, "2"),
+        ("stable_or_slow_growing", 30.0, "2"),
+        ("unchanged_or_slowly_growing", 30.0, "2"),
     ],
 )
 def test_lung_rads_non_solid_nodules(status: str | None, diameter_mm: float, expected: str) -> None:
@@ -453,7 +478,14 @@ def test_lung_rads_non_solid_nodules(status: str | None, diameter_mm: float, exp
         ("airway_nodule_subsegmental", "baseline", "2"),
         ("airway_nodule_subsegmental", "stable", "2"),
         ("atypical_cyst_thick_walled", "baseline", "4A"),
-        ("atypical_cyst_thick_walled", "growing", "3"),
+        ("airway_nodule_segmental_or_more_proximal", "persistent", "4B"),
+        ("airway_nodule_segmental_or_more_proximal", "stable_or_growing", "4B"),
+        ("atypical_cyst_thick_walled", "growing_cystic_part", "3"),
+        ("atypical_cyst_thick_walled", "growing", "4B"),
+        ("atypical_pulmonary_cyst_thick_walled", "baseline", "4A"),
+        ("thick_walled_cyst", "cyst_changed", "4B"),
+        ("atypical_pulmonary_cyst_multilocular", "growing", "4B"),
+        ("multilocular_cyst", "baseline", "4A"),
         ("atypical_cyst_thick_walled", "cyst_changed", "4B"),
         ("atypical_cyst_multilocular", "baseline", "4A"),
         ("atypical_cyst_multilocular", "new", "4A"),
@@ -543,7 +575,13 @@ def test_lung_rads_names_what_is_missing() -> None:
     [
         ("solid", "new_or_growing_solid"),
         ("solid", "cyst_changed"),
+        ("solid", "stable_or_growing"),
+        ("solid", "unchanged_or_slow_growing"),
         ("part_solid", "cyst_changed"),
+        ("part_solid", "stable_or_growing"),
+        ("non_solid", "stable_or_growing"),
+        ("non_solid", "growing_cystic_part"),
+        ("atypical_cyst_multilocular", "growing_cystic_part"),
         ("non_solid", "new_or_growing_solid"),
         ("airway_nodule_subsegmental", "growing"),
         ("atypical_cyst_multilocular", "new_or_growing_solid"),

@@ -33,6 +33,7 @@ CYST: Case = {
     "irregular_convex_protrusion_obtuse_mm": 0,
     "convex_protrusion_obtuse_mm": 0,
     "convex_protrusion_acute_mm": 0,
+    "convex_protrusion_acute": False,
 }
 ADRENAL: Case = {
     "size_cm": 3,
@@ -295,7 +296,7 @@ def test_a_nodule_decides_and_a_benign_class_needs_every_answer() -> None:
     assert isinstance(thick, NotScored)
     assert "nodule" in thick.missing
     for name in ("wall_mm", "septa_count", "hu", "smooth", "nodule", "calcification", "convex_protrusion_acute_mm"):
-        answer = bosniak({**CYST, name: None, "septa_mm": None})
+        answer = bosniak({**CYST, "convex_protrusion_acute": None, name: None, "septa_mm": None})
         assert isinstance(answer, NotScored), name
         assert name in answer.missing
 
@@ -406,6 +407,8 @@ def test_what_follows_an_adrenal_mass_is_never_read_from_what_is_not_known(case:
         ("intracranial_hemorrhage", 1, "minutes", "seen"),
         ("testicular_torsion", 1, "minutes", "seen"),
         ("tension_pneumothorax", 1, "minutes", "recalled"),
+        ("ischemic_bowel", 1, "minutes", "recalled"),
+        ("lung_nodule", 3, "days", "recalled"),
         ("intra_abdominal_abscess", 2, "hours", "recalled"),
         ("solid_renal_mass", 3, "days", "recalled"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cds
-from cds.risk import NotScored
+from cds.risk import NotScored, Scored
 from cds.risk.check import check
 from tests.unit.clinical import reference
 from tests.unit.score_inputs import Case, names_each_missing_input, outputs, ranges, refuses_what_cannot_be, score
@@ -103,6 +103,16 @@ def test_prevent_agrees_with_two_other_implementations(changes: Case, expected: 
 
 
 # Ranges of the equations as published (BMI below 40); HbA1c and UACR as preventr takes them.
+@pytest.mark.parametrize("output", ["cvd10", "ascvd10", "hf10"])
+def test_one_outcome_alone_is_the_same_as_among_all(output: str) -> None:
+    for sex in ("female", "male"):
+        person = {**S12, "sex": sex}
+        assert score("prevent").only(output, person) == Scored({output: outputs("prevent", person)[output]})
+    lacking = {name: value for name, value in S12.items() if name != "egfr"}
+    assert score("prevent").only(output, lacking) == NotScored(("egfr",))
+    assert score("curb65").only("curb65", {}) == score("curb65")({})
+
+
 def test_prevent_takes_the_published_ranges() -> None:
     base = {
         "age": (30, 79),
