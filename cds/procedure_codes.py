@@ -15,6 +15,7 @@ _COGNITION = "eCQM value sets of cognitive assessment (CMS149)"
 _CPT_SEEN = "public coding lists; descriptors are the AMA's: not reproduced"
 
 #: All that is here is searched for at once: these are the codes that say most, and few enough for one address.
+_PLAYBOOK = "LOINC/RSNA radiology playbook, as `cds.exam_codes` cites it"
 
 
 def _done(name: str, title: str, *entries: Entry) -> ValueSet:
@@ -63,6 +64,13 @@ BREAST_MRI = _done(
     "MRI of the breast",
     snomed("241615005", "Magnetic resonance imaging of breast", _BELGIUM),
     loinc("30794-2", "MR Breast", _RADIOLOGY),
+)
+CHEST_X_RAY = _done(
+    "chest-x-ray",
+    "chest X-ray",
+    snomed("399208008", "Plain X-ray of chest", "eHealth Platform Belgium; Synthea"),
+    loinc("30745-4", "XR Chest Views", _PLAYBOOK),
+    loinc("36643-5", "XR Chest 2 Views", _PLAYBOOK),
 )
 CHEST_CT = _done(
     "chest-ct",
@@ -143,7 +151,6 @@ COGNITIVE_ASSESSMENT = _done(
     ),
 )
 
-_PLAYBOOK = "LOINC/RSNA radiology playbook, as `cds.exam_codes` cites it"
 #: The entries that stand for an action beside its own code, in requests; what is not here has its own code alone.
 _SAME_AS: dict[str, tuple[Entry, ...]] = {
     actions.CARDIOLOGY_REFERRAL.code: (

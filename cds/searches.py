@@ -31,6 +31,8 @@ _BY_CODE: tuple[tuple[str, str, str, Kind, frozenset[str]], ...] = (
     ("reports", "DiagnosticReport", "diagnostic reports", "procedure", _REPORTED),
     ("requests", "ServiceRequest", "requests", "request", _REPORTED),
 )
+#: Characters of codes in one query: addresses of 2,000 are understood everywhere.
+_LONGEST = 1500
 #: Names under which clients know a search.
 _KEYS = {"smoking-status": "smoking"}
 
@@ -94,9 +96,22 @@ def _coded(sets: Collection[ValueSet]) -> Iterable[Search]:
     for key, resource_type, words, kind, public in _BY_CODE:
         systems = public | _catalogues(sets) if kind == "request" else public
         of_kind = [value_set for value_set in sets if value_set.kind == kind and _tokens((value_set,), systems)]
-        if of_kind:
-            names = tuple(value_set.name for value_set in of_kind)
-            yield Search(key, resource_type, f"FHIR {words}", names, _tokens(of_kind, systems))
+        for number, part in enumerate(_parts(of_kind, systems), start=1):
+            names = tuple(value_set.name for value_set in part)
+            nth, told = ("", "") if number == 1 else (str(number), f", part {number}")
+            yield Search(f"{key}{nth}", resource_type, f"FHIR {words}{told}", names, _tokens(part, systems))
+
+
+def _parts(sets: Iterable[ValueSet], systems: Collection[str]) -> list[list[ValueSet]]:
+    """The value sets in as many parts as their codes need, so that no query is longer than an address may be."""
+    parts: list[list[ValueSet]] = []
+    for value_set in sets:
+        together = _tokens((*parts[-1], value_set), systems) if parts else ()
+        if parts and sum(len(token) + 1 for token in together) <= _LONGEST:
+            parts[-1].append(value_set)
+        else:
+            parts.append([value_set])
+    return parts
 
 
 def _catalogues(sets: Collection[ValueSet]) -> frozenset[str]:

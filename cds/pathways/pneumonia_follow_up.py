@@ -28,7 +28,6 @@ from cds.pathways._infection import SIGNS, SYMPTOM_DAYS, SYMPTOMS, Signs, acutel
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because, certainty
 from cds.pathways.declaration import number, option
-from cds.value_sets import loinc, snomed
 
 ID = "pneumonia_follow_up"
 TITLE = "Follow-up image after pneumonia"
@@ -54,17 +53,7 @@ OLD = Rule("old-images", "Images older than 12 months lead to no follow-up image
 SINCE = Rule("since", "A chest X-ray or CT from 3 weeks after the images on stands for the follow-up image.")
 _WEEKS, _EARLIEST_WEEKS = 6, 3
 _PLAYBOOK = "LOINC/RSNA radiology playbook, as `cds.exam_codes` cites it"
-CHEST_X_RAY = ValueSet(
-    "chest-x-ray",
-    "chest X-ray",
-    "procedure",
-    (
-        snomed("399208008", "Plain X-ray of chest", "eHealth Platform Belgium; Synthea"),
-        loinc("30745-4", "XR Chest Views", _PLAYBOOK),
-        loinc("36643-5", "XR Chest 2 Views", _PLAYBOOK),
-    ),
-)
-_IMAGED = (CHEST_X_RAY, procedure_codes.CHEST_CT)
+_IMAGED = (procedure_codes.CHEST_X_RAY, procedure_codes.CHEST_CT)
 
 _LIMITS = ("Symptoms or signs that persist are a reason for an image whatever the age and the smoking.",)
 _ASKS: tuple[ValueSet, ...] = (

@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from cds import codes, pathways
+from cds import codes, ordering, pathways
 from cds.bootstrap.explaining import read
 from cds.codes import SNOMED, ValueSet
 from cds.domain.coding import Coding
 from cds.domain.ehr import ClinicalItem, EhrData, Known, NotFoundSince, SmokingStatus, Unknown
 from cds.domain.recommendation import NothingToSay
+from cds.pathways.declaration import Pathway
 from tests.unit.clinical import NOT_FOUND, SOURCE, TODAY, case, ehr
 from tests.unit.emphysema_cases import advice, former, outcome, shown, smoking, steps
 
@@ -87,6 +88,12 @@ def test_no_pathway_looks_up_what_it_does_not_declare(name: str) -> None:
         given = read(bundle, bundle.with_name(bundle.name.replace(".bundle.", ".findings.")))
         pathway(replace(given, ehr=cast("EhrData", Watched(given.ehr, seen))))
     assert seen <= {value_set.name for value_set in pathway.asks} | {"palliative-care"}
+
+
+@pytest.mark.parametrize("pathway", [*pathways.load(unverified=True).values(), *ordering.load().values()])
+def test_what_a_pathway_asks_is_what_records_are_read_for(pathway: Pathway) -> None:
+    """A value set that `cds.codes` does not know is never filled: it would be unknown for ever."""
+    assert {one.name for one in pathway.asks} <= codes.loaded().keys()
 
 
 def test_only_the_pathways_that_are_named_are_asked_for() -> None:

@@ -116,3 +116,13 @@ def test_a_request_is_searched_by_the_sites_own_code_too() -> None:
     assert searches([codes.loaded()[name]]) == ()
     (search,) = searches([with_orderables(codes.loaded().values(), own)[name]])
     assert (search.type, search.codes, search.covers) == ("ServiceRequest", ("urn:oid:1.2.3|REF7",), (name,))
+
+
+def test_no_query_is_longer_than_an_address_may_be_and_every_value_set_is_in_one() -> None:
+    made = [one for one in searches(codes.loaded().values()) if one.type == "DiagnosticReport"]
+    assert len(made) > 1
+    assert len({one.key for one in made}) == len(made)
+    assert all(len(",".join(one.codes)) <= 1500 for one in made)
+    names = [name for one in made for name in one.covers]
+    assert len(names) == len(set(names))
+    assert {"spirometry", "dxa", "chest-x-ray"} <= set(names)
