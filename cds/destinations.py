@@ -346,11 +346,16 @@ class Orderable(Table):
     display: str = ""
 
 
+ExamRegion = Literal[
+    "head", "neck", "chest", "abdomen", "pelvis", "spine", "heart", "breast", "limb", "whole-body"
+]  # as `cds.domain.imaging_order.Exam` names them
+
+
 class SiteExam(Table):
     """What one of the site's own imaging codes asks for, see `cds.domain.imaging_order.Exam`."""
 
-    modality: Annotated[str, Field(min_length=2, max_length=16)]
-    region: str | None = None
+    modality: Literal["CT", "MR", "US", "CR", "DX", "MG", "NM", "PT", "XA", "RF", "DXA"]
+    region: ExamRegion | None = None
     contrast: Contrast | None = None
     angiography: bool | None = None
 

@@ -23,7 +23,7 @@ class Guidance(BaseModel):
     #: What the site's EHR orders an action by, by the action's code as `cds pathways show` names it.
     orderables: dict[str, Orderable] = Field(default_factory=dict)
     #: What the site's own imaging codes ask for, by "<system>|<code>": for the checks of an order before it is signed.
-    exams: dict[str, SiteExam] = Field(default_factory=dict)
+    exams: dict[Annotated[str, Field(pattern=r"^\S+\|\S+$")], SiteExam] = Field(default_factory=dict)
     #: How many steps of one study a card shows at once; critical ones are not counted.
     most_steps: Annotated[int, Field(ge=1, le=50)] = 5
     #: Several sites in one installation; what a study belongs to is told by its issuers.

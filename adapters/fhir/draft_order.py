@@ -1,6 +1,7 @@
 """Draft imaging orders of a CDS Hooks call (order-select, order-sign): ServiceRequests of `context.draftOrders`.
 
-Read tolerantly: what is no ServiceRequest, or is not a draft any more, is no draft order; odd members say less.
+Read tolerantly: what is no ServiceRequest, or is not a draft any more, is no draft order; odd members say less. Of why
+an exam is ordered nothing is lost without a word: what is not read here is told by `ImagingOrder.further`.
 """
 
 from __future__ import annotations
@@ -11,24 +12,30 @@ from adapters.fhir.tolerant import codings, full_day, items, obj, text
 from cds import exam_codes
 from cds.domain.coding import Coding
 from cds.domain.imaging_order import Exam, ImagingOrder
+from cds.domain.order import Priority
 
 #: R4 request-status of what nobody has signed.
 _DRAFT = "draft"
+#: R4 request-priority.
+_PRIORITIES = {one.value: one for one in Priority}
+#: Members that say why, and are not read: R4 references and notes; `reason` is that of R5.
+_FURTHER = ("reasonReference", "supportingInfo", "note", "reason")
 _NO_CODES: Mapping[str, Exam] = {}
 
 
 def read_draft_orders(context: Mapping[str, object], site: Mapping[str, Exam] = _NO_CODES) -> tuple[ImagingOrder, ...]:
     """The draft orders of a call, those that were selected alone where `selections` says which.
 
-    `site` says what the site's own codes ask for. A code that nobody knows gives an order without an exam.
+    `site` says what the site's own codes ask for. A code that nobody knows gives an order without an exam. Of drafts
+    with one id the later ones are named by their place too.
     """
     selected = _selections(context.get("selections"))
     found: dict[str, ImagingOrder] = {}
     for number, resource in enumerate(_service_requests(context.get("draftOrders"))):
         name = text(resource.get("id"))
         if selected is None or name in selected:
-            key = name or f"#{number}"
-            found.setdefault(key, _order(key, resource, site))
+            key = name if name and name not in found else f"{name}#{number}"
+            found[key] = _order(key, resource, site)
     return tuple(found.values())
 
 
@@ -51,6 +58,7 @@ def _service_requests(bundle: object) -> Iterator[Mapping[str, object]]:
 def _order(key: str, resource: Mapping[str, object], site: Mapping[str, Exam]) -> ImagingOrder:
     codes = tuple(codings(resource.get("code")))
     reasons, reason_text = _reasons(resource)
+    priority = text(resource.get("priority")).lower()
     return ImagingOrder(
         key=key,
         codes=codes,
@@ -59,7 +67,26 @@ def _order(key: str, resource: Mapping[str, object], site: Mapping[str, Exam]) -
         reasons=reasons,
         reason_text=reason_text,
         wanted_on=full_day(resource.get("occurrenceDateTime")) or full_day(_period(resource).get("start")),
+        priority=_PRIORITIES.get(priority),
+        further=_says_further(resource),
     )
+
+
+def _says_further(resource: Mapping[str, object]) -> bool:
+    """Whether it says more of why, or how soon, than was read."""
+    priority, coded = resource.get("priority"), resource.get("reasonCode")
+    odd = bool(priority) and text(priority).lower() not in _PRIORITIES
+    concepts = items(coded)
+    whole = isinstance(coded, list) and len(concepts) == len(coded) and all(map(_is_read, concepts))
+    return odd or (bool(coded) and not whole) or any(resource.get(name) for name in _FURTHER)
+
+
+def _is_read(concept: Mapping[str, object]) -> bool:
+    """Whether all of a reason is read: each of its codings has a code, and it has one or a text."""
+    stated = concept.get("coding") or []
+    if not isinstance(stated, list) or len(codings(concept)) != len(stated):
+        return False
+    return bool(stated) or bool(text(concept.get("text")))
 
 
 def _period(resource: Mapping[str, object]) -> Mapping[str, object]:
@@ -67,7 +94,8 @@ def _period(resource: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _reasons(resource: Mapping[str, object]) -> tuple[tuple[Coding, ...], str]:
-    """The coded reasons, and what was written of them."""
-    coded = tuple(one for concept in items(resource.get("reasonCode")) for one in codings(concept))
+    """The coded reasons, and what was written of them: it is no display of a code that has none."""
+    concepts = items(resource.get("reasonCode"))
+    coded = tuple(one for concept in concepts for one in codings({"coding": concept.get("coding")}))
     written = (text(concept.get("text")) for concept in items(resource.get("reasonCode")))
     return coded, "; ".join(dict.fromkeys(filter(None, written)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from cds import pathways, release
+from cds import ordering, pathways, release
 from cds.action_codes import ACTIONS, name_of
 from cds.destinations import Orderable
 from cds.domain.coding import Coding
@@ -50,7 +50,7 @@ def unmapped(settings: Settings) -> tuple[str, ...]:
     where = ("", *settings.sites)
     speaking = [
         one
-        for one in pathways.load().values()
+        for one in (*pathways.load().values(), *ordering.load().values())
         if any(settings.pathway_mode(one.id, at) is Mode.ADVISORY for at in where)
     ]
     suggested = dict.fromkeys(name_of(action) for one in speaking for action in one.suggests)

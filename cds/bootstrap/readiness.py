@@ -131,7 +131,9 @@ def _unknown_language(setting: str, language: str) -> list[str]:
 def _orderables(settings: Settings) -> Check:
     """What goes out as text because the site has no code for it: that is allowed, and an EHR cannot order by it."""
     without = advising.unmapped(settings)
-    have = "every step that a pathway may suggest has a code of this site's catalogue"
+    speaking = any(mode is Mode.ADVISORY for mode in settings.pathway_modes.values())
+    coded = "every step that a pathway may suggest has a code of this site's catalogue"
+    have = coded if speaking else "no pathway is advisory: nothing is suggested yet"
     return Check("orderables", True, f"no code, so told as text: {', '.join(without)}" if without else have)
 
 

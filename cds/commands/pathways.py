@@ -55,43 +55,57 @@ def languages() -> None:
 @app.command()
 def explain(
     patient: Annotated[Path, typer.Option(help="a FHIR R4 Bundle with one Patient", exists=True, dir_okay=False)],
-    findings: Annotated[Path, typer.Option(help="the findings, as docs/pathways/README.md says", exists=True)],
+    findings: Annotated[Path, typer.Option(help="as docs/pathways/README.md says", exists=True, dir_okay=False)],
     pathway: Annotated[list[str] | None, typer.Option(help="only this one; may be given again")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="a site option, e.g. emphysema.laa_950_percent=10")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="over the site's, e.g. emphysema.laa_950_percent=10")] = None,
     *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="what a clinician would see")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the pathways decide for a patient and findings, rule by rule: nothing is stored or sent."""
+    """Say what this site's pathways decide for a patient and findings, rule by rule: nothing is stored or sent."""
     from cds.bootstrap.explaining import explain as explained
     from cds.pathways import load
     from cds.render import pathways as rendering
 
-    found = explained(patient, findings, tuple(pathway or ()), dict(map(_option, option or ())))
-    table = rendering.as_json(found.outcomes) if as_json else rendering.as_table(found.outcomes, load())
-    typer.echo(table)
+    found = explained(patient, findings, tuple(pathway or ()), dict(map(_option, option or ())), settings())
+    for remark in found.remarks:
+        typer.echo(f"Note: {remark}", err=True)
+    if as_json:
+        typer.echo(rendering.as_json(found.outcomes))
+    elif markdown:
+        typer.echo(rendering.as_markdown(found.outcomes))
+    else:
+        typer.echo(rendering.as_table(found.outcomes, load()))
 
 
 @app.command()
 def order(
     patient: Annotated[Path, typer.Option(help="a FHIR R4 Bundle with one Patient", exists=True, dir_okay=False)],
-    draft: Annotated[Path, typer.Option("--order", help="a draft ServiceRequest, or a Bundle of them", exists=True)],
+    draft: Annotated[
+        Path, typer.Option("--order", help="a draft ServiceRequest, or a Bundle of them", exists=True, dir_okay=False)
+    ],
     searched: Annotated[str, typer.Option(help="where was looked for what the Bundle lacks; unsaid: nowhere")] = "",
     today: Annotated[datetime | None, typer.Option(help="the day of the decision", formats=["%Y-%m-%d"])] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Say what the checks before an imaging order is signed come to, rule by rule: nothing is stored or sent."""
-    from cds.bootstrap.explaining import Record, explain_orders
+    from cds.bootstrap.case_files import Record
+    from cds.bootstrap.explaining import explain_orders
     from cds.clock import SystemClock
     from cds.ordering import load
     from cds.render import pathways as rendering
 
     site = settings()
     day = today.date() if today else SystemClock(site.time_zone).today()
-    for one, outcomes in explain_orders(site, patient, draft, Record(day, searched)):
-        if not as_json:
-            typer.echo(f"order {one.key}: {one.text or 'without a text'}\n")
-        typer.echo(rendering.as_json(outcomes) if as_json else rendering.as_table(outcomes, load()))
+    found, others = explain_orders(site, patient, draft, Record(day, searched))
+    if others:
+        typer.echo(f"Note: {others} resources are no imaging order of status draft and were left out", err=True)
+    for one in found:
+        if as_json:
+            typer.echo(rendering.as_json(one.outcomes))
+        else:
+            typer.echo(f"{rendering.order_line(one.order)}\n\n{rendering.as_table(one.outcomes, load())}")
 
 
 def lines(one: Pathway, site: Settings) -> Iterator[str]:
@@ -123,7 +137,8 @@ def _told(one: Pathway, number: int, site: Settings) -> str:
     bounds = f", {option.low:g} to {option.high:g} {option.unit}" if option.low is not None else ""
     bounds += f", one of {', '.join(option.choices)}" if option.choices else ""
     here = site.options_of().get(name, option.default)
-    return f"{name}: {option.title}{bounds.rstrip()}; here {here if here is not None else 'not set'}"
+    wrong = f" ({option.mistake(here)})" if here is not None and option.mistake(here) else ""
+    return f"{name}: {option.title}{bounds.rstrip()}; here {here if here is not None else 'not set'}{wrong}"
 
 
 def _listed(title: str, rows: Iterator[str]) -> Iterator[str]:

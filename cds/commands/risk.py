@@ -79,7 +79,7 @@ def check(
         for mismatch in report.mismatches:
             typer.echo(f"{mismatch.vector}: {mismatch.output} is {mismatch.got}, want {mismatch.expected}")
         for name in report.not_installed:
-            typer.echo(f"{name}: no score of this name is installed")
+            typer.echo(f"{name}: no score of this name is installed; a file is named after its score")
         for name, why in report.unverified:
             typer.echo(f"{name}: checked here, used nowhere: {why}")
         for vector, name in report.ignored:
@@ -104,7 +104,7 @@ def _score(name: str) -> Score:
 def _object(path: Path) -> Mapping[str, object]:
     try:
         found = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path.name}: want JSON: {error}") from None
     if not isinstance(found, dict):
         raise typer.BadParameter(f"{path.name}: want an object of inputs by name")
@@ -147,7 +147,12 @@ def _input(one: Input) -> str:
 
 
 def _horizon(score: Score) -> str:
-    return f", {score.horizon_years:g} years" if score.horizon_years else ""
+    years = score.horizon_years
+    if not years:
+        return ""
+    if years < 1:
+        return f", {years * 365.25:.0f} days"
+    return f", {years:g} year{'s' if years > 1 else ''}"
 
 
 def _declared(score: Score) -> dict[str, object]:

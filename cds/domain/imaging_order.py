@@ -7,6 +7,7 @@ from datetime import date
 from enum import StrEnum
 
 from cds.domain.coding import Coding
+from cds.domain.order import Priority
 
 
 class Contrast(StrEnum):
@@ -47,6 +48,8 @@ class ImagingOrder:
     """A draft order. `key` is its id among the drafts of the request; `exam` is None for a code that nobody knows.
 
     `reasons` are the coded indications, `reason_text` what was written; `wanted_on` the day that it is planned for.
+    `priority` is None where nobody stated one. `further` is True where the order says more of why than was read: it
+    points to other resources, or has reasons of a form that is not known.
     """
 
     key: str
@@ -56,3 +59,5 @@ class ImagingOrder:
     reasons: tuple[Coding, ...] = ()
     reason_text: str = ""
     wanted_on: date | None = None
+    priority: Priority | None = None
+    further: bool = False

@@ -107,7 +107,8 @@ class Advice:
 
     `seen` tells the finding, `meaning` what it means in this patient, `notes` what is not suggested and why, `limits`
     what the reader must not conclude; `further` are sources beside `source`. `steps` are the rules as applied.
-    `raises` are the keys of findings that changed since the prior so much that every step that rests on them is raised.
+    `raises` are the findings that changed since the prior so much that every step that rests on them is raised, as
+    "<model>.<key>" (before, as keys alone); `rests_on` are those of `finding_keys` likewise, where keys do not tell.
     `contradictions` are sentences on what another pathway says against it. `language` is that of all its text.
     """
 
@@ -128,6 +129,7 @@ class Advice:
     further: tuple[Source, ...] = ()
     steps: tuple[Step, ...] = ()
     raises: tuple[str, ...] = ()
+    rests_on: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
     language: str = "en"
     kind: Literal["advice"] = "advice"

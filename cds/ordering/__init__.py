@@ -11,20 +11,30 @@ from collections.abc import Collection, Mapping
 
 from cds import pathways
 from cds.domain.recommendation import Case, PathwayOutcome
+from cds.errors import ConfigurationError
 from cds.pathways.declaration import Pathway
 from cds.pathways.merging import merged
 
 
 def load(*, unverified: bool = False) -> dict[str, Pathway]:
-    """Every check by id, as `cds.pathways.load`."""
-    return pathways.load(importlib.import_module(__name__), unverified=unverified)
+    """Every check by id, as `cds.pathways.load`; raise ConfigurationError for an id that a pathway has too."""
+    found = pathways.load(importlib.import_module(__name__), unverified=unverified)
+    if taken := sorted(found.keys() & pathways.load(unverified=True).keys()):
+        raise ConfigurationError([f"cds.ordering: {name!r} is the id of a pathway already" for name in taken])
+    return found
 
 
 def mistakes(options: Mapping[str, str]) -> list[str]:
     """What is wrong with the options that a site set, for pathways and checks together."""
     checks = importlib.import_module(__name__)
-    known = {*pathways.load(), *load()}
-    strange = [f"{name}: there is no such pathway" for name in options if name.partition(".")[0] not in known]
+    known = sorted({*pathways.load(), *load()})
+    strange = [
+        f"{name}: there is no such pathway: want <pathway>.<option>, of {', '.join(known)}"
+        if name.partition(".")[0] not in known
+        else f"{name}: want <pathway>.<option>"
+        for name in options
+        if name.partition(".")[0] not in known or not name.partition(".")[2]
+    ]
     return strange + pathways.wrong_options(options) + pathways.wrong_options(options, checks)
 
 

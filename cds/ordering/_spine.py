@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from cds import codes, condition_codes, medication_codes
 from cds.codes import ValueSet
-from cds.domain.imaging_order import Contrast, Exam
-from cds.ordering._signs import Sign
+from cds.domain.imaging_order import Contrast, Exam, ImagingOrder
+from cds.domain.order import Priority
+from cds.exam_codes import indicated
+from cds.ordering import _reasons as reasons
+from cds.ordering._order import signed
+from cds.ordering._signs import (
+    FEVER_COUNTS,
+    FEVER_DAYS,
+    WEIGHT_LOSS_COUNTS,
+    WEIGHT_LOSS_DAYS,
+    Sign,
+    by_order,
+    own_codings,
+)
 
 CANCER_OR_INFECTION = "suspected_cancer_infection_or_immunosuppression"
 FRAGILE = "low_velocity_trauma_osteoporosis_elderly_or_steroids"
@@ -26,16 +38,55 @@ DISEASES: tuple[tuple[ValueSet, str], ...] = (
 DRUGS: tuple[tuple[ValueSet, str], ...] = ((medication_codes.IMMUNOSUPPRESSANT, CANCER_OR_INFECTION),)
 #: What only who sees the patient can say.
 SIGNS: tuple[tuple[Sign, str], ...] = (
-    (Sign("cauda-equina", "loss of bladder or bowel control, or numb saddle region"), CAUDA_EQUINA),
+    (
+        Sign("cauda-equina", "loss of bladder or bowel control, or numb saddle region", (reasons.CAUDA_EQUINA,)),
+        CAUDA_EQUINA,
+    ),
     (Sign("leg-weakness", "weakness of a leg that is severe or gets worse"), CAUDA_EQUINA),
-    (Sign("fever", "fever", (condition_codes.FEVER,)), CANCER_OR_INFECTION),
-    (Sign("weight-loss", "unexplained weight loss", (codes.WEIGHT_LOSS,)), CANCER_OR_INFECTION),
+    (Sign("fever", "fever", (condition_codes.FEVER,), FEVER_DAYS, FEVER_COUNTS), CANCER_OR_INFECTION),
+    (
+        Sign("weight-loss", "unexplained weight loss", (codes.WEIGHT_LOSS,), WEIGHT_LOSS_DAYS, WEIGHT_LOSS_COUNTS),
+        CANCER_OR_INFECTION,
+    ),
     (Sign("intravenous-drugs", "use of intravenous drugs"), CANCER_OR_INFECTION),
-    (Sign("recent-infection", "urinary or other infection of late"), CANCER_OR_INFECTION),
-    (Sign("spine-trauma", "an accident or a fall"), FRAGILE),
-    (Sign("lumbar-surgery", "an operation of the lumbar spine"), AFTER_SURGERY),
+    (
+        Sign("recent-infection", "urinary or other infection of late", (reasons.SPINAL_INFECTION,)),
+        CANCER_OR_INFECTION,
+    ),
+    (Sign("spine-trauma", "an accident or a fall", (reasons.SPINE_TRAUMA,)), FRAGILE),
+    (Sign("lumbar-surgery", "an operation of the lumbar spine", (reasons.SPINE_OPERATED,)), AFTER_SURGERY),
     (Sign("six-weeks-treated", "six weeks of treatment without relief"), PERSISTENT),
 )
+OWN = own_codings((sign for sign, _ in SIGNS), (one for one, _ in (*DISEASES, *DRUGS)))
+#: Every value set by which the check reads a reason of an order.
+READ = (
+    condition_codes.BACK_PAIN,
+    *(one for one, _ in (*DISEASES, *DRUGS)),
+    *(value_set for sign, _ in SIGNS for value_set in sign.value_sets),
+)
+
+
+def emergency(order: ImagingOrder) -> bool:
+    """Whether an order itself says that the cauda equina may be in danger, whatever exam it asks for.
+
+    Codes of bladder and bowel count with low back pain, or for an exam of the spine; Sightline's own signs always.
+    """
+    there = [sign for sign, variant in SIGNS if variant == CAUDA_EQUINA and by_order(order, sign)]
+    of_spine = order.exam is not None and order.exam.region == "spine"
+    pain = indicated(order, condition_codes.BACK_PAIN) is True
+    return bool(there) and (of_spine or pain or any(signed(order, sign.code) for sign in there))
+
+
+def is_mri(order: ImagingOrder) -> bool:
+    """Whether an order is for MRI of the spine."""
+    exam = order.exam
+    return exam is not None and exam.modality == "MR" and exam.region in ("spine", None)
+
+
+def at_once(order: ImagingOrder) -> bool:
+    """Whether an order is for MRI of the spine, to be made at once."""
+    return is_mri(order) and order.priority is Priority.STAT
+
 
 _WITHOUT, _WITH = "without", ("with", "without_and_with")
 _PREFIX = {"CT": "ct_lumbar", "MR": "mri_lumbar"}

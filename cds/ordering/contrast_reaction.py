@@ -7,21 +7,24 @@ premedication the sources differ: ACR-AAAAI consensus, Radiology 2025;315:e24010
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from cds import action_codes as actions
 from cds import measurement_codes
+from cds.codes import ValueSet
 from cds.domain.coding import Coding
-from cds.domain.ehr import ClinicalItem, Known, Unknown
+from cds.domain.ehr import Known, Unknown
 from cds.domain.imaging_order import Contrast, Exam
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
 from cds.ordering._kidney import MANUAL
+from cds.ordering._lately import by_order
 from cds.ordering._order import asked, needs
 from cds.pathways import Rule, pathway
 from cds.pathways._facts import Missing, words
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because
-from cds.value_sets import SNOMED, system
+from cds.value_sets import ICD10_CM, SNOMED, Entry, icd, system
 
 ID = "contrast_reaction"
 TITLE = "Earlier reaction to contrast medium"
@@ -40,6 +43,7 @@ OTHER = Rule(
     "A reaction to another class is told, and whether there was one to this class is asked.",
     MANUAL,
 )
+BY_ORDER = Rule("by-order", "A reaction among the reasons of the order counts, whatever the record says.")
 UNTOLD = Rule("untold", "Where the order does not say whether contrast is given a reaction on record is told.")
 RADIOLOGIST = Rule("premedication", "Premedication is left to the radiologist, for the sources differ.", PREMEDICATION)
 
@@ -48,6 +52,17 @@ _CLASSES = {
     **dict.fromkeys(("353962003", "109218004", "109219007", "353903006", "109222009"), Contrast.IODINATED),
     **dict.fromkeys(("407976008", "712714000", "353946009", "768763008"), Contrast.GADOLINIUM),
 }
+#: As a reason of an order; none of them says of which class the agent was.
+REASONS = ValueSet(
+    "contrast-reaction-as-reason",
+    "reaction to contrast medium",
+    "condition",
+    (
+        *measurement_codes.CONTRAST_ALLERGY.entries,
+        Entry(Coding(ICD10_CM, "Z91.041", "Radiographic dye allergy status"), "ICD-10-CM, tabular list", prefix=True),
+        icd("T50.8", "Diagnostic agents", "ICD-10, WHO tabular list; adverse effects of them in ICD-10-CM"),
+    ),
+)
 LIMITS = (
     "The record says neither how severe a reaction was nor of which kind: ask the patient.",
     "Of several allergies the newest alone is seen here: look at the whole list.",
@@ -61,7 +76,7 @@ LIMITS = (
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     asks=(measurement_codes.CONTRAST_ALLERGY,),
-    rules=(GIVEN, NONE, NOT_KNOWN, SAME, UNSPECIFIED, OTHER, UNTOLD, RADIOLOGIST),
+    rules=(GIVEN, NONE, NOT_KNOWN, SAME, UNSPECIFIED, OTHER, BY_ORDER, UNTOLD, RADIOLOGIST),
     further=(MANUAL, PREMEDICATION),
     limits=LIMITS,
     urgent=True,
@@ -75,16 +90,19 @@ def contrast_reaction(case: Case) -> PathwayOutcome:
     mediums = _possible(wanted[1])
     if found.apply(GIVEN, not mediums):
         return found.nothing("no contrast medium is given")
-    title = found.say("allergy to contrast medium")
     fact = case.ehr.allergy(measurement_codes.CONTRAST_ALLERGY.name)
+    title = found.say("allergy to contrast medium")
     found.use(title, fact, words)
-    if found.apply(NOT_KNOWN, isinstance(fact, Unknown)):
+    told = sorted((one for one in wanted[0].reasons if REASONS.contains(one)), key=lambda one: (one.code, one.system))
+    found.apply(BY_ORDER, by_order(found, REASONS))
+    if found.apply(NOT_KNOWN, not told and isinstance(fact, Unknown)):
         found.unasked(title, fact, found.say("ask the patient for reactions to contrast medium"))
         return found.could_not_tell(found.say("it is not known whether there was a reaction to contrast medium"))
-    if found.apply(NONE, not isinstance(fact, Known)) or not isinstance(fact, Known):
+    agents = [*told, *([fact.value.code] if isinstance(fact, Known) else [])]
+    if found.apply(NONE, not agents):
         return found.nothing("no allergy to contrast medium was found")
     found.apply(UNTOLD, wanted[1].contrast is None)
-    return _reacted(found, fact, mediums)
+    return _reacted(found, agents, mediums)
 
 
 def _possible(exam: Exam) -> frozenset[Contrast]:
@@ -92,12 +110,13 @@ def _possible(exam: Exam) -> frozenset[Contrast]:
     return frozenset(one for one in (Contrast.IODINATED, Contrast.GADOLINIUM) if needs(exam, one) is not False)
 
 
-def _reacted(found: Reasoning, fact: Known[ClinicalItem], mediums: frozenset[Contrast]) -> PathwayOutcome:
-    to = _class(fact.value.code)
-    found.apply(UNSPECIFIED, to is None, fact.value.code.code)
-    if found.apply(OTHER, to is not None and to not in mediums, fact.value.code.code):
+def _reacted(found: Reasoning, agents: Sequence[Coding], mediums: frozenset[Contrast]) -> PathwayOutcome:
+    counting = [one for one in agents if _class(one) is None or _class(one) in mediums]
+    named = ", ".join(one.code for one in counting or agents)
+    found.apply(UNSPECIFIED, any(_class(one) is None for one in agents), named)
+    if found.apply(OTHER, not counting, named):
         return _other_class(found)
-    found.apply(SAME, True, fact.value.code.code)
+    found.apply(SAME, True, named)
     found.apply(RADIOLOGIST, True)
     found.missing.append(
         Missing(found.say("severity of the reaction"), found.say("the record does not say it"), _ask(found))

@@ -10,7 +10,18 @@ from datetime import date
 from cds import action_codes as actions
 from cds.domain.imaging_order import Contrast
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
-from cds.ordering._kidney import AKI_DAYS, ASKS, EGFR_DAYS, MANUAL, Kidney, creatinine_first, kidney, shown
+from cds.ordering._kidney import (
+    AKI_DAYS,
+    ASKS,
+    EGFR_DAYS,
+    KIDNEY_RULES,
+    MANUAL,
+    Kidney,
+    creatinine_first,
+    kidney,
+    last_low,
+    shown,
+)
 from cds.ordering._order import asked, contrast_untold, needs, sought
 from cds.pathways import Option, Rule, pathway
 from cds.pathways._facts import Missing
@@ -59,7 +70,7 @@ LIMITS = (
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     asks=ASKS,
-    rules=(GIVEN, UNTOLD, SITE, GROUP_II, GROUP_I, GROUP_I_FREE, GROUP_III, GROUP_III_REST, MEASURE),
+    rules=(GIVEN, UNTOLD, SITE, GROUP_II, GROUP_I, GROUP_I_FREE, GROUP_III, GROUP_III_REST, MEASURE, *KIDNEY_RULES),
     options=(GROUP, EGFR_DAYS, AKI_DAYS),
     scores=(SCORE.id, "egfr_ckdepi_2021"),
     further=(CONSENSUS,),
@@ -112,12 +123,15 @@ def _unknown(found: Reasoning, body: Kidney, group: str, answer: NotScored) -> P
     if answer.out_of_range:
         found.apply(GROUP_III_REST, group == "group_III", shown(body))
         return found.could_not_tell(found.say("what the manual says of this agent was not verified"))
-    if found.apply(MEASURE, body.egfr is None):
-        reason = found.say("No recent eGFR is known, and the agent asks for one.")
+    last = last_low(found, body)
+    told = (last,) if last else ()
+    if found.apply(MEASURE, body.egfr is None and not (body.unread or body.child)):
+        reason = last or found.say("No recent eGFR is known, and the agent asks for one.")
         creatinine_first(found, MANUAL, reason, because(found))
-        return _told(found, found.say("Gadolinium: no recent eGFR."), Indicator.WARNING, ())
+        return _told(found, found.say("Gadolinium: no recent eGFR."), Indicator.WARNING, told)
     ask = found.say("Ask before the exam: {what}.", what=sought(found))
-    return _told(found, found.say("Gadolinium: the kidneys are not known well enough."), Indicator.INFO, (ask,))
+    loud = Indicator.WARNING if body.egfr is None else Indicator.INFO
+    return _told(found, found.say("Gadolinium: the kidneys are not known well enough."), loud, (*told, ask))
 
 
 def _other_agent(found: Reasoning) -> PathwayOutcome:

@@ -9,22 +9,27 @@ from __future__ import annotations
 from datetime import date
 
 from cds import action_codes as actions
+from cds import condition_codes
 from cds.domain.imaging_order import Contrast
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation
 from cds.ordering._kidney import (
     AKI_DAYS,
     ASKS,
     EGFR_DAYS,
+    KIDNEY_RULES,
     MANUAL,
     RISK_ASKS,
     RISK_YEARS,
+    SEVERE,
     Kidney,
     at_risk,
     creatinine_first,
     kidney,
+    last_low,
+    rate_text,
     shown,
 )
-from cds.ordering._order import asked, contrast_untold, needs, sought
+from cds.ordering._order import asked, contrast_untold, known, needs, sought
 from cds.pathways import Rule, pathway
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because
@@ -49,9 +54,11 @@ MEASURE = Rule(
 )
 NO_RISK = Rule("no-risk", "Without a recent eGFR and without a risk nothing is suggested.", MANUAL)
 ASK = Rule("ask", "Without a recent eGFR and where a risk is not known the reader is told what to ask.", MANUAL)
+CHILD = Rule(
+    "child",
+    "Below 18 years paediatric radiology is asked of an ill kidney on record, and else the check cannot tell.",
+)
 
-#: Below it saline is given, unless there is dialysis.
-_SEVERE = 30
 LIMITS = (
     "Contrast medium that is necessary is not withheld for the kidneys alone.",
     "The consensus is on intravenous contrast; an arterial study of heart or aorta has rules of its own.",
@@ -66,7 +73,7 @@ LIMITS = (
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     asks=(*ASKS, *RISK_ASKS),
-    rules=(GIVEN, UNTOLD, DIALYSIS, SALINE, BETWEEN, ENOUGH, MEASURE, NO_RISK, ASK),
+    rules=(GIVEN, UNTOLD, CHILD, DIALYSIS, SALINE, BETWEEN, ENOUGH, MEASURE, NO_RISK, ASK, *KIDNEY_RULES),
     options=(EGFR_DAYS, AKI_DAYS, RISK_YEARS),
     scores=(SCORE.id, "egfr_ckdepi_2021"),
     further=(MANUAL,),
@@ -85,6 +92,8 @@ def iodinated_contrast(case: Case) -> PathwayOutcome:
     if not found.apply(GIVEN, given):
         return found.nothing("no iodinated contrast medium is given")
     body = kidney(found, ID)
+    if found.apply(CHILD, body.child):
+        return _child(found, body)
     answer = SCORE({"agent": "iodinated_iv", "egfr": body.egfr, "aki": body.aki, "dialysis": body.dialysis})
     if not isinstance(answer, Scored):
         return _unknown(found, body)
@@ -92,6 +101,24 @@ def iodinated_contrast(case: Case) -> PathwayOutcome:
     found.risk(SCORE, answer, action)
     found.missing.clear()
     return _decided(found, body, action)
+
+
+def _child(found: Reasoning, body: Kidney) -> PathwayOutcome:
+    """The consensus and its equation are for adults: nobody tells a child by them that there is no risk."""
+    if not (body.ill or known(found, condition_codes.CHRONIC_KIDNEY_DISEASE)):
+        return found.could_not_tell(found.say("the limits of the kidneys are those of adults"))
+    found.recommend(
+        Recommendation(
+            key="paediatric-radiology",
+            action=found.say("Ask paediatric radiology before iodinated contrast medium is given"),
+            code=actions.ASK_PAEDIATRIC_RADIOLOGY,
+            reason=found.say("The kidneys of a child may be ill, and the limits here are those of adults."),
+            source=MANUAL,
+            because=because(found),
+            would_change=(found.say("A paediatric eGFR of these days."),),
+        )
+    )
+    return _told(found, found.say("A child with an ill kidney: ask before iodinated contrast."), Indicator.WARNING, "")
 
 
 def _decided(found: Reasoning, body: Kidney, action: str) -> PathwayOutcome:
@@ -114,7 +141,7 @@ def _saline(found: Reasoning, body: Kidney) -> PathwayOutcome:
     reason = (
         found.say("Acute kidney injury is on record.")
         if body.aki
-        else found.say("The eGFR is {rate}.", rate=f"{body.egfr or 0:.0f}")
+        else found.say("The eGFR is {rate}.", rate=rate_text(body.egfr or 0.0))
     )
     found.recommend(
         Recommendation(
@@ -137,16 +164,21 @@ def _unknown(found: Reasoning, body: Kidney) -> PathwayOutcome:
     """What decides is not known: creatinine first for who is at risk, questions where that is not known."""
     if body.egfr is not None:
         found.apply(ASK, True, shown(body))
-        return _questions(found, severe=bool(body.aki) or body.egfr < _SEVERE)
+        return _questions(found, severe=bool(body.aki) or body.egfr < SEVERE)
     risk = at_risk(found, ID, body)
-    if found.apply(MEASURE, risk):
-        reason = found.say("A risk of kidney disease is on record, and no recent eGFR.")
-        creatinine_first(found, MANUAL, reason, because(found))
-        return _told(found, found.say("Iodinated contrast: no recent eGFR, and a risk."), Indicator.WARNING, "")
+    if found.apply(MEASURE, bool(risk) and not body.unread):
+        return _measure(found, body)
     if found.apply(NO_RISK, risk is False):
         return found.nothing("no recent eGFR, and no risk that asks for one")
     found.apply(ASK, True, shown(body))
-    return _questions(found, severe=bool(body.aki))
+    return _questions(found, severe=bool(risk))
+
+
+def _measure(found: Reasoning, body: Kidney) -> PathwayOutcome:
+    last = last_low(found, body)
+    reason = last or found.say("A risk of kidney disease is on record, and no recent eGFR.")
+    creatinine_first(found, MANUAL, reason, because(found))
+    return _told(found, found.say("Iodinated contrast: no recent eGFR, and a risk."), Indicator.WARNING, last)
 
 
 def _questions(found: Reasoning, *, severe: bool) -> PathwayOutcome:

@@ -11,11 +11,20 @@ from cds import action_codes as actions
 from cds import condition_codes, medication_codes
 from cds.domain.imaging_order import Contrast, Exam
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
-from cds.ordering._kidney import AKI_DAYS, ASKS, EGFR_DAYS, creatinine_first, kidney, shown
-from cds.ordering._order import asked, contrast_untold, needs, sought
+from cds.ordering._kidney import (
+    AKI_DAYS,
+    ASKS,
+    EGFR_DAYS,
+    KIDNEY_RULES,
+    Kidney,
+    creatinine_first,
+    kidney,
+    last_low,
+    shown,
+)
+from cds.ordering._order import asked, contrast_untold, known, needs, sought, taken
 from cds.pathways import Option, Rule, pathway
 from cds.pathways._facts import Missing
-from cds.pathways._guards import known, taken
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because
 from cds.pathways.declaration import option
@@ -45,6 +54,12 @@ ARTERIAL = Rule(
     "arterial", "By the FDA label metformin is held around contrast medium that is given into an artery.", FDA
 )
 FDA_DRUG = Rule("fda-drug", "By the FDA label metformin is contraindicated with an eGFR below 30.", FDA)
+DIALYSIS = Rule(
+    "dialysis", "Dialysis counts as an eGFR below 30 for metformin, and where it is not known it is asked for."
+)
+INJURY = Rule(
+    "injury", "Known acute kidney injury alone holds metformin around iodinated contrast, whatever the eGFR is.", ACR
+)
 GADOLINIUM = Rule("gadolinium", "By the ACR manual metformin goes on with gadolinium.", ACR)
 SITE = Rule("site", "Where the two policies differ and the site has not chosen one the check cannot tell.")
 MEASURE = Rule("measure", "Where the eGFR decides and is not known creatinine is measured first.")
@@ -65,6 +80,9 @@ _UNREAD: dict[str, dict[str, bool]] = {
     "acr_manual": dict.fromkeys(_HISTORIES, False),
     "fda_2016_label": {"renal_emboli_possible": False},
 }
+_RULES = (BY_ACR, BY_FDA, ARTERIAL, FDA_DRUG, DIALYSIS, INJURY, GADOLINIUM, SITE, MEASURE)
+#: What an eGFR may be that is not known: one for each answer of the policies. On dialysis it counts as none.
+_ANY_RATE, _ON_DIALYSIS = (0.0, 45.0, 90.0), 0.0
 #: How contrast medium gets in; an angiography by catheter may be of an artery or a vein.
 _ROUTES = {"CT": "iv", "MR": "iv", "PT": "iv"}
 _HELD = frozenset({"hold_48h", "hold_recheck_egfr_48h", "contraindicated_drug"})
@@ -77,7 +95,7 @@ _HELD = frozenset({"hold_48h", "hold_recheck_egfr_48h", "contraindicated_drug"})
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     asks=(medication_codes.METFORMIN, *ASKS, *_HISTORY_SETS),
-    rules=(GIVEN, UNTOLD, NOT_TAKEN, NOT_KNOWN, BY_ACR, BY_FDA, ARTERIAL, FDA_DRUG, GADOLINIUM, SITE, MEASURE),
+    rules=(GIVEN, UNTOLD, NOT_TAKEN, NOT_KNOWN, *_RULES, *KIDNEY_RULES),
     options=(POLICY, EGFR_DAYS, AKI_DAYS),
     scores=(SCORE.id, "egfr_ckdepi_2021"),
     further=(FDA,),
@@ -114,33 +132,45 @@ def _by_policy(found: Reasoning, exam: Exam, medium: Contrast) -> PathwayOutcome
     """The answer of the site's policy; where it has none, what both say alike."""
     body = kidney(found, ID)
     route = _ROUTES.get(exam.modality)
-    inputs: dict[str, object] = {
-        "metformin": True,
-        "agent": medium.value,
-        "egfr": body.egfr,
-        "aki": body.aki,
-        "route": route,
-    }
+    inputs: dict[str, object] = {"metformin": True, "agent": medium.value, "aki": body.aki, "route": route}
     inputs |= {name: known(found, one) for name, one in zip(_HISTORIES, _HISTORY_SETS, strict=True)}
     chosen = option(found.case, ID, POLICY)
     policies = (chosen,) if chosen else POLICY.choices
-    actions_by = {policy: _action(inputs, policy) for policy in policies}
+    actions_by = {policy: _action(inputs, policy, _rates(body)) for policy in policies}
     _steps(found, actions_by, shown(body), route)
+    found.apply(DIALYSIS, body.dialysis, shown(body))
+    found.apply(INJURY, body.aki, shown(body))
     held = {None if action is None else action in _HELD for action in actions_by.values()}
     if found.apply(SITE, held == {True, False}):
         return _site_decides(found)
     if None in held:
-        return _unknown(found, exam, egfr_known=body.egfr is not None)
-    found.missing.clear()
+        return _unknown(found, exam, body)
+    if body.egfr is not None:
+        found.missing.clear()
     if held == {False}:
         return found.nothing("metformin goes on")
-    return _hold(found, actions_by)
+    return _hold(found, actions_by, body)
 
 
-def _action(inputs: dict[str, object], policy: str) -> str | None:
-    """What one policy says; None where what it reads is not known."""
-    answer = SCORE({**inputs, **_UNREAD[policy]})
-    return str(answer.outputs[policy]) if isinstance(answer, Scored) else None
+def _rates(body: Kidney) -> tuple[float, ...]:
+    """What the eGFR may be: what is known of it, none on dialysis, and both where dialysis is not known."""
+    if body.dialysis:
+        return (_ON_DIALYSIS,)
+    known_rates = _ANY_RATE if body.egfr is None else (body.egfr,)
+    return known_rates if body.dialysis is False else (*known_rates, _ON_DIALYSIS)
+
+
+def _action(inputs: dict[str, object], policy: str, rates: tuple[float, ...]) -> str | None:
+    """What one policy says of every eGFR that may be, the milder hold where all hold; None where they differ."""
+    told: list[str] = []
+    for rate in rates:
+        answer = SCORE({**inputs, "egfr": rate, **_UNREAD[policy]})
+        if not isinstance(answer, Scored):
+            return None
+        told.append(str(answer.outputs[policy]))
+    if len({one in _HELD for one in told}) > 1:
+        return None
+    return next((one for one in told if one != "contraindicated_drug"), told[0])
 
 
 def _steps(found: Reasoning, by: dict[str, str | None], said: str, route: str | None) -> None:
@@ -161,18 +191,24 @@ def _site_decides(found: Reasoning) -> PathwayOutcome:
     return found.could_not_tell(found.say("the site has not chosen a policy for metformin"))
 
 
-def _unknown(found: Reasoning, exam: Exam, *, egfr_known: bool) -> PathwayOutcome:
+def _unknown(found: Reasoning, exam: Exam, body: Kidney) -> PathwayOutcome:
     if exam.modality not in _ROUTES:
         why, how = found.say("the order does not say it"), found.say("ask who does the exam")
         found.missing.append(Missing(found.say("whether the contrast medium goes into an artery"), why, how))
-    if found.apply(MEASURE, not egfr_known):
-        reason = found.say("Metformin is taken, and no recent eGFR is known.")
+    last = last_low(found, body)
+    if found.apply(MEASURE, body.egfr is None and not (body.unread or body.child or body.dialysis)):
+        reason = last or found.say("Metformin is taken, and no recent eGFR is known.")
         creatinine_first(found, ACR, reason, because(found))
     ask = found.say("Ask before the exam: {what}.", what=sought(found))
-    return _told(found, found.say("Metformin and contrast: what decides is not known."), Indicator.WARNING, (ask,))
+    return _told(
+        found,
+        found.say("Metformin and contrast: what decides is not known."),
+        Indicator.WARNING,
+        (last, ask) if last else (ask,),
+    )
 
 
-def _hold(found: Reasoning, by: dict[str, str | None]) -> PathwayOutcome:
+def _hold(found: Reasoning, by: dict[str, str | None], body: Kidney) -> PathwayOutcome:
     contraindicated = "contraindicated_drug" in by.values()
     found.recommend(
         Recommendation(
@@ -187,9 +223,13 @@ def _hold(found: Reasoning, by: dict[str, str | None]) -> PathwayOutcome:
             would_change=(found.say("Another policy of the site, or a newer eGFR."),),
         )
     )
-    drug = found.say("With this eGFR the label contraindicates metformin altogether: tell who prescribes it.")
+    drug = (
+        found.say("On dialysis the label contraindicates metformin altogether: tell who prescribes it.")
+        if body.dialysis
+        else found.say("With this eGFR the label contraindicates metformin altogether: tell who prescribes it.")
+    )
     summary = found.say("Metformin: hold it for 48 hours around the contrast medium.")
-    return _told(found, summary, Indicator.WARNING, (drug,) if contraindicated else ())
+    return _told(found, summary, Indicator.WARNING, (drug,) if contraindicated or body.dialysis else ())
 
 
 def _told(found: Reasoning, summary: str, indicator: Indicator, meaning: tuple[str, ...]) -> PathwayOutcome:

@@ -14,10 +14,10 @@ from cds.domain.coding import Coding
 from cds.domain.imaging_order import Contrast, Exam
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
 from cds.ordering._kidney import MANUAL
-from cds.ordering._order import asked, needs
-from cds.ordering._pregnancy import ACR_SPR, ASKS, NOT_PREGNANT_DAYS, askable, pregnant
+from cds.ordering._lately import ordered_lately
+from cds.ordering._order import asked, needs, stated
+from cds.ordering._pregnancy import ACR_SPR, ASKS, NOT_PREGNANT_DAYS, REASONS, askable, doubtful, pregnant
 from cds.pathways import Rule, pathway
-from cds.pathways._guards import asked_already
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because
 from cds.pathways.declaration import number
@@ -31,8 +31,14 @@ GADOLINIUM = Source(
 )
 
 FAR = Rule(
-    "far", "Radiation of head, neck, chest, breast or limb without contrast needs no word on pregnancy.", ACR_SPR
+    "far", "Radiation of head, neck, chest, breast or limb without contrast needs no question on pregnancy.", ACR_SPR
 )
+FAR_PREGNANT = Rule(
+    "far-pregnant", "In pregnancy a CT that does not reach the pelvis is told with one line, and not withheld.", ACOG
+)
+UNDATED = Rule("undated", "A pregnancy on record without a usable date is asked for with a warning.")
+BY_ORDER = Rule("by-order", "A pregnancy among the reasons of the order counts as known.")
+TEST = Rule("test", "A request for a pregnancy test counts as asked for 3 days.")
 NOT_ASKED = Rule("not-asked", "Men, and patients below 12 or above 50 years, are not asked for pregnancy.", ACR_SPR)
 ASK = Rule(
     "ask",
@@ -57,6 +63,8 @@ WITH_IODINE = Rule(
 _FAR_REGIONS = frozenset({"head", "neck", "chest", "heart", "breast", "limb"})
 #: What is injected, or seen for long, exposes the whole body or may.
 _NEAR_MODALITIES = frozenset({"NM", "PT", "XA", "RF"})
+_TEST_DAYS = 3
+_INFO = Indicator.INFO
 _INSTEAD: dict[str, Coding] = {
     "abdomen": actions.ABDOMINAL_ULTRASOUND,
     "pelvis": actions.PELVIC_ULTRASOUND,
@@ -75,7 +83,20 @@ LIMITS = (
     version="1.0.0",
     reviewed=date(2026, 11, 22),
     asks=(*ASKS, procedure_codes.ORDERED[action_codes.PREGNANCY_TEST.code]),
-    rules=(FAR, NOT_ASKED, ASK, FRESH, PREGNANT, NEEDED, WITH_GADOLINIUM, WITH_IODINE),
+    rules=(
+        FAR,
+        FAR_PREGNANT,
+        UNDATED,
+        BY_ORDER,
+        TEST,
+        NOT_ASKED,
+        ASK,
+        FRESH,
+        PREGNANT,
+        NEEDED,
+        WITH_GADOLINIUM,
+        WITH_IODINE,
+    ),
     options=(NOT_PREGNANT_DAYS,),
     further=(ACOG, GADOLINIUM, MANUAL),
     limits=LIMITS,
@@ -90,17 +111,26 @@ def pregnancy(case: Case) -> PathwayOutcome:
     exam = wanted[1]
     near, gadolinium = _near(exam), needs(exam, Contrast.GADOLINIUM)
     iodine = needs(exam, Contrast.IODINATED)
-    if found.apply(FAR, near is False and gadolinium is False and iodine is False):
-        return found.nothing("the exam needs no word on pregnancy")
     held = pregnant(found, number(case, ID, NOT_PREGNANT_DAYS))
+    found.apply(BY_ORDER, stated(case.order, REASONS) is not None)
+    if found.apply(FAR, near is False and gadolinium is False and iodine is False):
+        return _far(found, exam, held=held)
     found.apply(FRESH, held is not None if askable(found) else None)
     if held:
         return _pregnant(found, exam, near=near is not False)
-    if found.apply(NOT_ASKED, not askable(found)):
+    doubt = bool(found.apply(UNDATED, doubtful(found)))
+    if found.apply(NOT_ASKED, not askable(found)) and not doubt:
         return found.nothing("the patient is not of those who are asked")
-    if held is False or (near is False and gadolinium is False):
+    if held is False or (near is False and gadolinium is False and not doubt):
         return found.nothing("she is not pregnant, or the exam needs no word on it")
-    return _ask(found, exam)
+    return _ask(found, exam, doubt=doubt)
+
+
+def _far(found: Reasoning, exam: Exam, *, held: bool | None) -> PathwayOutcome:
+    if not found.apply(FAR_PREGNANT, held and exam.modality == "CT"):
+        return found.nothing("the exam needs no word on pregnancy")
+    line = found.say("A CT that does not reach the pelvis gives the child little radiation: tell her so.")
+    return _told(found, found.say("The patient is pregnant, and this CT does not reach the pelvis."), _INFO, (line,))
 
 
 def _near(exam: Exam) -> bool | None:
@@ -112,9 +142,9 @@ def _near(exam: Exam) -> bool | None:
     return exam.modality in _NEAR_MODALITIES or exam.region not in _FAR_REGIONS
 
 
-def _ask(found: Reasoning, exam: Exam) -> PathwayOutcome:
+def _ask(found: Reasoning, exam: Exam, *, doubt: bool) -> PathwayOutcome:
     found.apply(ASK, True, exam.modality)
-    if not asked_already(found, action_codes.PREGNANCY_TEST):
+    if not found.apply(TEST, ordered_lately(found, action_codes.PREGNANCY_TEST, _TEST_DAYS)):
         found.recommend(
             Recommendation(
                 key="ask",
@@ -129,7 +159,10 @@ def _ask(found: Reasoning, exam: Exam) -> PathwayOutcome:
                 ),
             )
         )
-    return _told(found, found.say("Pregnancy is not known: ask before the exam."), Indicator.INFO, ())
+    if doubt:
+        summary = found.say("A pregnancy is on record without a usable date: ask before the exam.")
+        return _told(found, summary, Indicator.WARNING, ())
+    return _told(found, found.say("Pregnancy is not known: ask before the exam."), _INFO, ())
 
 
 def _pregnant(found: Reasoning, exam: Exam, *, near: bool) -> PathwayOutcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from types import ModuleType
@@ -27,6 +28,7 @@ from cds.pathways.declaration import Option, Pathway, Rule, refusal
 
 log = get_logger(__name__)
 
+_ID = re.compile(r"[a-z][a-z0-9_]*")
 #: Modules of the folder that are no pathways.
 _NOT_PATHWAYS = frozenset({"card", "declaration", "language", "markdown", "merging"})
 
@@ -42,6 +44,7 @@ class Declared(TypedDict, total=False):
     asks: tuple[ValueSet, ...]
     rules: tuple[Rule, ...]
     options: tuple[Option, ...]
+    signs: tuple[Coding, ...]
     scores: tuple[str, ...]
     further: tuple[Source, ...]
     limits: tuple[str, ...]
@@ -77,6 +80,8 @@ def load(package: ModuleType | None = None, *, unverified: bool = False) -> dict
             continue
         taken = pathways.keys() & found.keys()
         mistakes += [f"{folder.__name__}.{module.name}: pathway id {name!r} is already taken" for name in sorted(taken)]
+        odd = sorted(name for name in found if not _ID.fullmatch(name))
+        mistakes += [f"{folder.__name__}.{module.name}: want an id of a-z, 0-9 and _, got {name!r}" for name in odd]
         pathways |= found
     if mistakes:
         raise ConfigurationError(mistakes)

@@ -31,6 +31,9 @@ OVERDUE = Rule("overdue", "Imaging that is overdue is said to be so, and is urge
 FIRST = Rule(
     "first-diagnosis", "An abdominal aortic aneurysm of 3.0 cm or more that is not on record is referred once."
 )
+PLACELESS = Rule(
+    "placeless", "An aortic aneurysm on record without its place is told, to be found out which, and is not denied."
+)
 UNDER_SURVEILLANCE = Rule(
     "under-surveillance", "Where imaging of the aorta was ordered after these images it is not asked for again."
 )
@@ -77,6 +80,8 @@ class Aneurysm:
     #: Growth at the limit whose error is not known.
     may_grow: bool
     painful: bool | None
+    #: An aneurysm is on record, and not of which part of the aorta: it may be this one.
+    placeless: bool = False
 
     @property
     def surgical(self) -> bool:
@@ -219,9 +224,13 @@ def first_diagnosis(found: Reasoning, seen: Aneurysm) -> None:
     found.recommend(
         Recommendation(
             key="first-referral",
-            action=found.say("Referral to vascular surgery: first diagnosis"),
+            action=found.say("Referral to vascular surgery, unless the aneurysm on record is this one")
+            if seen.placeless
+            else found.say("Referral to vascular surgery: first diagnosis"),
             code=actions.VASCULAR_SURGERY_REFERRAL,
-            reason=found.say("No aneurysm of the abdominal aorta is known of in the record."),
+            reason=found.say("An aneurysm without its place is on record: find out which.")
+            if seen.placeless
+            else found.say("No aneurysm of the abdominal aorta is known of in the record."),
             source=SVS,
             strength=found.say("good practice, not graded"),
             because=because(found),

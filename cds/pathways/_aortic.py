@@ -13,6 +13,7 @@ from cds.domain.ehr import Known
 from cds.domain.finding import Change
 from cds.domain.order import Priority
 from cds.domain.recommendation import Recommendation, Source
+from cds.pathways._change import as_yearly
 from cds.pathways._facts import Measured, words
 from cds.pathways._guards import PALLIATIVE
 from cds.pathways._reasoning import Reasoning
@@ -31,6 +32,10 @@ class Growth:
     def at_least(self, centimetres: float) -> bool:
         """Whether it grew by so much in a year: what was seen over less than a year is not stretched to one."""
         return self.centimetres >= centimetres and (self.per_year is None or self.per_year >= centimetres)
+
+    def doubles(self, centimetres: float) -> bool:
+        """Whether it is twice a yearly limit, in all or by the year: sooner growth is never milder."""
+        return as_yearly(self.centimetres, self.days) >= 2.0 * centimetres
 
 
 def diameter_cm(measured: Measured) -> float:

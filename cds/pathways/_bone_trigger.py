@@ -122,7 +122,8 @@ def _attenuation(found: Reasoning, measured: list[Measured]) -> tuple[bool | Non
         return None, None
     lowest = min(of_l1, key=lambda one: (_hounsfield(one), one.finding.key, one.by.model))
     kilovolts = _kilovolts(lowest.finding)
-    if not found.apply(VOLTAGE, None if kilovolts is None else kilovolts == 120):
+    found.apply(VOLTAGE, None if kilovolts is None else kilovolts != 120)
+    if kilovolts != 120:
         why = found.say("it is not stated") if kilovolts is None else found.say("it was not 120 kV")
         found.missing.append(Missing(found.say("tube voltage"), why, found.say("look at the header of the images")))
         return None, None

@@ -76,7 +76,7 @@ def grew_by(finding: Finding, change: Change, units: dict[str, float]) -> float 
 
 def nodule_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """More than 1.5 mm of mean diameter within 12 months; over a longer time by the year (Lung-RADS v2022)."""
-    return _in_a_year(grew_by(finding, change, _MILLIMETRES), change) > 1.5 * times
+    return _in_a_year(grew_by(finding, change, _MILLIMETRES), change, times) > 1.5 * times
 
 
 def nodule_doubled(finding: Finding, change: Change, times: float = 1.0) -> bool:
@@ -89,12 +89,12 @@ def abdominal_aorta_grew(finding: Finding, change: Change, times: float = 1.0) -
     by = grew_by(finding, change, _MILLIMETRES)
     if by is None or not _is_wide(finding, 30.0):
         return False
-    return by >= 5.0 * times if change.days <= _HALF_YEAR else _in_a_year(by, change) >= 10.0 * times
+    return (by >= 5.0 * times and change.days <= _HALF_YEAR) or _in_a_year(by, change, times) >= 10.0 * times
 
 
 def ascending_aorta_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
     """5 mm or more in a year, of an aorta that is dilated."""
-    return _is_wide(finding, 40.0) and _in_a_year(grew_by(finding, change, _MILLIMETRES), change) >= 5.0 * times
+    return _is_wide(finding, 40.0) and _in_a_year(grew_by(finding, change, _MILLIMETRES), change, times) >= 5.0 * times
 
 
 def haematoma_grew(finding: Finding, change: Change, times: float = 1.0) -> bool:
@@ -108,10 +108,17 @@ def _is_wide(finding: Finding, least: float) -> bool:
     return now is not None and now >= least
 
 
-def _in_a_year(by: float | None, change: Change) -> float:
-    """What was measured within a year as it is; what took longer, by the year."""
+def as_yearly(by: float, days: int) -> float:
+    """The larger of what grew in all and by the year: what grew as much in fewer days is never less."""
+    return by * max(1.0, 365 / days) if days > 0 else by
+
+
+def _in_a_year(by: float | None, change: Change, times: float) -> float:
+    """What was measured within a year as it is; what took longer, by the year; above the limit the larger of both."""
     if by is None or change.days <= 0:
         return 0.0
+    if times > 1.0:
+        return as_yearly(by, change.days)
     return by if change.days <= _YEAR else by / change.days * 365.25
 
 

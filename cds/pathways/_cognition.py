@@ -34,6 +34,21 @@ def tested(found: Reasoning) -> tuple[bool | None, bool]:
     return (any(low) if low else None), bool(low)
 
 
+def earlier_low(found: Reasoning) -> tuple[str, ...]:
+    """Low tests that are older than the last months, or have no date: each as a sentence."""
+    told = []
+    for value_set, cut_off in _CUT_OFFS:
+        fact = found.case.ehr.measurement(value_set.name)
+        if not isinstance(fact, Known) or fact.value.quantity.value >= cut_off:
+            continue
+        if isinstance(within(found, fact, TESTS_MONTHS, value_set.title), Known):
+            continue
+        found.use(value_set.title, fact, lambda one: one.quantity.digits)
+        said, day = "{title}: {value} on {day} was low.", fact.effective or found.say("no date")
+        told.append(found.say(said, title=found.say(value_set.title), value=fact.value.quantity.digits, day=day))
+    return tuple(told)
+
+
 def untested(found: Reasoning) -> None:
     """That no test is known of, as missing: why, test by test."""
     for value_set in TESTS:

@@ -87,15 +87,17 @@ def _is_past(day: date, months: int, today: date) -> bool:
     return (today - day).days > 28 * months and add_months(day, months) < today
 
 
-def asked_already(found: Reasoning, action: Coding, *, urgent: bool = False) -> bool:
-    """Whether somebody asked for an action already: then the reader is told instead of asked again.
+def asked_already(found: Reasoning, action: Coding, *, urgent: bool = False) -> bool | None:
+    """Whether somebody asked for an action already: then the reader is told instead of asked again. None where nobody
+    could be asked: then it is suggested.
 
     A step that is `urgent` is asked for by a request of the day of these images or later alone: who was asked before
     may not know of them, and waits as long as the rest of the queue.
     """
     request = requested(found.case, action)
     if request is None:
-        return False
+        name = _REQUESTS.get(action.code) or action_codes.request_of(action)
+        return None if isinstance(found.case.ehr.request(name), Unknown) else False
     title = found.say(action.display or action.code)
     day, source = request.effective, request.source
     if urgent and day is not None and day < found.case.study_date:

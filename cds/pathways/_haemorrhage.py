@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cds import finding_codes
 from cds.domain.finding import Presence
 from cds.domain.recommendation import Case
+from cds.errors import InvalidInput
 from cds.pathways._facts import Seen, where
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._seen import codes, looked, millilitres
@@ -26,8 +27,8 @@ READ = (
 WANTED = codes(*READ)
 _PRESENCE = finding_codes.INTRACRANIAL_HAEMORRHAGE.code
 _CEREBELLAR = finding_codes.CEREBELLAR_HAEMORRHAGE.code
-#: What counts as blood where its model does not say itself whether there is some.
-_COUNTING = frozenset(one.code for one in (*_VOLUMES, finding_codes.CEREBELLAR_HAEMORRHAGE))
+#: What counts as blood: that there is some, and every volume of it.
+_COUNTING = frozenset(one.code for one in READ) - {finding_codes.HYDROCEPHALUS.code}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,17 @@ class Bleed:
     ventricular: float | None
     cerebellar: float | None
     hydrocephalus: bool | None
+    #: Blood in the cerebellum of which no volume was measured.
+    cerebellar_unmeasured: bool
+    #: The volume counts, and its own model says that it detected no blood.
+    denied: bool
     #: Blood in the cerebellum lies below the tentorium; that none was found there leaves the brain stem.
     infratentorial: bool | None
 
     @property
     def total(self) -> float | None:
         """What the model says of all blood; the sum of its parts where it says no more."""
-        said = [millilitres(one) for one in self.by if one.present]
+        said = [millilitres(one) for one in self.by if one.finding.code.code == _PRESENCE]
         parts = [one for one in (self.largest, self.outside, self.ventricular) if one is not None]
         return max((one for one in said if one is not None), default=sum(parts) if parts else None)
 
@@ -69,31 +74,65 @@ def counts(volume: float | None, least: float) -> bool | None:
 
 
 def bleed(seen: tuple[Seen, ...], least: float) -> Bleed | None:
-    """The bleed on a study; None where no model says that there is one.
+    """The bleed on a study; None where nothing that was seen or measured is one.
 
-    A model that says itself whether there is blood is believed; of one that only measures, the volume counts.
+    A volume that counts is blood whatever is said beside it, and so is the sum of small ones in different places.
     """
-    presence = [one for one in seen if one.finding.code.code == _PRESENCE]
-    judges = {id(one.by) for one in presence}
-    by = [one for one in presence if one.present or _is_blood(one, least)]
-    by += [
-        one for one in seen if id(one.by) not in judges and one.finding.code.code in _COUNTING and _is_blood(one, least)
-    ]
+    volumes = _volumes(seen, least)
+    by, denied = _blood(seen, volumes, least)
     if not by:
         return None
-    volumes = _volumes(seen)
+    below = _there(one for one in seen if one.finding.code.code == _CEREBELLAR)
     cerebellar = volumes.get(_CEREBELLAR)
-    below = cerebellar or _there(one for one in seen if one.finding.code.code == _CEREBELLAR)
     return Bleed(
-        by=tuple(by),
+        by=by,
         within=max((volumes[one.code] for one in _WITHIN if one.code in volumes), default=None),
         by_diameters=volumes.get(finding_codes.IPH_ABC2.code),
         outside=volumes.get(finding_codes.EAH_VOLUME.code),
         ventricular=volumes.get(finding_codes.IVH_VOLUME.code),
         cerebellar=cerebellar,
-        hydrocephalus=_there(one for one in seen if one.finding.code.code == finding_codes.HYDROCEPHALUS.code),
-        infratentorial=True if below else None,
+        hydrocephalus=hydrocephalic(seen),
+        cerebellar_unmeasured=below is True and not cerebellar,
+        denied=denied,
+        infratentorial=True if cerebellar or below else None,
     )
+
+
+def _blood(seen: tuple[Seen, ...], volumes: dict[str, float], least: float) -> tuple[tuple[Seen, ...], bool]:
+    """What counts as blood, and whether a model that says that there is none measured it."""
+    counting = [one for one in seen if one.finding.code.code in _COUNTING]
+    judged = {id(one.by) for one in counting if one.finding.code.code == _PRESENCE}
+    sure = {id(one.by) for one in counting if one.finding.code.code == _PRESENCE and one.present}
+    by = [
+        one
+        for one in counting
+        if (one.finding.code.code == _PRESENCE or id(one.by) not in sure)
+        and (one.present or (_volume(one, least) or 0) >= least)
+    ]
+    if not by and _sum(volumes) >= least:
+        by = [one for one in counting if _volume(one, least)]
+    return tuple(by), any(id(one.by) in judged - sure for one in by)
+
+
+def _sum(volumes: dict[str, float]) -> float:
+    """The blood in all places, of each the larger where several measured it."""
+    within = max(volumes.get(one.code, 0) for one in (*_WITHIN, finding_codes.IPH_ABC2))
+    return within + sum(volumes.get(one.code, 0) for one in (finding_codes.EAH_VOLUME, finding_codes.IVH_VOLUME))
+
+
+def below_least(seen: tuple[Seen, ...]) -> bool:
+    """Whether a model that does not say itself if there is blood measured some: for what is no bleed by its volume."""
+    judged = {id(one.by) for one in seen if one.finding.code.code == _PRESENCE}
+    return any(
+        one.finding.presence is Presence.MEASURED and one.finding.code.code in _COUNTING and bool(millilitres(one))
+        for one in seen
+        if id(one.by) not in judged
+    )
+
+
+def hydrocephalic(seen: tuple[Seen, ...]) -> bool | None:
+    """Whether there is hydrocephalus; None where nobody looked for it."""
+    return _there(one for one in seen if one.finding.code.code == finding_codes.HYDROCEPHALUS.code)
 
 
 def looked_for(case: Case) -> tuple[Seen, ...]:
@@ -143,21 +182,27 @@ def ich_points(gcs: float | None, one: Bleed, least: float, age: int | None) -> 
     return both[0], tuple(int(each.number("ich_score")) for each in both if isinstance(each, Scored))
 
 
-def _is_blood(seen: Seen, least: float) -> bool:
-    volume = millilitres(seen) if seen.finding.presence is Presence.MEASURED else None
-    return seen.present or (volume is not None and 0 < least <= volume)
-
-
-def _volumes(seen: tuple[Seen, ...]) -> dict[str, float]:
+def _volumes(seen: tuple[Seen, ...], least: float) -> dict[str, float]:
     """The largest volume of each code; 0 where a model looked and did not detect it."""
     found: dict[str, float] = {}
     for one in seen:
-        volume = 0.0 if one.finding.presence is Presence.NOT_DETECTED else millilitres(one)
+        volume = _volume(one, least)
         if volume is not None:
             found[one.finding.code.code] = max(volume, found.get(one.finding.code.code, 0.0))
     return found
 
 
+def _volume(seen: Seen, least: float) -> float | None:
+    """A volume in mL; 0 for what was not detected, unless so much was measured of it that it counts."""
+    if seen.finding.presence is not Presence.NOT_DETECTED:
+        return millilitres(seen)
+    try:
+        volume = millilitres(seen)
+    except InvalidInput:  # how sure a model is that there is none is no volume
+        return 0.0
+    return volume if volume is not None and volume >= least else 0.0
+
+
 def _there(seen: Iterable[Seen]) -> bool | None:
-    told_of = [one.present for one in seen]
-    return True if True in told_of else False if told_of else None
+    told = [one.finding.presence for one in seen]
+    return True if Presence.PRESENT in told else False if Presence.NOT_DETECTED in told else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import date
 
@@ -11,6 +12,7 @@ from cds.pathways._facts import Seen, add_months, age_years, where
 from cds.pathways._nodule import Nodule, Person
 from cds.pathways._nodule_plan import OPTIONAL, RADS_4B, Plan, Planned
 from cds.pathways._reasoning import Reasoning
+from cds.pathways.language import say
 from cds.risk.lung_rads_2022 import SCORE as LUNG_RADS
 
 #: Diagnostic CT, PET-CT or tissue sampling of Lung-RADS 4B; "1 month" is what its footnote gives new large nodules.
@@ -76,8 +78,13 @@ def _dated(found: Reasoning, action: str, first: date | None, last: date | None)
 
 def size(found: Reasoning, nodule: Nodule) -> str:
     """A nodule in a few words: its type and its mean diameter."""
-    kind = found.say(_KINDS[nodule.kind] if nodule.kind else "type unknown")
-    return found.say("{size} mm, {kind}", size=f"{nodule.diameter:.1f}", kind=kind)
+    return _size(found.case.language, _KINDS[nodule.kind] if nodule.kind else "type unknown", nodule.diameter)
+
+
+@functools.lru_cache(maxsize=256)
+def _size(language: str, kind: str, diameter: float) -> str:
+    """Every step of a card names its nodule: the words for a size are made once."""
+    return say(language, "{size} mm, {kind}", size=f"{diameter:.1f}", kind=say(language, kind))
 
 
 def categories(planned: Planned) -> str:

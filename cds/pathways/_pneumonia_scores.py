@@ -38,6 +38,11 @@ OXYGEN = Rule(
     "A saturation below 94 % or an arterial oxygen pressure below 60 mmHg leads to hospital assessment.",
     BTS,
 )
+HYPOTENSION = Rule(
+    "low-pressure",
+    "A systolic pressure below 90 mmHg leads to hospital assessment as soon as possible, whatever is missing.",
+    CURB65.source,
+)
 #: Below 90 % outpatients fared worse, between 90 and 92 % not (Majumdar, Clin Infect Dis 2011).
 SATURATION = Option("saturation_percent", "Oxygen saturation from which care at home may do", "94", "%", 90, 94)
 #: The score is one of the presentation to hospital: what was measured days apart is another day's.
@@ -51,7 +56,7 @@ _CURB65 = {
     "dbp": measurement_codes.DIASTOLIC,
 }
 _HOW = "measure it now"
-_LOW_PRESSURE = 60
+_LOW_PRESSURE, _LOW_SYSTOLIC = 60, 90
 _PSI_MEASURED = {
     "t": measurement_codes.BODY_TEMPERATURE,
     "hr": measurement_codes.HEART_RATE,
@@ -150,6 +155,13 @@ def short_of_oxygen(found: Reasoning) -> bool | None:
         )
         low = True
     return found.apply(OXYGEN, low)
+
+
+def hypotensive(found: Reasoning) -> bool | None:
+    """Whether the systolic pressure of these days was low: alone it may be a sepsis. None where it is not known."""
+    days = int(number(found.case, _PATHWAY, VALUE_DAYS))
+    pressure = _quietly(found, measurement_codes.SYSTOLIC, days)
+    return found.apply(HYPOTENSION, None if pressure is None or pressure < 0 else pressure < _LOW_SYSTOLIC)
 
 
 def psi_is_high(found: Reasoning, seen: Signs, points: Points) -> bool:

@@ -1,5 +1,7 @@
 """What pregnancy means for a step that uses ionising radiation: routine imaging waits, needed imaging does not.
 
+What is urgent, and all imaging in known cancer, is decided on now by the radiologist and the obstetrician.
+
 ACOG Committee Opinion 723 (doi:10.1097/AOG.0000000000002355): radiation that is needed is not withheld.
 """
 
@@ -8,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from cds import codes
+from cds import codes, condition_codes
 from cds.domain.ehr import Known
 from cds.domain.identity import Sex
 from cds.domain.order import Priority
 from cds.domain.recommendation import Recommendation, Source
 from cds.pathways._facts import Missing
-from cds.pathways._guards import age_on
+from cds.pathways._guards import age_on, stated
 from cds.pathways._reasoning import Reasoning
 from cds.pathways.declaration import Rule
 
@@ -22,8 +24,13 @@ ACOG = Source("ACOG 723, imaging in pregnancy", "https://doi.org/10.1097/AOG.000
 WAITS = Rule(
     "pregnancy", "In pregnancy, and where it is not excluded, routine imaging with ionising radiation waits.", ACOG
 )
+NOW = Rule(
+    "pregnancy-now",
+    "In pregnancy nothing urgent waits, nor with known cancer: radiologist and obstetrician decide now.",
+    ACOG,
+)
 
-#: What a pathway asks of the record that uses this guard.
+#: What a pathway asks of the record that uses this guard, beside cancer.
 ASKS = (codes.PREGNANCY,)
 _FROM_YEARS, _TO_YEARS = 12, 55
 #: What is recorded as a pregnancy is over after so many days; a word that she is not counts for so few.
@@ -51,17 +58,33 @@ def ionising(found: Reasoning) -> bool | None:
 
 def guarded(found: Reasoning, step: Recommendation) -> Recommendation:
     """A step with ionising radiation as it stands for whoever is, or may be, pregnant: a routine one waits."""
-    pregnant, routine = ionising(found), step.priority is Priority.ROUTINE
+    pregnant, routine = ionising(found), step.priority is Priority.ROUTINE and not _has_cancer(found)
     found.apply(WAITS, pregnant and routine)
+    found.apply(NOW, pregnant and not routine)
     if pregnant is False:
         return step
     if pregnant is None:
         told = found.say("Pregnancy is possible: it is excluded before; until then routine imaging waits.")
         return replace(step, because=(*step.because, told))
-    if not routine:
-        told = found.say("Pregnancy is on record: the radiologist and her doctor decide how it is done.")
-        return replace(step, because=(*step.because, told))
-    return _after_birth(found, step)
+    return _after_birth(found, step) if routine else _now(found, step)
+
+
+def _has_cancer(found: Reasoning) -> bool:
+    """Whether cancer is on record: then no imaging is routine in pregnancy."""
+    ehr = found.case.ehr
+    return bool(stated(ehr.condition(condition_codes.CANCER.name)) or stated(ehr.condition(codes.LUNG_CANCER.name)))
+
+
+def _now(found: Reasoning, step: Recommendation) -> Recommendation:
+    """The step without a day before which it would have to wait."""
+    told = found.say("Pregnancy is on record: the radiologist and the obstetrician decide now how and when it is done.")
+    return replace(
+        step,
+        action=found.say("{action}: radiologist and obstetrician decide now", action=step.action),
+        priority=Priority.URGENT if step.priority is Priority.ROUTINE else step.priority,
+        not_before=None,
+        because=(*step.because, told),
+    )
 
 
 def _after_birth(found: Reasoning, step: Recommendation) -> Recommendation:

@@ -13,6 +13,7 @@ from datetime import date
 from typing import TypeVar
 
 from cds.domain.ehr import Fact, Known, NotFoundSince, Unknown
+from cds.domain.finding import Findings
 from cds.domain.recommendation import (
     Advice,
     Case,
@@ -166,6 +167,7 @@ class Reasoning:
             further=further,
             steps=tuple(self.steps),
             raises=raises,
+            rests_on=_rests_on(self, finding_keys, always=bool(raises)),
             language=self.case.language,
         )
 
@@ -191,6 +193,34 @@ def _meant_first(one: Recommendation) -> Recommendation:
         one.orderable,
         one.instead,
     )
+
+
+def _rests_on(found: Reasoning, keys: tuple[str, ...], *, always: bool) -> tuple[str, ...]:
+    """The findings of some keys as "<model>.<key>", where asked for or where several models have the same key.
+
+    Of these the pathway rests on those that it reads: who else calls a finding of its own alike is not meant.
+    """
+    outcomes = found.case.outcomes
+    if len(outcomes) < 2 and not always:
+        return ()
+    held = [(by.model, one) for by in outcomes if isinstance(by, Findings) for one in by.findings if one.key in keys]
+    names = {(model, one.key) for model, one in held}
+    if len(names) == len({key for _, key in names}) and not always:
+        return ()
+    read = _codes_read().get(found.pathway, frozenset())
+    own = {(model, one.key) for model, one in held if (one.code.system, one.code.code) in read}
+    own |= {(model, key) for model, key in names if key not in {key for _, key in own}}
+    return tuple(f"{model}.{key}" for model, key in sorted(own))
+
+
+@functools.cache
+def _codes_read() -> dict[str, frozenset[tuple[str, str]]]:
+    """Which codes each pathway reads, asked for where several models call findings alike."""
+    # Imported late: the package imports this module.
+    from cds.pathways import load
+
+    pathways = load(unverified=True).values()
+    return {one.id: frozenset((code.system, code.code) for code in one.reads) for one in pathways}
 
 
 def _how_to_get(language: str, missing: Missing) -> str:

@@ -92,7 +92,7 @@ def _suffered(found: Reasoning, symptom: ValueSet, days: float) -> bool | None:
     return there
 
 
-def ordered_already(found: Reasoning, action: Coding, *, urgent: bool = False) -> bool:
+def ordered_already(found: Reasoning, action: Coding, *, urgent: bool = False) -> bool | None:
     """Whether somebody asked for an action already, as `asked_already`: the reader is told, and `cds why` too."""
     asked = asked_already(found, action, urgent=urgent)
     if asked:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from cds import action_codes as actions
 from cds import procedure_codes
@@ -31,34 +30,30 @@ REFERRED = Rule(
 DILATED_CM, INHERITED_CM, TEAM_CM, SURGERY_CM = 4.0, 4.5, 5.0, 5.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Aorta:
-    """The widest section of both parts, None where it was not measured; what is known besides with three values."""
+    """The widest section of both parts, None where it was not measured; what is known besides with three values.
+
+    `parts` are what was measured; the diameters are in cm, 0 where there is none.
+    """
 
     ascending: Measured | None
     descending: Measured | None
     inherited: bool | None = None
     painful: bool | None = None
+    parts: tuple[Measured, ...] = field(init=False)
+    ascending_cm: float = field(init=False)
+    descending_cm: float = field(init=False)
+    widest_cm: float = field(init=False)
 
-    @cached_property
-    def parts(self) -> tuple[Measured, ...]:
-        """What was measured."""
-        return tuple(one for one in (self.ascending, self.descending) if one is not None)
-
-    @cached_property
-    def ascending_cm(self) -> float:
-        """Its largest diameter, 0 where it was not measured."""
-        return diameter_cm(self.ascending) if self.ascending else 0.0
-
-    @cached_property
-    def descending_cm(self) -> float:
-        """Its largest diameter, 0 where it was not measured."""
-        return diameter_cm(self.descending) if self.descending else 0.0
-
-    @cached_property
-    def widest_cm(self) -> float:
-        """The larger one."""
-        return max(self.ascending_cm, self.descending_cm)
+    def __post_init__(self) -> None:
+        ascending = diameter_cm(self.ascending) if self.ascending else 0.0
+        descending = diameter_cm(self.descending) if self.descending else 0.0
+        both = (self.ascending, self.descending)
+        object.__setattr__(self, "parts", tuple([one for one in both if one is not None]))
+        object.__setattr__(self, "ascending_cm", ascending)
+        object.__setattr__(self, "descending_cm", descending)
+        object.__setattr__(self, "widest_cm", max(ascending, descending))
 
 
 def call(found: Reasoning, seen: Aorta) -> None:

@@ -30,7 +30,7 @@ from cds.pathways._aortic import (
     shown,
     told_growth,
 )
-from cds.pathways._facts import Measured, values, where
+from cds.pathways._facts import Measured, Missing, values, where
 from cds.pathways._guards import PALLIATIVE, known
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import binary_sex, on_record, suffered, under_age, unmeasured
@@ -58,7 +58,7 @@ GROWTH = Rule(
 )
 MAY_GROW = Rule(
     "may-grow",
-    "Such growth with an unknown error is compared by a radiologist, urgently from twice the limit on.",
+    "Such growth of unknown error is compared by a radiologist, urgently if twice the limit in all or per year.",
     source=ACC_AHA,
 )
 ADULTS = Rule("adults", "Below 18 years the pathway is silent.")
@@ -108,6 +108,7 @@ _HALF_YEAR_DAYS = 183
         WOMEN,
         steps.SEX,
         steps.FIRST,
+        steps.PLACELESS,
         PAIN,
         SMALL_PAIN,
         GROWTH,
@@ -163,15 +164,27 @@ def _scored(found: Reasoning, diameter: float) -> str:
 
 
 def _aneurysm(found: Reasoning, widest: Measured, action: str) -> Aneurysm:
-    """What is known of it; of an aneurysm whose part of the aorta is not stated the reader is told, no more."""
+    """What is known of it; an aneurysm whose part of the aorta is not stated is neither this one nor another."""
     on_problem_list = known(found, condition_codes.ABDOMINAL_AORTIC_ANEURYSM)
-    if on_problem_list is False:
-        known(found, condition_codes.AORTIC_ANEURYSM)
+    placeless = on_problem_list is not True and _placeless(found)
     repaired = on_record(found, procedure_codes.AORTIC_REPAIR, "look in the record, or ask the patient")
     growing, may_grow = _growing(found, widest)
     diameter = diameter_cm(widest)
     painful = _suffers(found) if diameter >= ANEURYSM_CM else False
-    return Aneurysm(widest, diameter, action, on_problem_list, repaired, growing, may_grow, painful)
+    return Aneurysm(widest, diameter, action, on_problem_list, repaired, growing, may_grow, painful, placeless)
+
+
+def _placeless(found: Reasoning) -> bool:
+    """Whether an aortic aneurysm is on record and nobody can tell of which part; then which it is is missing."""
+    elsewhere = condition_codes.AORTIC_ANEURYSM
+    fact = found.case.ehr.condition(elsewhere.name)
+    known(found, elsewhere)
+    told = isinstance(fact, Known) and not condition_codes.THORACIC_AORTIC_ANEURYSM.contains(fact.value.code)
+    if found.apply(steps.PLACELESS, told):
+        why = found.say("an aneurysm without its place is on record")
+        how = found.say("find out which: look at earlier reports, or ask the patient")
+        found.missing.append(Missing(found.say("place of the aortic aneurysm"), why, how))
+    return told
 
 
 def _suffers(found: Reasoning) -> bool | None:
@@ -189,8 +202,13 @@ def _growing(found: Reasoning, widest: Measured) -> tuple[bool | None, bool]:
     return growing, bool(found.apply(MAY_GROW, fast and grown.beyond_error is None, said))
 
 
-def _fast(grown: Growth, times: float = 1.0) -> bool:
-    return grown.at_least(times) or (grown.centimetres >= 0.5 * times and grown.days <= _HALF_YEAR_DAYS)
+def _fast(grown: Growth) -> bool:
+    return grown.at_least(1.0) or (grown.centimetres >= 0.5 and grown.days <= _HALF_YEAR_DAYS)
+
+
+def _doubled(grown: Growth) -> bool:
+    """Whether it is twice one of both limits."""
+    return grown.doubles(1.0) or (grown.centimetres >= 1.0 and grown.days <= _HALF_YEAR_DAYS)
 
 
 def _untold(found: Reasoning, seen: Aneurysm) -> NothingToSay | CouldNotTell | None:
@@ -243,7 +261,7 @@ def _without_a_call(found: Reasoning, seen: Aneurysm) -> None:
         return
     grown = growth(seen.widest)
     if seen.may_grow and grown is not None:
-        compare(found, ACC_AHA, doubled=_fast(grown, 2.0))
+        compare(found, ACC_AHA, doubled=_doubled(grown))
     if seen.growing or seen.surgical:
         steps.surgery(found, seen)
     elif not seen.repaired:
@@ -273,4 +291,6 @@ def _known_for(found: Reasoning, seen: Aneurysm) -> str:
         return found.say("A repair of the aorta is on record: whoever follows it has to know of this diameter.")
     if seen.known:
         return found.say("An aortic aneurysm is on record: compare with its earlier diameters.")
+    if seen.placeless:
+        return found.say("An aneurysm without its place is on record: find out which.")
     return found.say("An aneurysm of the abdominal aorta, if a radiologist confirms the diameter.")

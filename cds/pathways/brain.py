@@ -17,8 +17,9 @@ from cds.domain.order import Priority
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
 from cds.pathways import Option, Rule, pathway
 from cds.pathways._bedside import any_of
-from cds.pathways._cognition import TESTS, TESTS_MONTHS, caide_high, tested, untested
-from cds.pathways._facts import Missing, Seen, where, words
+from cds.pathways._brain_today import NICE, changed, confused, delirium, hydrocephalus
+from cds.pathways._cognition import TESTS, TESTS_MONTHS, caide_high, earlier_low, tested, untested
+from cds.pathways._facts import Missing, Seen, add_months, where, words
 from cds.pathways._guards import known, recent, stated, taken
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._seen import codes, looked, refusals
@@ -28,7 +29,6 @@ from cds.risk.caide import SCORE
 
 ID = "brain"
 TITLE = "Atrophy of the brain and memory"
-NICE = Source("NICE NG97, dementia", "https://www.nice.org.uk/guidance/ng97")
 MOCA = Source("Nasreddine 2005, MoCA", "https://doi.org/10.1111/j.1532-5415.2005.53221.x")
 MMSE = Source("Cochrane review of the MMSE", "https://doi.org/10.1002/14651858.CD011145.pub2")
 BARNES = Source("Barnes 2009, hippocampal atrophy rates", "https://doi.org/10.1016/j.neurobiolaging.2008.01.010")
@@ -38,6 +38,15 @@ ATROPHY = Coding(finding_codes.SIGHTLINE_OBSERVATION, "brain-atrophy", "Atrophy 
 
 DECLINE = Rule(
     "decline", "Loss of brain or hippocampal volume, or growth of the ventricles, beyond the error is a decline."
+)
+TOO_SHORT = Rule("too-short", "A change over less than 6 months is no decline.")
+ACUTE = Rule(
+    "acute",
+    "Ventricles that grow beyond the error within 90 days are told the same day as possible hydrocephalus.",
+)
+CONFUSED = Rule(
+    "confused",
+    "With confusion within 7 days of the images or of today delirium is looked for, and memory is not judged.",
 )
 CUT_OFF = Rule("cut-off", "A hippocampal share at or below the cut-off that the site set counts as small.")
 REPORTED = Rule("reported", "Atrophy of the brain that is reported counts.")
@@ -53,11 +62,17 @@ CAIDE = Rule(
 )
 MIDLIFE = Rule("midlife", "CAIDE is computed from 39 to 64 years alone.", source=SCORE.source)
 UNTESTED = Rule("untested", "Atrophy or decline without a cognitive test in the last 12 months leads to one.")
+EARLIER = Rule(
+    "earlier-test", "A low test of more than 12 months ago, or of no date, is told, and a new one is suggested."
+)
+ASK = Rule("ask", "Where nobody could be asked for a memory complaint, the step is to ask about memory.")
+UNCLEAR = Rule("unclear", "What is missing makes no card without a step.")
 NOTHING_ELSE = Rule(
     "nothing-else", "Atrophy or decline with a normal test, no complaint and no high CAIDE makes no card."
 )
 DEMENTIA = Rule("dementia", "Where dementia or a drug for it is on record the pathway is silent.")
 ADULTS = Rule("adults", "Below 18 years the pathway is silent.")
+AGE = Rule("age", "Without a known age nobody can tell whether the pathway is for the patient.")
 ORDERED = Rule("ordered", "What is ordered for the memory already is not asked for again.")
 
 SHARE_PERCENT = Option(
@@ -76,6 +91,8 @@ _WANTED = codes(
     finding_codes.LATERAL_VENTRICULAR_SHARE,
     finding_codes.TOTAL_BRAIN_VOLUME,
 )
+#: Ventricles that grow in days or weeks do not waste away; losses of a few months are water, or the measurement.
+_ACUTE_DAYS, _DECLINE_MONTHS = 90, 6
 _HIPPOCAMPUS = (finding_codes.HIPPOCAMPAL_VOLUME, finding_codes.HIPPOCAMPAL_SHARE)
 LIMITS = (
     "Volumes are no diagnosis: brains lose volume with age, and scanners and water differ.",
@@ -96,6 +113,7 @@ LIMITS = (
         condition_codes.DEMENTIA,
         condition_codes.MILD_COGNITIVE_IMPAIRMENT,
         condition_codes.MEMORY_COMPLAINT,
+        condition_codes.CONFUSION,
         medication_codes.DEMENTIA_DRUG,
         *TESTS,
         measurement_codes.EDUCATION_YEARS,
@@ -105,9 +123,13 @@ LIMITS = (
         procedure_codes.COGNITIVE_ASSESSMENT,
         procedure_codes.ORDERED[actions.MEMORY_ASSESSMENT.code],
         procedure_codes.ORDERED[actions.COGNITIVE_TEST.code],
+        procedure_codes.ORDERED[actions.COMPARE_STUDIES.code],
     ),
     rules=(
         DECLINE,
+        TOO_SHORT,
+        ACUTE,
+        CONFUSED,
         CUT_OFF,
         REPORTED,
         ALONE,
@@ -116,9 +138,13 @@ LIMITS = (
         CAIDE,
         MIDLIFE,
         UNTESTED,
+        EARLIER,
+        ASK,
+        UNCLEAR,
         NOTHING_ELSE,
         DEMENTIA,
         ADULTS,
+        AGE,
         ORDERED,
     ),
     options=(SHARE_PERCENT,),
@@ -132,14 +158,9 @@ def brain(case: Case) -> PathwayOutcome:
     found = Reasoning(ID, TITLE, NICE, case)
     if not seen:
         return _unseen(found)
-    trigger = _triggered(found, seen)
-    if trigger is False:
-        return found.nothing("nothing that counts as atrophy or decline was seen, which does not exclude dementia")
-    if silent := _silent(found):
-        return found.nothing(silent)
-    if found.apply(ALONE, trigger is None):
-        return found.could_not_tell(found.say("a volume alone is not judged"))
-    return _answered(found, seen)
+    if found.apply(ACUTE, bool(grown := [one for one in seen if _grew_fast(one)])):
+        return hydrocephalus(found, grown, LIMITS)
+    return _stopped(found, _triggered(found, seen)) or _answered(found, seen)
 
 
 def _unseen(found: Reasoning) -> PathwayOutcome:
@@ -151,6 +172,14 @@ def _unseen(found: Reasoning) -> PathwayOutcome:
 
 
 # --- what the images show --------------------------------------------------------------------------------------------
+
+
+def _grew_fast(seen: Seen) -> bool:
+    """Whether the ventricles grew beyond the error in so few days that it may be hydrocephalus."""
+    change = seen.finding.change
+    if change is None or not seen.finding.code.same(finding_codes.LATERAL_VENTRICULAR_SHARE):
+        return False
+    return change.absolute > 0 and change.beyond_error is True and change.days <= _ACUTE_DAYS
 
 
 def _triggered(found: Reasoning, seen: tuple[Seen, ...]) -> bool | None:
@@ -171,11 +200,20 @@ def _reported(found: Reasoning, seen: tuple[Seen, ...]) -> bool | None:
 
 
 def _declined(found: Reasoning, seen: tuple[Seen, ...]) -> bool | None:
-    """A change for the worse beyond the error; not known where none was compared, or the error is not known."""
-    held = [_worse(found, one) for one in seen if one.finding.change is not None]
+    """A change for the worse beyond the error; not known where none was compared, or it cannot be judged."""
+    compared = [one for one in seen if one.finding.change is not None]
+    held = [_worse(found, one) for one in compared]
+    short = any(worse is None and _is_short(found, one) for worse, one in zip(held, compared, strict=True))
+    if held:
+        found.apply(TOO_SHORT, short)
     if not held or (None in held and True not in held):
         why = found.say("no earlier study was compared") if not held else found.say("its error is not known")
         how = found.say("look for earlier images, made alike")
+        if short:
+            why, how = (
+                found.say("less than 6 months lie between both"),
+                found.say("let a radiologist compare both today"),
+            )
         found.missing.append(Missing(found.say("change since an earlier study"), why, how))
     return found.apply(DECLINE, any_of(held) if held else None)
 
@@ -185,20 +223,17 @@ def _worse(found: Reasoning, seen: Seen) -> bool | None:
     grows = seen.finding.code.same(finding_codes.LATERAL_VENTRICULAR_SHARE)
     if change is None or not (change.absolute > 0 if grows else change.absolute < 0):
         return False
+    if change.beyond_error is not False and _is_short(found, seen):
+        return None
     if change.beyond_error:
-        said = _changed(found, seen)
+        said = changed(found, seen)
         found.measured(found.say("change since {day}", day=change.prior_date), said, where(found.case, seen))
     return change.beyond_error
 
 
-def _changed(found: Reasoning, seen: Seen) -> str:
-    change, side = seen.finding.change, seen.finding.laterality
-    name = found.say(seen.finding.code.display) + (f" ({found.say(side)})" if side else "")
-    if change is None:
-        return name
-    percent = "" if change.percent is None else f" ({change.percent:+.1f} %)"
-    loss = f"{change.absolute:+.3g} {change.prior.unit}{percent}"
-    return found.say("{name}: {loss} in {days} days", name=name, loss=loss, days=change.days)
+def _is_short(found: Reasoning, seen: Seen) -> bool:
+    change = seen.finding.change
+    return change is not None and add_months(change.prior_date, _DECLINE_MONTHS) > found.case.study_date
 
 
 def _small(found: Reasoning, seen: tuple[Seen, ...]) -> bool | None:
@@ -225,19 +260,32 @@ def _small(found: Reasoning, seen: tuple[Seen, ...]) -> bool | None:
 # --- what the record says --------------------------------------------------------------------------------------------
 
 
-def _silent(found: Reasoning) -> str:
-    """Why there is nothing to say; "" where the pathway speaks."""
-    if found.apply(ADULTS, under_age(found)):
-        return "the patient is a child"
+def _stopped(found: Reasoning, trigger: bool | None) -> PathwayOutcome | None:
+    """Why the pathway has nothing to say, or cannot tell; None where it speaks."""
+    if trigger is False:
+        return found.nothing("nothing that counts as atrophy or decline was seen, which does not exclude dementia")
+    young = found.apply(ADULTS, under_age(found))
+    if young:
+        return found.nothing("the patient is a child")
+    if found.apply(AGE, young is None):
+        return found.could_not_tell(found.say("whether the patient is an adult is not known"))
     has = any_of((known(found, condition_codes.DEMENTIA), taken(found, medication_codes.DEMENTIA_DRUG)))
-    return "dementia or a drug for it is on record" if found.apply(DEMENTIA, has) else ""
+    if found.apply(DEMENTIA, has):
+        return found.nothing("dementia or a drug for it is on record")
+    if found.apply(ALONE, trigger is None):
+        return found.could_not_tell(found.say("a volume alone, or a change that cannot be judged, decides nothing"))
+    return None
 
 
 def _answered(found: Reasoning, seen: tuple[Seen, ...]) -> PathwayOutcome:
+    if found.apply(CONFUSED, confused(found)):
+        return delirium(found, seen, LIMITS)
     complaint = found.case.ehr.symptom(condition_codes.MEMORY_COMPLAINT.name)
     found.use(condition_codes.MEMORY_COMPLAINT.title, complaint, words)
     found.unasked(condition_codes.MEMORY_COMPLAINT.title, complaint, found.say("ask the patient and the family"))
     low, test = tested(found)
+    earlier = earlier_low(found)
+    again = found.apply(EARLIER, bool(earlier) and not test)
     signs = (
         found.apply(COMPLAINT, stated(complaint)),
         found.apply(LOW, low),
@@ -246,34 +294,57 @@ def _answered(found: Reasoning, seen: tuple[Seen, ...]) -> PathwayOutcome:
     needed = any_of(signs)
     if needed:
         _assessment(found)
-    if found.apply(NOTHING_ELSE, needed is False):
+    if found.apply(NOTHING_ELSE, needed is False and not again):
         return found.nothing("atrophy or decline, without a complaint, a low test or a high risk in the record")
+    _primary_care(found, test=test, again=bool(again), unasked=not needed and stated(complaint) is None)
+    if found.apply(UNCLEAR, needed is None and not found.recommendations):
+        if not test:
+            untested(found)
+        return found.could_not_tell(found.say("whether anything else speaks for dementia is not known"))
+    return _advised(found, seen, earlier)
+
+
+def _primary_care(found: Reasoning, *, test: bool, again: bool, unasked: bool) -> None:
+    """A test where none of the last months is known of or the last was low; else the question that nobody asked."""
     done = any_of((test, recent(found, procedure_codes.COGNITIVE_ASSESSMENT, TESTS_MONTHS)))
-    if found.apply(UNTESTED, not done):
+    none = found.apply(UNTESTED, not done)
+    if none or again:
         untested(found)
-        _test(found)
-    if not found.recommendations and not found.missing:
-        return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
+        said = "No cognitive test of the last 12 months is known of."
+        reason = found.say(said) if none else found.say("The last cognitive test with a result was low, and is old.")
+        _test(
+            found, "cognitive-test", found.say("Ask about memory, and a brief cognitive test in primary care"), reason
+        )
+    elif found.apply(ASK, unasked):
+        reason = found.say("Whether there is a memory complaint is not known.")
+        _test(found, "ask-about-memory", found.say("Ask the patient and the family about memory"), reason)
+
+
+def _advised(found: Reasoning, seen: tuple[Seen, ...], earlier: tuple[str, ...]) -> PathwayOutcome:
+    case = found.case
     return found.advice(
-        found.say("Atrophy or decline of the brain on MR of {day}.", day=found.case.study_date),
+        found.say(
+            "Atrophy or decline of the brain on {modality} of {day}.", modality=case.modality, day=case.study_date
+        ),
         Indicator.INFO,
         tuple(dict.fromkeys(one.finding.key for one in seen)),
         seen=_told(found, seen),
-        meaning=_meaning(found, seen),
+        meaning=(*earlier, *_meaning(found, seen)),
         limits=(*dict.fromkeys(limit for one in seen for limit in one.by.limits), *map(found.say, LIMITS)),
         further=(MOCA, MMSE, SCORE.source, BARNES),
     )
 
 
 def _told(found: Reasoning, seen: tuple[Seen, ...]) -> tuple[str, ...]:
-    changed = [found.say("{said}.", said=_changed(found, one)) for one in seen if one.finding.change is not None]
+    course = [found.say("{said}.", said=changed(found, one)) for one in seen if one.finding.change is not None]
     reported = [one for one in seen if one.finding.code.same(ATROPHY) and one.present]
-    return (*((found.say("Atrophy of the brain is reported."),) if reported else ()), *changed)
+    return (*((found.say("Atrophy of the brain is reported."),) if reported else ()), *course)
 
 
 def _meaning(found: Reasoning, seen: tuple[Seen, ...]) -> tuple[str, ...]:
     told = []
-    if any(one.finding.change and any(one.finding.code.same(code) for code in _HIPPOCAMPUS) for one in seen):
+    compared = [one for one in seen if one.finding.change and not _is_short(found, one)]
+    if any(one.finding.code.same(code) for one in compared for code in _HIPPOCAMPUS):
         told.append(
             found.say("Hippocampi lose 1.4 % a year without dementia and 4.7 % in Alzheimer's disease on average.")
         )
@@ -299,15 +370,15 @@ def _assessment(found: Reasoning) -> None:
     )
 
 
-def _test(found: Reasoning) -> None:
+def _test(found: Reasoning, key: str, action: str, reason: str) -> None:
     if found.apply(ORDERED, ordered_already(found, actions.COGNITIVE_TEST)):
         return
     found.recommend(
         Recommendation(
-            key="cognitive-test",
-            action=found.say("Ask about memory, and a brief cognitive test in primary care"),
+            key=key,
+            action=action,
             code=actions.COGNITIVE_TEST,
-            reason=found.say("No cognitive test of the last 12 months is known of."),
+            reason=reason,
             source=NICE,
             because=because(found),
             would_change=(found.say("A test that was done elsewhere."),),

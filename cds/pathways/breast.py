@@ -8,29 +8,29 @@ no single cut-off. Family history: ACR 2018 (doi:10.1016/j.jacr.2017.11.034), MR
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, procedure_codes
 from cds.domain.coding import Coding
 from cds.domain.ehr import Known
-from cds.domain.order import Priority
+from cds.domain.finding import Presence
 from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
 from cds.pathways import Option, Rule, _gail, pathway
-from cds.pathways._facts import Missing, Seen, add_months, where, words
+from cds.pathways._breast_steps import CLOSE_DAYS, ID, IMAGING, NBCCEDP, ORDERED, category_of, category_told, next_step
+from cds.pathways._breast_steps import RULES as STEPS
+from cds.pathways._facts import Missing, Seen, where, words
 from cds.pathways._guards import stated
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._seen import codes, looked, refusals
-from cds.pathways._sentences import because, done_since_images, ordered_already
+from cds.pathways._sentences import because, ordered_already
 from cds.pathways.declaration import number, option
 from cds.risk import Scored
 from cds.risk.bi_rads import SCORE as BI_RADS
 from cds.risk.breast_density_mqsa import SCORE as MQSA
 
-ID = "breast"
 TITLE = "Breast density, BI-RADS and risk of breast cancer"
 FDA = MQSA.source
-NBCCEDP = Source("NBCCEDP, 60 days to diagnosis", "https://doi.org/10.2105/AJPH.2009.160184")
 USPSTF = Source("USPSTF 2019, drugs that lower breast cancer risk", "https://doi.org/10.1001/jama.2019.11885")
 ACR_RISK = Source("ACR 2018, women at higher than average risk", "https://doi.org/10.1016/j.jacr.2017.11.034")
 
@@ -38,14 +38,11 @@ DENSE = Rule("dense", "Breasts of density c or d lead to the dense notice and a 
 NOT_DENSE = Rule("not-dense", "Breasts of density a or b lead to no visit.")
 NOTICE = Rule("notice", "Where the site is not under the MQSA the notice is left out.")
 NO_CATEGORY = Rule("no-category", "A density or an assessment without its category cannot be told.")
-RECALL = Rule("recall", "A BI-RADS assessment of 0 is recalled within 60 days.", source=NBCCEDP)
-SHORT = Rule("short", "A BI-RADS assessment of 3 is imaged again after 6 months.", source=BI_RADS.source)
-BIOPSY = Rule("biopsy", "A BI-RADS assessment of 4 or 5 is biopsied within 60 days.", source=NBCCEDP)
 ROUTINE = Rule("routine", "A BI-RADS assessment of 1, 2 or 6 asks for nothing.", source=BI_RADS.source)
-IMAGED_SINCE = Rule(
-    "imaged-since", "Where the breast was imaged again since, neither recall nor follow-up is asked for again."
+CONTRADICTION = Rule(
+    "contradiction",
+    "A category of what is told as not detected is a contradiction to ask about, and leads to no step.",
 )
-ORDERED = Rule("ordered", "What is ordered for the breast already is not asked for again.")
 ELIGIBLE = Rule(
     "eligible",
     "BCRAT is for women from 35 years on without breast cancer, LCIS, BRCA or chest radiotherapy.",
@@ -63,12 +60,14 @@ FAMILY = Rule(
 )
 CARRIER = Rule("carrier", "With a BRCA mutation on record the family history is not asked for again.", source=ACR_RISK)
 
-CLOSE_DAYS = Option("close_days", "A recall or a biopsy is done within", "60", unit="d", low=14, high=60)
 RISK_PERCENT = Option("risk_percent", "5-year risk from which lowering it is discussed", "1.67", "%", low=1.67, high=3)
 MQSA_NOTICE = Option("mqsa_notice", "The site is under the MQSA of the United States", "yes", choices=("yes", "no"))
 
 _WANTED = codes(finding_codes.BREAST_DENSITY, finding_codes.BREAST_ASSESSMENT)
 _ASSESSMENTS = {text: int(text[0]) for text in ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")}
+#: Categories by what they ask for, and how many of them a summary holds.
+_BY_URGENCY = (5, 4, 0, 3, 6, 2, 1)
+_SHOWN = 5
 _DENSITIES = ("a", "b", "c", "d")
 _VISIT, _RISK_VISIT = actions.BREAST_DENSITY_VISIT, actions.BREAST_RISK_VISIT
 _SUGGESTED = (
@@ -96,8 +95,7 @@ LIMITS = (
     reads=(finding_codes.BREAST_DENSITY, finding_codes.BREAST_ASSESSMENT),
     asks=(
         *_gail.ASKS,
-        procedure_codes.MAMMOGRAPHY,
-        procedure_codes.BREAST_MRI,
+        *IMAGING,
         *(procedure_codes.ORDERED[action.code] for action in _SUGGESTED),
     ),
     rules=(
@@ -105,12 +103,9 @@ LIMITS = (
         NOT_DENSE,
         NOTICE,
         NO_CATEGORY,
-        RECALL,
-        SHORT,
-        BIOPSY,
         ROUTINE,
-        IMAGED_SINCE,
-        ORDERED,
+        CONTRADICTION,
+        *STEPS,
         ELIGIBLE,
         RACE,
         AT_LEAST,
@@ -132,7 +127,7 @@ def breast(case: Case) -> PathwayOutcome:
     density, assessments = _density(found, seen), _assessments(found, seen)
     untold = found.apply(NO_CATEGORY, _untold(found))
     for categories in ((5, 4), (0,), (3,)):
-        _next(found, {one: assessments[one] for one in categories if one in assessments})
+        next_step(found, {one: assessments[one] for one in categories if one in assessments})
     if assessments:
         found.apply(ROUTINE, assessments.keys() <= {1, 2, 6}, ", ".join(map(str, sorted(assessments))))
     dense = _dense(found, density)
@@ -160,14 +155,15 @@ def _untold(found: Reasoning) -> bool:
 
 
 def _advised(
-    found: Reasoning, seen: tuple[Seen, ...], density: str | None, assessments: dict[int, Seen]
+    found: Reasoning, seen: tuple[Seen, ...], density: str | None, assessments: dict[int, tuple[Seen, ...]]
 ) -> PathwayOutcome:
-    parts = [found.say("BI-RADS {category}", category=_told(found, one)) for _, one in sorted(assessments.items())]
+    given = dict.fromkeys(category_told(found, one) for _, each in sorted(assessments.items()) for one in each)
+    parts = [found.say("BI-RADS {category}", category=one) for one in given]
     parts += [found.say("density {density}", density=density)] if density else []
     said = ", ".join(parts)
     by = dict.fromkeys(limit for one in seen for limit in one.by.limits)
     return found.advice(
-        found.say("Mammography of {day}: {said}.", day=found.case.study_date, said=said),
+        _summary(found, parts, assessments),
         Indicator.WARNING if {0, 4, 5} & set(assessments) else Indicator.INFO,
         tuple(dict.fromkeys(one.finding.key for one in seen)),
         seen=(found.say("Mammography: {said}.", said=said),),
@@ -175,6 +171,16 @@ def _advised(
         limits=(*by, *map(found.say, LIMITS)),
         further=(BI_RADS.source, NBCCEDP, USPSTF, ACR_RISK),
     )
+
+
+def _summary(found: Reasoning, parts: list[str], assessments: dict[int, tuple[Seen, ...]]) -> str:
+    """All categories where a line holds them, else the one that asks for most."""
+    day = found.case.study_date
+    if len(parts) <= _SHOWN:
+        return found.say("Mammography of {day}: {said}.", day=day, said=", ".join(parts))
+    worst = next(assessments[one] for one in _BY_URGENCY if one in assessments)
+    most = found.say("BI-RADS {category}", category=category_told(found, worst[0]))
+    return found.say("Mammography of {day}: {most}, and {count} more.", day=day, most=most, count=len(parts) - 1)
 
 
 def _meaning(found: Reasoning, density: str | None) -> tuple[str, ...]:
@@ -191,105 +197,47 @@ def _meaning(found: Reasoning, density: str | None) -> tuple[str, ...]:
 # --- what was read ---------------------------------------------------------------------------------------------------
 
 
-def _category(seen: Seen) -> str:
-    category = seen.finding.category
-    return category.code.lower() if category and category.system == finding_codes.BIRADS else ""
-
-
 def _density(found: Reasoning, seen: tuple[Seen, ...]) -> str | None:
     """That of the denser breast; None where no category was told."""
-    read = [one for one in seen if one.finding.code.same(finding_codes.BREAST_DENSITY)]
-    told = [one for one in read if _category(one) in _DENSITIES]
+    read = _stated(found, seen, finding_codes.BREAST_DENSITY, found.say("density of the breast"))
+    told = [one for one in read if category_of(one) in _DENSITIES]
     if read and not told:
         _no_category(found, found.say("density of the breast"))
-    densest = max(told, key=_category, default=None)
+    densest = max(told, key=category_of, default=None)
     if densest is None:
         return None
-    found.measured(found.say("density of the breast"), _category(densest), where(found.case, densest))
-    return _category(densest)
+    found.measured(found.say("density of the breast"), category_of(densest), where(found.case, densest))
+    return category_of(densest)
 
 
-def _assessments(found: Reasoning, seen: tuple[Seen, ...]) -> dict[int, Seen]:
-    """Every category that was given, of whichever breast."""
-    read = [one for one in seen if one.finding.code.same(finding_codes.BREAST_ASSESSMENT)]
-    told = {_ASSESSMENTS[_category(one)]: one for one in read if _category(one) in _ASSESSMENTS}
-    if len([one for one in read if _category(one) in _ASSESSMENTS]) < len(read):
+def _assessments(found: Reasoning, seen: tuple[Seen, ...]) -> dict[int, tuple[Seen, ...]]:
+    """Every category that was given, with the breasts that it was given to."""
+    read = _stated(found, seen, finding_codes.BREAST_ASSESSMENT, found.say("BI-RADS assessment"))
+    told: dict[int, tuple[Seen, ...]] = {}
+    for one in (each for each in read if category_of(each) in _ASSESSMENTS):
+        category = _ASSESSMENTS[category_of(one)]
+        told[category] = (*told.get(category, ()), one)
+        found.measured(found.say("BI-RADS assessment"), category_told(found, one), where(found.case, one))
+    if sum(map(len, told.values())) < len(read):
         _no_category(found, found.say("BI-RADS assessment"))
-    for one in told.values():
-        found.measured(found.say("BI-RADS assessment"), _told(found, one), where(found.case, one))
     return told
 
 
-def _told(found: Reasoning, seen: Seen) -> str:
-    """A category with its breast, for the reader."""
-    side = seen.finding.laterality
-    return f"{_category(seen).upper()} {found.say(side)}" if side else _category(seen).upper()
+def _stated(found: Reasoning, seen: tuple[Seen, ...], code: Coding, what: str) -> list[Seen]:
+    """What was given of a code; what is not detected and has a category all the same is asked about."""
+    read = [one for one in seen if one.finding.code.same(code)]
+    denied = [one for one in read if one.finding.presence is Presence.NOT_DETECTED]
+    contradicting = [one for one in denied if category_of(one)]
+    if contradicting:
+        said = "it is told as not detected and as category {category}: they contradict each other"
+        why = found.say(said, category=", ".join(category_told(found, one) for one in contradicting))
+        found.missing.append(Missing(what, why, found.say("ask the radiologist")))
+        found.apply(CONTRADICTION, True)
+    return [one for one in read if one not in contradicting]
 
 
 def _no_category(found: Reasoning, what: str) -> None:
     found.missing.append(Missing(what, found.say("its category was not told"), found.say("ask the radiologist")))
-
-
-# --- steps by the images ---------------------------------------------------------------------------------------------
-
-
-def _next(found: Reasoning, given: dict[int, Seen]) -> None:
-    """The one step that some categories ask for."""
-    if not given:
-        return
-    answer = BI_RADS({"category": max(given)})
-    meaning = str(answer.outputs["meaning"]) if isinstance(answer, Scored) else ""
-    said = ", ".join(sorted({_category(seen).upper() for seen in given.values()}))
-    key, rule, action, text, priority = _steps(found)[meaning]
-    found.apply(rule, True, said)
-    if found.apply(ORDERED, ordered_already(found, action)):
-        return
-    if action is not actions.BREAST_BIOPSY and found.apply(IMAGED_SINCE, _imaged_since(found)):
-        found.note(found.say("The breast was imaged again since: go by that."), "the breast was imaged again since")
-        return
-    study = found.case.study_date
-    soon = study + timedelta(days=number(found.case, ID, CLOSE_DAYS))
-    found.recommend(
-        Recommendation(
-            key=key,
-            action=text,
-            code=action,
-            reason=found.say("BI-RADS {category} on {day}.", category=said, day=study),
-            source=BI_RADS.source,
-            priority=priority,
-            by=max(add_months(study, 6) if rule is SHORT else soon, found.case.today),
-            because=because(found, found.say("BI-RADS assessment")),
-            would_change=(found.say("It was done elsewhere, or an earlier image shows no change."),),
-        )
-    )
-
-
-def _steps(found: Reasoning) -> dict[str, tuple[str, Rule, Coding, str, Priority]]:
-    """What BI-RADS asks, by the meaning of the category."""
-    biopsy = ("biopsy", BIOPSY, actions.BREAST_BIOPSY, found.say("Breast biopsy"), Priority.URGENT)
-    return {
-        "incomplete": (
-            "recall",
-            RECALL,
-            actions.BREAST_RECALL,
-            found.say("Recall for further breast imaging"),
-            Priority.ROUTINE,
-        ),
-        "probably_benign_6mo": (
-            "short-follow-up",
-            SHORT,
-            actions.BREAST_SHORT_FOLLOW_UP,
-            found.say("Breast imaging after 6 months"),
-            Priority.ROUTINE,
-        ),
-        "suspicious_biopsy": biopsy,
-        "highly_suggestive_biopsy": biopsy,
-    }
-
-
-def _imaged_since(found: Reasoning) -> bool | None:
-    done = [done_since_images(found, one) for one in (procedure_codes.MAMMOGRAPHY, procedure_codes.BREAST_MRI)]
-    return True if True in done else None if None in done else False
 
 
 def _dense(found: Reasoning, density: str | None) -> bool:

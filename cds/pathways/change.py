@@ -46,7 +46,7 @@ ERROR_UNKNOWN = Rule(
 )
 COMPARE = Rule(
     "compare",
-    "Growth of twice a threshold or more that is not known to be beyond the error is compared by a radiologist now.",
+    "Growth of twice a threshold, in all or by the year, with an unknown error is compared by a radiologist now.",
 )
 IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a growing haemorrhage is told, and no other change.")
 WITHIN_ERROR = Rule("within-error", "A change within the error of the measurement makes no card.")
@@ -324,7 +324,7 @@ def _advised(found: Reasoning, grown: tuple[_Grown, ...], told: tuple[Seen, ...]
         meaning=palliative_said(found),
         limits=tuple(dict.fromkeys(limit for one in every for limit in one.by.limits)),
         further=tuple(dict.fromkeys(one.threshold.source for one in grown)),
-        raises=tuple(dict.fromkeys(one.seen.finding.key for one in sure)),
+        raises=tuple(dict.fromkeys(f"{one.seen.by.model}.{one.seen.finding.key}" for one in sure)),
     )
 
 

@@ -92,7 +92,8 @@ class Pathway:
 
     `reads` are the codes of the findings that it reads, whichever model found them; `refused_by` are the models of
     which it tells that they could not look at a study at all; `asks` is all that it asks of the record: EHRs are asked
-    for nothing else. With `needs` it could not tell where that is not known. One that is `urgent` speaks for patients
+    for nothing else. With `needs` it could not tell where that is not known.
+    `signs` are codes of Sightline's own by which an order says yes. One that is `urgent` speaks for patients
     in palliative care too. `languages` are those beside English that all of its text is in: to a reader of any other it
     speaks English, and never half of each.
     """
@@ -110,6 +111,7 @@ class Pathway:
     asks: tuple[ValueSet, ...] = ()
     rules: tuple[Rule, ...] = ()
     options: tuple[Option, ...] = ()
+    signs: tuple[Coding, ...] = ()
     scores: tuple[str, ...] = ()
     further: tuple[Source, ...] = ()
     limits: tuple[str, ...] = ()
@@ -150,6 +152,7 @@ class Pathway:
         """What is wrong with the options that a site set for it, by "<pathway>.<option>"."""
         known = {f"{self.id}.{one.name}": one for one in self.options}
         own = {name: text for name, text in options.items() if name.startswith(f"{self.id}.")}
-        unknown = [f"{name}: there is no such option" for name in own if name not in known]
+        there = ", ".join(known) or "it has none"
+        unknown = [f"{name}: there is no such option: want one of {there}" for name in own if name not in known]
         wrong = [(name, known[name].mistake(text)) for name, text in own.items() if name in known]
         return unknown + [f"{name}: {mistake}" for name, mistake in wrong if mistake]

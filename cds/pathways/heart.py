@@ -16,9 +16,10 @@ from cds.domain.ehr import Known
 from cds.domain.finding import Presence
 from cds.domain.recommendation import Advice, Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome, Source
 from cds.pathways import Need, Option, Rule, pathway
+from cds.pathways._aortic import in_palliative_care, palliative_said
 from cds.pathways._bedside import any_of, lately, near, place, unasked_symptoms, value_near
 from cds.pathways._facts import Missing, Seen, findings, refused, where, words
-from cds.pathways._guards import age_on, fresh, known, recent, stated
+from cds.pathways._guards import PALLIATIVE, age_on, fresh, known, recent, stated
 from cds.pathways._heart_steps import (
     ACUTE,
     CONSIDER,
@@ -68,6 +69,7 @@ URGENT = Rule(
 LASTS = Rule("lasts", "The urgent case lasts 7 days after the images and after the shortness of breath.", ACUTE)
 NEW_TEST = Rule("new-test", "In the urgent case an NT-proBNP counts only within 7 days of the images.", ACUTE)
 LOW_BEFORE = Rule("low-before", "An NT-proBNP below 125 ng/L counts only from 14 days before the images on.")
+IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care oedema with shortness of breath alone is told.")
 
 NT_PROBNP_MONTHS = Option("nt_probnp_months", "Age up to which an NT-proBNP counts", "3", "months", 1, 12)
 _ACUTE_DAYS = 7
@@ -90,6 +92,7 @@ _LIMITS = (
 )
 _ASKS: tuple[ValueSet, ...] = (
     condition_codes.HEART_FAILURE,
+    PALLIATIVE,
     condition_codes.ATRIAL_FIBRILLATION,
     *_SYMPTOMS,
     *_RISKS,
@@ -136,6 +139,7 @@ class _Sign:
         URGENT,
         LASTS,
         NEW_TEST,
+        IN_PALLIATIVE_CARE,
         LOW_BEFORE,
         LOWERED,
         RAISED,
@@ -145,6 +149,7 @@ class _Sign:
     scores=(SCORE.id,),
     further=(ESC, ACUTE, RATIO_SOURCE, MODIFIERS),
     limits=_LIMITS,
+    urgent=True,
 )
 def heart(case: Case) -> PathwayOutcome:
     """Advise on NT-proBNP and echocardiography where a chest image shows signs of heart failure."""
@@ -156,6 +161,12 @@ def heart(case: Case) -> PathwayOutcome:
         return found.nothing("the pathway is for adults")
     # First of all, for nothing that is known, done or ordered takes the place of a look at the patient.
     urgent = _urgent(found, signs)
+    if found.apply(IN_PALLIATIVE_CARE, in_palliative_care(found)):
+        return _comforted(found, signs, urgent)
+    return _judged(found, signs, urgent)
+
+
+def _judged(found: Reasoning, signs: tuple[_Sign, ...], urgent: bool | None) -> PathwayOutcome:
     silent = _silent(found)
     if silent and not urgent:
         return found.nothing(silent) if urgent is False else _breathless(found)
@@ -165,6 +176,15 @@ def heart(case: Case) -> PathwayOutcome:
     if risk is None:
         return found.could_not_tell(found.say("it is not known whether the patient has symptoms or a risk"))
     return found.nothing("a sign on the image, without symptoms or a risk of heart failure in the record")
+
+
+def _comforted(found: Reasoning, signs: tuple[_Sign, ...], urgent: bool | None) -> PathwayOutcome:
+    """In palliative care: breathlessness is for today whatever is treated or not, and tests are not."""
+    if not urgent:
+        return found.nothing("palliative or hospice care is on record") if urgent is False else _breathless(found)
+    found.use(condition_codes.DYSPNOEA.title, found.case.ehr.symptom(condition_codes.DYSPNOEA.name), words)
+    _measured(found, signs)
+    return _told(found, signs, [*palliative_said(found), assess_today(found)], Indicator.WARNING, urgent=True)
 
 
 def _breathless(found: Reasoning) -> CouldNotTell:
@@ -296,9 +316,7 @@ def _risk(found: Reasoning) -> bool | None:
 
 
 def _advised(found: Reasoning, signs: tuple[_Sign, ...], silent: str, *, urgent: bool) -> Advice | NothingToSay:
-    case = found.case
-    for sign in signs:
-        found.measured(sign.said, certainty(found, sign.seen), where(case, sign.seen))
+    _measured(found, signs)
     said = found.say(", ").join(dict.fromkeys(sign.said for sign in signs))
     value = None if silent else _nt_probnp(found, urgent=urgent)
     heart_failure10(found, installed())
@@ -311,9 +329,21 @@ def _advised(found: Reasoning, signs: tuple[_Sign, ...], silent: str, *, urgent:
         meaning += by_value(found, value, said, urgent=urgent)
     if not found.recommendations and not meaning:
         return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
+    warns = urgent or (value is not None and value > 2000)
+    return _told(found, signs, meaning, Indicator.WARNING if warns else Indicator.INFO, urgent=urgent)
+
+
+def _measured(found: Reasoning, signs: tuple[_Sign, ...]) -> None:
+    for sign in signs:
+        found.measured(sign.said, certainty(found, sign.seen), where(found.case, sign.seen))
+
+
+def _told(
+    found: Reasoning, signs: tuple[_Sign, ...], meaning: list[str], indicator: Indicator, *, urgent: bool
+) -> Advice:
     return found.advice(
         _summary(found, urgent=urgent),
-        Indicator.WARNING if urgent or (value is not None and value > 2000) else Indicator.INFO,
+        indicator,
         tuple(dict.fromkeys(sign.seen.finding.key for sign in signs)),
         seen=tuple(found.say("{sign}: {seen}.", sign=sign.said, seen=certainty(found, sign.seen)) for sign in signs),
         meaning=tuple(meaning),

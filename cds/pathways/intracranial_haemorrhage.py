@@ -7,36 +7,57 @@ Reporting Work Group (Larson 2014). Coma is a Glasgow Coma Score of 8 or less.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from cds import action_codes as actions
-from cds import condition_codes, measurement_codes, medication_codes, procedure_codes
-from cds.codes import ValueSet
-from cds.domain.ehr import ClinicalItem, Fact, Known, Measurement, Unknown
-from cds.domain.order import Priority
-from cds.domain.recommendation import Case, Indicator, PathwayOutcome, Recommendation, Source
+from cds import condition_codes, finding_codes, measurement_codes, medication_codes, procedure_codes
+from cds.domain.recommendation import Case, PathwayOutcome, Recommendation, Source
 from cds.pathways import Option, Rule, pathway
-from cds.pathways._bedside import near
-from cds.pathways._facts import Missing, words
-from cds.pathways._guards import PALLIATIVE, age_on, known, stated
-from cds.pathways._haemorrhage import READ, WANTED, Bleed, bleed, ich_points, looked_for, shown, told
+from cds.pathways._facts import Missing, Seen, where, words
+from cds.pathways._guards import PALLIATIVE, known, stated
+from cds.pathways._haemorrhage import (
+    READ,
+    WANTED,
+    Bleed,
+    below_least,
+    bleed,
+    counts,
+    hydrocephalic,
+    looked_for,
+    shown,
+    told,
+)
+from cds.pathways._haemorrhage_steps import AHA_ASA, ID, IMAGES_DAYS, Haste, coma_score, haste, reversal, severity
+from cds.pathways._haemorrhage_steps import RULES as STEPS
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._seen import asked_on, refusals
 from cds.pathways._sentences import because
 from cds.pathways.declaration import number
 from cds.risk.ich_score import SCORE
 
-ID = "intracranial_haemorrhage"
-TITLE = "Haemorrhage inside the skull"
-AHA_ASA = Source("AHA/ASA 2022, intracerebral haemorrhage", "https://doi.org/10.1161/STR.0000000000000407")
+TITLE = "Haemorrhage or hydrocephalus inside the skull"
 ACR = Source("ACR Actionable Reporting Work Group 2014", "https://doi.org/10.1016/j.jacr.2013.12.016")
 
 TELL = Rule("tell", "A haemorrhage inside the skull is told by word of mouth within minutes.", source=ACR)
-MEASURED = Rule("measured", "Where a model only measures blood, the volume that the site sets counts as a haemorrhage.")
+MEASURED = Rule(
+    "measured", "Where a model only measures blood, the volume in all that the site sets counts as a haemorrhage."
+)
+DENIED = Rule(
+    "denied", "A volume that counts is told even where its own model detected no haemorrhage, with the contradiction."
+)
 NOT_SEEN = Rule("not-seen", "A haemorrhage that was not detected makes no card and is not excluded.")
+BELOW = Rule("below", "Less blood than the site counts is not called undetected, and makes no card.")
+ALONE = Rule(
+    "hydrocephalus-alone",
+    "Hydrocephalus without blood is told by word of mouth within minutes, and to neurosurgery.",
+    source=ACR,
+)
 ON_RECORD = Rule("on-record", "A haemorrhage that is on record already is told all the same.")
 IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a haemorrhage is told all the same.")
 CEREBELLAR = Rule("cerebellar", "A cerebellar haemorrhage of 15 mL or more is told to neurosurgery.")
+UNMEASURED = Rule(
+    "cerebellar-unmeasured", "A cerebellar haemorrhage whose volume was not measured is told to neurosurgery."
+)
 VENTRICLES = Rule("ventricles", "Blood in the ventricles with a Glasgow Coma Score below 15 is told to neurosurgery.")
 HYDROCEPHALUS = Rule("hydrocephalus", "Hydrocephalus with a Glasgow Coma Score below 15 is told to neurosurgery.")
 NO_GCS = Rule(
@@ -45,15 +66,9 @@ NO_GCS = Rule(
 )
 LARGE = Rule("large", "A haemorrhage of more than 30 mL within the brain is told to neurosurgery.")
 COMA = Rule("coma", "A haemorrhage with a Glasgow Coma Score of 8 or less is told to neurosurgery.")
-ANTICOAGULANT = Rule(
-    "anticoagulant", "With an anticoagulant on the medication list, stopping and reversing it is considered at once."
+OUTSIDE = Rule(
+    "outside", "Blood outside the brain is told to neurosurgery, as what calls for surgery there is not judged here."
 )
-INR = Rule("inr", "An INR of 2.0 or more counts as anticoagulation, whatever the medication list says.")
-ANTIPLATELET = Rule("antiplatelet", "An antiplatelet drug is shown, and platelets are not suggested.")
-SEVERITY = Rule(
-    "ich-score", "The ICH score is shown for blood within the brain and decides nothing.", source=SCORE.source
-)
-INJURED = Rule("injured", "After a head injury the ICH score is not shown.", source=SCORE.source)
 
 BLOOD_ML = Option("blood_ml", "Blood counts from this volume on", "0.5", unit="mL", low=0.1, high=2)
 LARGE_ML = Option("large_ml", "A haemorrhage within the brain is large above this volume", "30", "mL", low=20, high=30)
@@ -64,13 +79,12 @@ _Reason = tuple[bool | None, str, str]
 _MODELS = ("head_ct_hemorrhage",)
 _LARGE_CEREBELLAR_ML = 15.0
 _CLEAR, _COMA = 15, 8
-_ANTICOAGULATED = 2.0
-#: A head injury of these days around the images may be what they were made for.
-_INJURY_DAYS = 7
 LIMITS = (
     "The ICH score is never a reason to limit care: it must not be the only basis of a forecast.",
     "The guideline is for bleeding without an injury: after an injury trauma rules come first.",
     "What looks like blood may be calcium or contrast medium: a radiologist looks at once.",
+    "What calls for surgery of blood outside the brain is not judged here.",
+    "Hydrocephalus may be old, or treated by a shunt: earlier images tell.",
 )
 
 
@@ -97,22 +111,23 @@ LIMITS = (
     rules=(
         TELL,
         MEASURED,
+        DENIED,
         NOT_SEEN,
+        BELOW,
+        ALONE,
         ON_RECORD,
         IN_PALLIATIVE_CARE,
         CEREBELLAR,
+        UNMEASURED,
         VENTRICLES,
         HYDROCEPHALUS,
         NO_GCS,
         LARGE,
         COMA,
-        ANTICOAGULANT,
-        INR,
-        ANTIPLATELET,
-        SEVERITY,
-        INJURED,
+        OUTSIDE,
+        *STEPS,
     ),
-    options=(BLOOD_ML, LARGE_ML),
+    options=(BLOOD_ML, LARGE_ML, IMAGES_DAYS),
     scores=(SCORE.id,),
     further=(ACR, SCORE.source),
     limits=LIMITS,
@@ -125,48 +140,116 @@ def intracranial_haemorrhage(case: Case) -> PathwayOutcome:
     least = number(case, ID, BLOOD_ML) if seen else 0.0
     one = bleed(seen, least)
     if one is None:
-        return _unseen(found, looked=bool(seen))
+        return _unseen(found, seen)
+    fast = haste(found)
     found.apply(TELL, True)
     found.apply(MEASURED, not any(each.present for each in one.by))
+    found.apply(DENIED, one.denied)
     told(found, seen, one)
     if one.hydrocephalus is None:
         why, how = found.say("no model tells"), found.say("look at the images")
         found.missing.append(Missing(found.say("hydrocephalus"), why, how))
-    gcs = _since(found, measurement_codes.GLASGOW_COMA_SCORE, case.study_date, found.say("examine the patient now"))
-    meaning = _record(found)
+    gcs = coma_score(found)
+    meaning = _record(found, one)
     values = because(found)
-    _call(found, values)
-    _neurosurgery(found, values, _surgical(found, one, least, gcs))
-    _reversal(found)
+    _call(found, fast, values)
+    outside = counts(one.outside, least)
+    _neurosurgery(found, fast, values, _surgical(found, one, least, gcs), outside=outside)
+    reversal(found, fast)
     return found.advice(
-        _summary(found, one),
-        Indicator.CRITICAL,
+        _summary(found, fast, one),
+        fast.indicator,
         tuple(dict.fromkeys(each.finding.key for each in one.by)),
-        seen=_told_volumes(found, one),
-        meaning=(*meaning, *_severity(found, one, least, gcs)),
+        seen=(*_told_volumes(found, one), *_aged(found, fast)),
+        meaning=(*meaning, *severity(found, one, least, gcs)),
         limits=(*dict.fromkeys(limit for each in one.by for limit in each.by.limits), *map(found.say, LIMITS)),
         further=(ACR, SCORE.source),
     )
 
 
-def _unseen(found: Reasoning, *, looked: bool) -> PathwayOutcome:
-    """Nobody looked, nobody could, or nothing was detected: three answers."""
+def _unseen(found: Reasoning, seen: tuple[Seen, ...]) -> PathwayOutcome:
+    """Nobody looked, nobody could, or nothing that counts was detected: each is an answer of its own."""
     if reasons := refusals(found.case, WANTED, _MODELS):
         how = found.say("ask the radiologist, who sees the images")
         found.missing.append(Missing(found.say("blood inside the skull"), "; ".join(reasons), how))
+    if found.apply(ALONE, hydrocephalic(seen)):
+        return _hydrocephalus(found, seen)
+    if reasons:
         return found.could_not_tell(found.say("whether there is blood inside the skull was not evaluated"))
-    if not looked:
+    if not _looked(seen):
         return found.nothing("no model looked for blood inside the skull on this study")
+    if found.apply(BELOW, below_least(seen)):
+        return found.nothing("the blood that was measured is below what the site counts, which excludes nothing")
     found.apply(NOT_SEEN, True)
     return found.nothing("no haemorrhage inside the skull was detected, which does not exclude one")
 
 
-def _summary(found: Reasoning, one: Bleed) -> str:
+def _hydrocephalus(found: Reasoning, seen: tuple[Seen, ...]) -> PathwayOutcome:
+    """Hydrocephalus of which no blood is known: whoever treats the patient hears of it as fast as of blood."""
+    by = tuple(one for one in seen if one.present and one.finding.code.same(finding_codes.HYDROCEPHALUS))
+    fast, day = haste(found), found.case.study_date
+    for one in by:
+        found.measured(found.say("hydrocephalus"), found.say("seen"), where(found.case, one))
+    coma_score(found)
+    found.recommend(
+        Recommendation(
+            key="tell-now",
+            action=_now(found, fast, "Tell who treats the patient and call neurosurgery {now}: hydrocephalus"),
+            code=actions.NEUROSURGERY_CALL,
+            reason=found.say("Hydrocephalus can raise the pressure inside the skull within hours."),
+            source=ACR,
+            priority=fast.priority,
+            by=found.case.today,
+            because=(*because(found), *asked_on(found, actions.NEUROSURGERY_CALL)),
+            acr_category=fast.category,
+            would_change=(found.say("A radiologist who sees no hydrocephalus, or the same on earlier images."),),
+        )
+    )
+    said = "Hydrocephalus on {day} (AI): tell who treats the patient and call neurosurgery {now}."
+    return found.advice(
+        _now(found, fast, said, day=day),
+        fast.indicator,
+        tuple(dict.fromkeys(one.finding.key for one in by)),
+        seen=(found.say("Hydrocephalus."), _bloodless(found, seen), *_aged(found, fast)),
+        meaning=(
+            found.say("Acute hydrocephalus until a radiologist says otherwise: compare with earlier images at once."),
+            *_in_palliative_care(found),
+        ),
+        limits=(*dict.fromkeys(limit for one in by for limit in one.by.limits), *map(found.say, LIMITS)),
+        further=(ACR, SCORE.source),
+    )
+
+
+def _bloodless(found: Reasoning, seen: tuple[Seen, ...]) -> str:
+    if not _looked(seen):
+        return found.say("Nobody could look for blood, or did.")
+    return found.say("Blood was not detected, or is below what the site counts: that excludes none.")
+
+
+def _looked(seen: tuple[Seen, ...]) -> bool:
+    return any(not one.finding.code.same(finding_codes.HYDROCEPHALUS) for one in seen)
+
+
+def _now(found: Reasoning, fast: Haste, said: str, **values: object) -> str:
+    return found.say(said, now=found.say("today") if fast.days else found.say("now"), **values)
+
+
+def _aged(found: Reasoning, fast: Haste) -> tuple[str, ...]:
+    if not fast.days:
+        return ()
+    said = "The images are {days} days old: find out whether it was told and treated."
+    return (found.say(said, days=fast.days),)
+
+
+def _summary(found: Reasoning, fast: Haste, one: Bleed) -> str:
     day = found.case.study_date
-    if one.total is None:
-        return found.say("Blood inside the skull on {day} (AI): tell who treats the patient now.", day=day)
-    said = "Blood inside the skull, {volume}, on {day} (AI): tell who treats the patient now."
-    return found.say(said, volume=shown(one.total), day=day)
+    told_of = found.say("Blood inside the skull")
+    if one.total:
+        told_of = found.say("Blood inside the skull, {volume}", volume=shown(one.total))
+    said = "{told_of}, on {day} (AI): tell who treats the patient {now}."
+    if fast.days:
+        said = "{told_of}, on {day}, {days} days ago (AI): tell who treats the patient {now}."
+    return _now(found, fast, said, told_of=told_of, day=day, days=fast.days)
 
 
 def _told_volumes(found: Reasoning, one: Bleed) -> tuple[str, ...]:
@@ -178,6 +261,8 @@ def _told_volumes(found: Reasoning, one: Bleed) -> tuple[str, ...]:
         (found.say("in the cerebellum"), one.cerebellar),
     )
     measured = [found.say("{where} {volume}", where=name, volume=shown(ml)) for name, ml in parts if ml is not None]
+    if one.cerebellar_unmeasured:
+        measured.append(found.say("in the cerebellum, not measured"))
     if not measured:
         return (found.say("A haemorrhage inside the skull; its volume was not measured."),)
     return (found.say("A haemorrhage inside the skull: {parts}.", parts=", ".join(measured)),)
@@ -186,96 +271,68 @@ def _told_volumes(found: Reasoning, one: Bleed) -> tuple[str, ...]:
 # --- what the record says --------------------------------------------------------------------------------------------
 
 
-def _since(found: Reasoning, value_set: ValueSet, first: date, how: str) -> float | None:
-    """The newest value from a day on: an earlier one says nothing of this bleed, and is missing."""
-    fact: Fact[Measurement] = found.case.ehr.measurement(value_set.name)
-    if isinstance(fact, Known) and (fact.effective is None or fact.effective < first):
-        day = fact.effective or found.say("no date")
-        fact = Unknown(found.say("the newest is of {day}, before the images", day=day))
-    found.use(value_set.title, fact, lambda one: one.quantity.digits)
-    found.lacks(value_set.title, fact, how)
-    return fact.value.quantity.value if isinstance(fact, Known) else None
-
-
-def _record(found: Reasoning) -> tuple[str, ...]:
+def _record(found: Reasoning, one: Bleed) -> tuple[str, ...]:
     meaning = [found.say("Acute bleeding until a radiologist says otherwise.")]
+    if one.denied:
+        said = "Its model also says that it detected no haemorrhage: the two contradict each other, look at once."
+        meaning.append(found.say(said))
     if found.apply(ON_RECORD, known(found, condition_codes.INTRACRANIAL_HAEMORRHAGE)):
         meaning.append(found.say("A haemorrhage is on record already: compare with the earlier images at once."))
+    return (*meaning, *_in_palliative_care(found))
+
+
+def _in_palliative_care(found: Reasoning) -> tuple[str, ...]:
     care = found.case.ehr.condition(PALLIATIVE.name)
-    if found.apply(IN_PALLIATIVE_CARE, stated(care)):
-        found.use(PALLIATIVE.title, care, words)
-        meaning.append(found.say("Palliative or hospice care is on record: speak to who leads it."))
-    return tuple(meaning)
-
-
-def _severity(found: Reasoning, one: Bleed, least: float, gcs: float | None) -> tuple[str, ...]:
-    """The ICH score of a bleed within the brain; a range where only the place of the blood is not known."""
-    if found.apply(SEVERITY, None if one.largest is None else one.largest > 0) is False:
+    if not found.apply(IN_PALLIATIVE_CARE, stated(care)):
         return ()
-    injury = found.case.ehr.condition(condition_codes.HEAD_INJURY.name)
-    found.unasked(condition_codes.HEAD_INJURY.title, injury, found.say("ask how it began"))
-    if found.apply(INJURED, near(injury, found.case.study_date, _INJURY_DAYS)):
-        found.use(condition_codes.HEAD_INJURY.title, injury, words)
-        found.note(found.say("The ICH score: not after a head injury."))
-        return ()
-    born = found.case.ehr.birth_date
-    found.lacks(found.say("age"), born, found.say("correct the birth date in the registration"))
-    answer, points = ich_points(gcs, one, least, age_on(born, found.case.study_date))
-    said = found.say(" or ").join(str(each) for each in dict.fromkeys(points))
-    found.risk(SCORE, answer, said)
-    _ask_place(found, one, least)
-    if len(set(points)) > 1:
-        return (found.say("ICH score {said} of 6: more if the blood lies below the tentorium.", said=said),)
-    return (found.say("ICH score {said} of 6.", said=said),) if said else ()
-
-
-def _ask_place(found: Reasoning, one: Bleed, least: float) -> None:
-    """What the score needs of the images and no model tells."""
-    how, why = found.say("look at the images"), found.say("no model tells")
-    wanted = (
-        (found.say("whether the blood lies below the tentorium"), one.infratentorial),
-        (found.say("whether there is blood in the ventricles"), one.in_ventricles(least)),
-        (found.say("volume of the blood within the brain"), one.largest),
-    )
-    found.missing += [Missing(what, why, how) for what, value in wanted if value is None]
+    found.use(PALLIATIVE.title, care, words)
+    return (found.say("Palliative or hospice care is on record: speak to who leads it."),)
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
-def _call(found: Reasoning, why: tuple[str, ...]) -> None:
+def _call(found: Reasoning, fast: Haste, why: tuple[str, ...]) -> None:
     found.recommend(
         Recommendation(
             key="tell-now",
-            action=found.say("Call who treats the patient now: haemorrhage inside the skull"),
+            action=_now(found, fast, "Call who treats the patient {now}: haemorrhage inside the skull"),
             code=actions.STROKE_TEAM_CALL,
-            reason=found.say("A haemorrhage inside the skull is told by word of mouth within minutes."),
+            reason=found.say("A haemorrhage on images of some days ago: nobody is known to have told it.")
+            if fast.days
+            else found.say("A haemorrhage inside the skull is told by word of mouth within minutes."),
             source=ACR,
-            priority=Priority.STAT,
+            priority=fast.priority,
             by=found.case.today,
             because=(*why, *asked_on(found, actions.STROKE_TEAM_CALL)),
-            acr_category=1,
+            acr_category=fast.category,
             would_change=(found.say("A radiologist who sees no blood on the images."),),
         )
     )
 
 
-def _neurosurgery(found: Reasoning, why: tuple[str, ...], reasons: tuple[_Reason, ...]) -> None:
+def _neurosurgery(
+    found: Reasoning, fast: Haste, why: tuple[str, ...], reasons: tuple[_Reason, ...], *, outside: bool | None
+) -> None:
     holding = [(reason, grade) for held, reason, grade in reasons if held]
+    source = AHA_ASA if holding else ACR  # the guideline is on blood within the brain
+    if found.apply(OUTSIDE, outside):
+        said = "Blood outside the brain: what calls for its surgery is not judged here, ask neurosurgery."
+        holding.append((found.say(said), ""))
     if not holding:
         return
     found.recommend(
         Recommendation(
             key="neurosurgery-now",
-            action=found.say("Call neurosurgery now"),
+            action=_now(found, fast, "Call neurosurgery {now}"),
             code=actions.NEUROSURGERY_CALL,
             reason=" ".join(reason for reason, _ in holding),
-            source=AHA_ASA,
+            source=source,
             strength=next((grade for _, grade in holding if grade), ""),
-            priority=Priority.STAT,
+            priority=fast.priority,
             by=found.case.today,
             because=(*why, *asked_on(found, actions.NEUROSURGERY_CALL)),
-            acr_category=1,
+            acr_category=fast.category,
             would_change=(found.say("Neurosurgery knows the patient and has decided."),),
         )
     )
@@ -283,16 +340,39 @@ def _neurosurgery(found: Reasoning, why: tuple[str, ...], reasons: tuple[_Reason
 
 def _surgical(found: Reasoning, one: Bleed, least: float, gcs: float | None) -> tuple[_Reason, ...]:
     """What calls for a neurosurgeon, the most strongly recommended first: whether it holds, in words, its grade."""
-    ventricular, hydrocephalus = one.in_ventricles(least), one.hydrocephalus
-    reduced = None if gcs is None else gcs < _CLEAR
     cerebellar = None if one.cerebellar is None else one.cerebellar >= _LARGE_CEREBELLAR_ML
     limit = number(found.case, ID, LARGE_ML)
     large = None if one.largest is None else one.largest > limit
     moderate = gcs is not None and 5 <= gcs <= 12
-    unclear = gcs is None and (ventricular is True or hydrocephalus is True)
-    strong = found.say("class 1, level B-NR")
+    said = found.say("Cerebellar haemorrhage of 15 mL or more.")
     return (
-        (found.apply(CEREBELLAR, cerebellar), found.say("Cerebellar haemorrhage of 15 mL or more."), strong),
+        (found.apply(CEREBELLAR, cerebellar), said, found.say("class 1, level B-NR")),
+        *_fluid(found, one.in_ventricles(least), one.hydrocephalus, gcs),
+        (
+            found.apply(LARGE, large),
+            found.say("More than {limit} mL within the brain.", limit=f"{limit:g}"),
+            found.say("class 2a, level B-R") if moderate else "",
+        ),
+        (
+            found.apply(COMA, None if gcs is None else gcs <= _COMA),
+            found.say("Glasgow Coma Score of 8 or less."),
+            found.say("class 2b, level C-LD"),
+        ),
+        (
+            found.apply(UNMEASURED, one.cerebellar_unmeasured),
+            found.say("Cerebellar haemorrhage, its volume not measured."),
+            "",
+        ),
+    )
+
+
+def _fluid(
+    found: Reasoning, ventricular: bool | None, hydrocephalus: bool | None, gcs: float | None
+) -> tuple[_Reason, ...]:
+    """Blood in the ventricles or hydrocephalus, in who is not awake or of whom nobody knows it."""
+    reduced, strong = None if gcs is None else gcs < _CLEAR, found.say("class 1, level B-NR")
+    unclear = gcs is None and (ventricular is True or hydrocephalus is True)
+    return (
         (
             found.apply(HYDROCEPHALUS, _both(hydrocephalus, reduced)),
             found.say("Hydrocephalus, and a Glasgow Coma Score below 15."),
@@ -308,16 +388,6 @@ def _surgical(found: Reasoning, one: Bleed, least: float, gcs: float | None) -> 
             found.say("Hydrocephalus or blood in the ventricles, and no Glasgow Coma Score of the day is known."),
             "",
         ),
-        (
-            found.apply(LARGE, large),
-            found.say("More than {limit} mL within the brain.", limit=f"{limit:g}"),
-            found.say("class 2a, level B-R") if moderate else "",
-        ),
-        (
-            found.apply(COMA, None if gcs is None else gcs <= _COMA),
-            found.say("Glasgow Coma Score of 8 or less."),
-            found.say("class 2b, level C-LD"),
-        ),
     )
 
 
@@ -325,52 +395,3 @@ def _both(one: bool | None, other: bool | None) -> bool | None:
     if one is False or other is False:
         return False
     return None if one is None or other is None else True
-
-
-def _reversal(found: Reasoning) -> None:
-    """What thins the blood: a list that nobody could read is no list without it."""
-    how = found.say("ask the patient, the family and the pharmacy now")
-    listed = found.apply(ANTICOAGULANT, _taken(found, medication_codes.ANTICOAGULANT, how))
-    day_before = found.case.study_date - timedelta(days=1)
-    inr = _since(found, measurement_codes.INR, day_before, found.say("measure it now"))
-    high = found.apply(INR, None if inr is None else inr >= _ANTICOAGULATED)
-    why = because(found, medication_codes.ANTICOAGULANT.title, measurement_codes.INR.title)
-    if found.apply(ANTIPLATELET, _taken(found, medication_codes.ANTIPLATELET, how)):
-        found.note(
-            found.say("Platelets: potentially harmful unless surgery is planned (class 3: harm, level B-R, aspirin).")
-        )
-    if not listed and not high:
-        return
-    found.recommend(
-        Recommendation(
-            key="reversal-now",
-            action=found.say("Stop anticoagulation and consider its reversal now"),
-            code=actions.ANTICOAGULATION_REVERSAL,
-            reason=found.say("An anticoagulant is on the medication list: find out which, how much and when last.")
-            if listed
-            else found.say("The INR is 2.0 or more, and no anticoagulant is known of: find out why."),
-            source=AHA_ASA,
-            strength=found.say("class 1, level C-LD") if listed else "",
-            priority=Priority.STAT,
-            by=found.case.today,
-            because=(*why, *asked_on(found, actions.ANTICOAGULATION_REVERSAL)),
-            acr_category=1,
-            would_change=(
-                found.say("The drug was stopped long enough ago, or another test shows no effect of it."),
-                found.say("A reason that weighs more, as a mechanical heart valve: then a specialist decides."),
-            ),
-        )
-    )
-
-
-def _taken(found: Reasoning, value_set: ValueSet, how: str) -> bool | None:
-    """Whether a drug is on the list; it is shown by its name with its dose, for which one it is decides."""
-    fact = found.case.ehr.medication(value_set.name)
-    found.use(value_set.title, fact, _drug)
-    found.unasked(value_set.title, fact, how)
-    return stated(fact)
-
-
-def _drug(item: ClinicalItem) -> str:
-    dose = f", {item.text}" if item.code.display and item.text not in ("", item.code.display) else ""
-    return f"{item.code.display or item.text or item.code.code}{dose} ({item.code.code})"

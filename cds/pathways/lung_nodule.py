@@ -43,7 +43,7 @@ from cds.pathways._nodule_words import (
     use_age,
 )
 from cds.pathways._pregnant import ASKS as PREGNANCY
-from cds.pathways._pregnant import WAITS, guarded
+from cds.pathways._pregnant import NOW, WAITS, guarded
 from cds.pathways._reasoning import Reasoning
 from cds.risk.brock import SCORE as BROCK
 from cds.risk.bts_brock import SCORE as BTS
@@ -132,6 +132,7 @@ class _Study:
         plans.PET,
         *tell.RULES,
         WAITS,
+        NOW,
         *UNSIZED,
         ORDERED,
         SINCE,

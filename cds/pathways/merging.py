@@ -106,7 +106,7 @@ def _urgency(advice: Advice) -> tuple[int, tuple[int, date], str]:
 
 def _raised(advice: Advice, all_: Sequence[Advice]) -> Advice:
     """Change since the prior raises every other step that rests on the same finding."""
-    why = [other for other in all_ if other is not advice and set(other.raises) & set(advice.finding_keys)]
+    why = [other for other in all_ if other is not advice and any(_rests(advice, name) for name in other.raises)]
     if not why or advice.raises:
         return advice
     told = say(advice.language, "Raised because of change since the prior: {summary}", summary=why[0].summary)
@@ -115,6 +115,18 @@ def _raised(advice: Advice, all_: Sequence[Advice]) -> Advice:
     )
     indicator = Indicator.WARNING if advice.indicator is Indicator.INFO else advice.indicator
     return replace(advice, recommendations=steps, indicator=indicator)
+
+
+def _rests(advice: Advice, name: str) -> bool:
+    """Whether an advice rests on a finding that is named "<model>.<key>".
+
+    Its keys alone tell where no other model has them. Decisions of before name findings by the key alone.
+    """
+    if name in advice.finding_keys:
+        return True
+    return name in advice.rests_on or (
+        not advice.rests_on and any(name.endswith(f".{key}") for key in advice.finding_keys)
+    )
 
 
 def _higher(priority: Priority) -> Priority:

@@ -10,32 +10,33 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from cds import action_codes as actions
-from cds import condition_codes, measurement_codes, medication_codes, procedure_codes
+from cds import condition_codes, measurement_codes, procedure_codes
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
-from cds.domain.ehr import Known, Unknown
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, Indicator, NothingToSay, PathwayOutcome, Recommendation, Source
 from cds.pathways import Need, Rule, pathway
-from cds.pathways._bedside import any_of
-from cds.pathways._facts import add_months
-from cds.pathways._guards import age_on, asked_already, known, noted
+from cds.pathways._guards import age_on, asked_already
 from cds.pathways._infection import SIGNS, SYMPTOM_DAYS, SYMPTOMS, Signs, acutely_ill, show, signs, title
 from cds.pathways._pneumonia_scores import ASKS as SCORES_ASK
 from cds.pathways._pneumonia_scores import (
     BTS,
     CONFUSION,
     FRESH,
+    HYPOTENSION,
     OXYGEN,
     PSI_HIGH,
     SATURATION,
     VALUE_DAYS,
     Points,
     curb65,
+    hypotensive,
     psi_is_high,
     short_of_oxygen,
     unasked_diseases,
 )
+from cds.pathways._pneumonia_whom import ASKS as WHOM_ASK
+from cds.pathways._pneumonia_whom import ATS, IMMUNITY, PREGNANCY, PREGNANT, WEAK, immunosuppressed, pregnant
 from cds.pathways._reasoning import Reasoning
 from cds.pathways._sentences import because, certainty
 from cds.pathways.declaration import number
@@ -45,7 +46,6 @@ from cds.risk.psi import SCORE as PSI
 ID = "pneumonia"
 TITLE = "Pneumonia: place of care by CURB-65"
 NICE = Source("NICE NG250, pneumonia", "https://www.nice.org.uk/guidance/ng250")
-ATS = Source("ATS/IDSA 2019, community-acquired pneumonia", "https://doi.org/10.1164/rccm.201908-1581ST")
 FINE = Source("Fine 1997, Pneumonia Severity Index", "https://doi.org/10.1056/NEJM199701233360402")
 
 SICK = Rule(
@@ -68,24 +68,17 @@ BREATHING = Rule(
     "Care at home is suggested only with a known oxygen saturation of 94 % or more, which else is asked for.",
     BTS,
 )
-WEAK = Rule(
-    "immunosuppression",
-    "With immunosuppression, or a drug for it of 12 months, CURB-65 does not hold: hospital assessment.",
-    ATS,
-)
-IMMUNITY = Rule("immunity", "Care at home is suggested only where immunosuppression was looked for and not found.", ATS)
 ORDERED = Rule("ordered", "What is ordered is not asked for again.")
 
 _LIMITS = (
     "CURB-65 is for pneumonia that was acquired outside hospital; it supports a clinician's judgement.",
-    "Other diseases, pregnancy and the situation at home count too, and are not in CURB-65.",
+    "Other diseases and the situation at home count too, and are not in CURB-65.",
     "In a chronic disease of the lungs the patient's usual oxygen saturation counts.",
 )
 _ASKS: tuple[ValueSet, ...] = (
     *SYMPTOMS,
     condition_codes.PNEUMONIA,
-    condition_codes.IMMUNOSUPPRESSION,
-    medication_codes.IMMUNOSUPPRESSANT,
+    *WHOM_ASK,
     *SCORES_ASK,
     *(
         procedure_codes.ORDERED[one.code]
@@ -94,31 +87,36 @@ _ASKS: tuple[ValueSet, ...] = (
 )
 
 
-_DRUG_MONTHS = 12
-
-
 def _at_home(points: int) -> bool:
     return points <= 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Ill:
-    """What the place of care follows from: points, a PSI of class IV or V, low oxygen, a weak immune system."""
+    """What the place of care follows from: points, PSI of class IV or V, low oxygen or pressure, and whose it is."""
 
     points: Points
     severe: bool
     oxygen: bool | None
     weak: bool | None
+    pregnant: bool | None
+    low_pressure: bool | None
+
+    @property
+    def unscored(self) -> bool:
+        """Whether CURB-65 does not hold for this patient."""
+        return self.weak is True or self.pregnant is True
 
     @property
     def to_hospital(self) -> bool:
         """Whether something asks for hospital, whatever the points are."""
-        return self.severe or self.oxygen is True or self.weak is True
+        return self.severe or self.oxygen is True or self.unscored or self.low_pressure is True
 
     @property
     def may_go_home(self) -> bool:
         """Whether all that speaks against care at home is known not to be there."""
-        return bool(self.points.sure(_at_home)) and self.oxygen is False and self.weak is False and not self.severe
+        against = (self.oxygen, self.weak, self.pregnant)
+        return bool(self.points.sure(_at_home)) and all(one is False for one in against) and not self.to_hospital
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +161,12 @@ _PLACES = {
         OPEN,
         PSI_HIGH,
         OXYGEN,
+        HYPOTENSION,
         BREATHING,
         WEAK,
         IMMUNITY,
+        PREGNANT,
+        PREGNANCY,
         ORDERED,
     ),
     options=(SYMPTOM_DAYS, VALUE_DAYS, SATURATION),
@@ -187,22 +188,23 @@ def pneumonia(case: Case) -> PathwayOutcome:
         return found.nothing("the images are too old for advice on the place of care")
     alone = not seen.infiltrates
     sick = found.apply(EFFUSION if alone else SICK, acutely_ill(found, days, effusion_alone=alone))
-    if sick is None:
+    low = hypotensive(found)
+    if sick is None and (alone or not low):
         return found.could_not_tell(found.say("it is not known whether the patient is acutely ill"))
-    if not sick:
+    if sick is False:
         return found.nothing("no acute symptom is on record around the day of the images")
     show(found, seen)
-    return _advised(found, seen, curb65(found, age))
+    return _advised(found, seen, curb65(found, age), low)
 
 
 # --- the card --------------------------------------------------------------------------------------------------------
 
 
-def _advised(found: Reasoning, seen: Signs, points: Points) -> Advice | NothingToSay:
-    oxygen = short_of_oxygen(found)
-    ill = _Ill(points, psi_is_high(found, seen, points), oxygen, _immunosuppressed(found))
+def _advised(found: Reasoning, seen: Signs, points: Points, low: bool | None) -> Advice | NothingToSay:
+    oxygen, severe = short_of_oxygen(found), psi_is_high(found, seen, points)
+    ill = _Ill(points, severe, oxygen, immunosuppressed(found), pregnant(found), low)
     _places(found, ill)
-    if not found.recommendations and not ill.weak and found.quiet:
+    if not found.recommendations and not ill.unscored and found.quiet:
         return found.nothing("nothing is left to suggest: " + "; ".join(found.quiet))
     return found.advice(
         _summary(found, ill),
@@ -226,19 +228,6 @@ def _summary(found: Reasoning, ill: _Ill) -> str:
     place = _PLACES.get(found.recommendations[0].code)
     step = found.say(place.short) if place else found.say("the missing values first")
     return said + found.say(". To consider: {step}", step=step)
-
-
-def _immunosuppressed(found: Reasoning) -> bool | None:
-    """Whether the immune system is weak; a drug that was last prescribed long ago may have been stopped."""
-    disease = known(found, condition_codes.IMMUNOSUPPRESSION)
-    fact, drug = found.case.ehr.medication(medication_codes.IMMUNOSUPPRESSANT.name), medication_codes.IMMUNOSUPPRESSANT
-    if isinstance(fact, Known) and fact.effective is None:
-        fact = Unknown(found.say("it has no date"))
-    elif isinstance(fact, Known) and fact.effective and add_months(fact.effective, _DRUG_MONTHS) < found.case.today:
-        fact = Unknown(found.say("the newest entry is of {day}: it may have been stopped", day=fact.effective))
-    return found.apply(
-        WEAK, any_of((disease, noted(found, fact, drug, "ask the patient, or look at the medication list")))
-    )
 
 
 def _places(found: Reasoning, ill: _Ill) -> None:
@@ -265,8 +254,11 @@ def _home(found: Reasoning, ill: _Ill) -> None:
     breathes = found.apply(BREATHING, None if ill.oxygen is None else True)
     if found.apply(IMMUNITY, None if ill.weak is None else True) is None:
         found.note(found.say("Care at home: not suggested before it is known whether there is immunosuppression."))
+    if found.apply(PREGNANCY, None if ill.pregnant is None else True) is None:
+        found.note(found.say("Care at home: not suggested before pregnancy is excluded."))
     if breathes is None:
         found.note(found.say("Care at home: not suggested before the oxygen saturation is known."))
+    if breathes is None or ill.pregnant is None:
         return _ask_values(found, ill)
     return None if ill.weak is None else _suggest(found, ill, actions.HOME_CARE)
 
@@ -309,7 +301,8 @@ def _ordered(found: Reasoning, code: Coding, *, urgent: bool) -> bool | None:
 def _priority(ill: _Ill, code: Coding) -> Priority:
     if code is actions.HOME_CARE:
         return Priority.ROUTINE
-    grave = ill.severe or ill.oxygen or ill.points.least >= 3 or (ill.weak and ill.points.most >= 3)
+    worst = ill.unscored and ill.points.most >= 3
+    grave = ill.severe or ill.oxygen or ill.low_pressure or ill.points.least >= 3 or worst
     return Priority.ASAP if code is actions.ADMISSION_ASSESSMENT and grave else Priority.URGENT
 
 
@@ -317,6 +310,8 @@ def _source(ill: _Ill, usual: Source) -> Source:
     """What asks for hospital where the points do not."""
     if ill.points.least >= 3:
         return usual
+    if ill.low_pressure:
+        return CURB65.source
     if ill.oxygen:
         return BTS
     return FINE if ill.severe else ATS if ill.weak else usual
@@ -326,7 +321,9 @@ def _why(found: Reasoning, ill: _Ill) -> str:
     reasons = [found.say("CURB-65 is {points}.", points=_said(found, ill.points))]
     reasons += [found.say("Oxygen is low.")] if ill.oxygen else []
     reasons += [found.say("The Pneumonia Severity Index is of class IV or V.")] if ill.severe else []
+    reasons += [found.say("The systolic blood pressure is below 90 mmHg.")] if ill.low_pressure else []
     reasons += [found.say("CURB-65 does not hold in immunosuppression.")] if ill.weak else []
+    reasons += [found.say("CURB-65 does not hold in pregnancy.")] if ill.pregnant else []
     return " ".join(reasons)
 
 
@@ -334,11 +331,11 @@ def _ask_values(found: Reasoning, ill: _Ill) -> None:
     points = ill.points
     if _ordered(found, actions.CURB65_VALUES, urgent=True):
         return
-    titles = (*points.missing, *((measurement_codes.OXYGEN_SATURATION.title,) if ill.oxygen is None else ()))
-    what = found.say(", ").join(titles)
+    open_ = (measurement_codes.OXYGEN_SATURATION.title, ill.oxygen), (found.say("pregnancy"), ill.pregnant)
+    what = found.say(", ").join((*points.missing, *(title for title, held in open_ if held is None)))
     home = bool(points.sure(_at_home))
     text = (
-        "CURB-65 is {points}, and care at home needs an oxygen saturation that is known."
+        "CURB-65 is {points}, and care at home needs that this is known: {what}."
         if home
         else "CURB-65 is {points}: the place of care is open."
     )
@@ -347,7 +344,7 @@ def _ask_values(found: Reasoning, ill: _Ill) -> None:
             key="curb-65-values",
             action=found.say("Find out before the place of care is chosen: {what}", what=what),
             code=actions.CURB65_VALUES,
-            reason=found.say(text, points=_said(found, points)),
+            reason=found.say(text, points=_said(found, points), what=what),
             source=BTS if home else NICE,
             because=because(found),
             priority=Priority.ASAP if points.most >= 3 else Priority.URGENT,
@@ -368,6 +365,8 @@ def _meaning(found: Reasoning, ill: _Ill) -> tuple[str, ...]:
     told = [found.say("CURB-65 is {points} of 5 points.", points=_said(found, points))]
     if ill.weak:
         told.append(found.say("CURB-65 does not hold in immunosuppression."))
+    if ill.pregnant:
+        told.append(found.say("CURB-65 does not hold in pregnancy."))
     if points.missing:
         told.append(found.say("Not known: {what}.", what=found.say(", ").join(points.missing)))
     if points.least >= 3:

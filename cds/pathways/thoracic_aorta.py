@@ -62,7 +62,7 @@ SMALL_PAIN = Rule(
 )
 MAY_GROW = Rule(
     "may-grow",
-    "Such growth with an unknown error is compared by a radiologist, urgently from twice the limit on.",
+    "Such growth of unknown error is compared by a radiologist, urgently if twice the limit in all or per year.",
 )
 REFUSED = Rule("refused", "Where a part could not be measured and the other one is not wide the pathway cannot tell.")
 IN_PALLIATIVE_CARE = Rule("palliative", "In palliative care a painful wide aorta is told, and nothing else.")
@@ -199,7 +199,7 @@ def _steps(found: Reasoning, seen: Aorta, reason: str, *, palliative: bool) -> b
     if at_once or palliative:
         return bool(at_once)
     if may_grow is not None:
-        compare(found, ACC_AHA, doubled=_fast(may_grow, seen, 2.0))
+        compare(found, ACC_AHA, doubled=may_grow.doubles(_limit(seen)))
     if reason:
         steps.referral(found, seen, reason)
     elif found.apply(DILATED, seen.ascending_cm >= DILATED_CM, shown(seen.ascending_cm)):
@@ -290,11 +290,10 @@ def _growing(found: Reasoning, seen: Aorta) -> bool:
 def _may_grow(found: Reasoning, seen: Aorta) -> Growth | None:
     """Growth at the limits that may be the error of the measurement alone; None where there is none."""
     grown = growth(seen.ascending) if seen.ascending else None
-    fast = grown is not None and seen.ascending_cm >= DILATED_CM and _fast(grown, seen)
+    fast = grown is not None and seen.ascending_cm >= DILATED_CM and grown.at_least(_limit(seen))
     return grown if found.apply(MAY_GROW, fast and grown is not None and grown.beyond_error is None) else None
 
 
-def _fast(grown: Growth, seen: Aorta, times: float = 1.0) -> bool:
-    """Whether it grew by so many times the limit, the lower one where nobody knows of a disease that lowers it."""
-    limit = _GROWTH_CM if seen.inherited is False else _INHERITED_GROWTH_CM
-    return grown.at_least(times * limit)
+def _limit(seen: Aorta) -> float:
+    """By how much it grows fast in a year: the lower limit where nobody knows of a disease that lowers it."""
+    return _GROWTH_CM if seen.inherited is False else _INHERITED_GROWTH_CM

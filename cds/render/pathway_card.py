@@ -39,6 +39,7 @@ def _lines(one: Pathway) -> Iterator[str]:
     yield from _section("Reads on the images", [_code(code) for code in one.reads])
     yield from _section("Cannot do without", [need.value for need in one.needs])
     yield from _section("Asks the record for", [f"{value_set.title} ({value_set.kind})" for value_set in one.asks])
+    yield from _section("An order may say", [_code(code) for code in one.signs])
     yield from _section("Scores", [f"`{name}` (`cds risk show {name}`)" for name in one.scores])
     yield from _section("May suggest", [_code(code) for code in one.suggests])
     yield from _section("A site may set", [_option(one.id, option) for option in one.options])

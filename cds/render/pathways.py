@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cds.domain.imaging_order import ImagingOrder
 from cds.domain.recommendation import Advice, CouldNotTell, InputUsed, NothingToSay, PathwayOutcome, Recommendation
 from cds.pathways.declaration import IDLE, Pathway
 
@@ -20,8 +21,24 @@ def as_json(outcomes: Iterable[PathwayOutcome]) -> str:
 
 
 def as_table(outcomes: Iterable[PathwayOutcome], installed: Mapping[str, Pathway]) -> str:
-    """A block for each pathway: what it decided, the rules as they were applied, values, what is missing."""
-    return "\n\n".join("\n".join(_block(one, installed.get(one.pathway))) for one in outcomes)
+    """A block for each pathway: what it decided, the rules as they were applied, values, what is missing.
+
+    Those that read nothing on the study are named in one line at the end.
+    """
+    said = tuple(outcomes)
+    idle = [one.pathway for one in said if isinstance(one, NothingToSay) and one.reason == IDLE]
+    blocks = ["\n".join(_block(one, installed.get(one.pathway))) for one in said if one.pathway not in idle]
+    return "\n\n".join([*blocks, *([f"{IDLE}: {', '.join(idle)}"] if idle else [])])
+
+
+def order_line(order: ImagingOrder) -> str:
+    """A draft order as it was understood: what is not known is said to be so."""
+    exam = order.exam
+    if exam is None:
+        return f"order {order.key}: {order.text or 'no text'}; its code is not known here (CDS_EXAMS)"
+    contrast = f"contrast {exam.contrast.value}" if exam.contrast else "contrast not known"
+    parts = (exam.modality, exam.region or "region not known", contrast)
+    return f"order {order.key}: {order.text or 'no text'} ({', '.join(parts)})"
 
 
 def as_markdown(outcomes: Iterable[PathwayOutcome]) -> str:
@@ -85,6 +102,10 @@ def _block(one: PathwayOutcome, pathway: Pathway | None) -> Iterator[str]:
         yield from _rows("remarks", [(note,) for note in one.notes])
     missing = one.missing if isinstance(one, Advice | CouldNotTell) else ()
     yield from _rows("missing", [(text,) for text in missing])
+    yield from _rows("how to get it", [(text,) for text in one.how_to_get] if isinstance(one, CouldNotTell) else [])
+    yield from _rows(
+        "scores", [(r.title, r.value or "not evaluated") for r in one.risks] if isinstance(one, Advice) else []
+    )
 
 
 def _decision(one: PathwayOutcome) -> str:

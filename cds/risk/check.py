@@ -68,9 +68,11 @@ def check(vector_files: Sequence[Path]) -> CheckReport:
 def _read(path: Path) -> list[Mapping[str, object]]:
     try:
         vectors = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path.name}: want JSON: {error}") from error
     wanted = {"id", "inputs", "expected"}
+    if vectors == []:
+        raise InvalidInput(f"{path.name}: want vectors, there are none in it")
     if not isinstance(vectors, list) or not all(isinstance(v, dict) and wanted <= v.keys() for v in vectors):
         raise InvalidInput(f"{path.name}: want a list of vectors with id, inputs and expected")
     return vectors
@@ -83,14 +85,26 @@ def _ignored(score: Score, vector: Mapping[str, object]) -> tuple[str, ...]:
 
 def _mismatches(score: Score, vector: Mapping[str, object]) -> list[Mismatch]:
     inputs, expected, tolerance = vector["inputs"], vector["expected"], vector.get("tolerance")
-    if not isinstance(inputs, dict) or not isinstance(expected, dict):
-        raise InvalidInput(f"{score.id}: want inputs and expected to be objects")
+    if not isinstance(inputs, dict) or not isinstance(expected, dict) or not expected:
+        raise InvalidInput(
+            f"{score.id}: {vector['id']}: want inputs and expected to be objects, and something expected"
+        )
+    if not _is_tolerance(tolerance):
+        raise InvalidInput(
+            f"{score.id}: {vector['id']}: want a tolerance that is null, a number from 0, or such by output"
+        )
     answer = score(score.described(inputs))
     return [
         Mismatch(score.id, str(vector["id"]), name, json.dumps(want), _shown(_output(answer, name)))
         for name, want in expected.items()
         if not _agrees(name, want, answer, tolerance.get(name) if isinstance(tolerance, dict) else tolerance)
     ]
+
+
+def _is_tolerance(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(not isinstance(one, dict) and _is_tolerance(one) for one in value.values())
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0)
 
 
 def _output(answer: Answer, name: str) -> object:

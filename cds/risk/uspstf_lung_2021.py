@@ -11,9 +11,16 @@ from collections.abc import Callable
 from cds.domain.recommendation import Source
 from cds.risk import Answer, Given, Input, NotScored, Output, Score, Scored
 
+#: How many inputs there are: with all of them nothing is open.
+_ALL = 4
+
 
 def _evaluate(given: Given) -> Answer:
     """One criterion that fails decides; otherwise all must be known."""
+    smokes = given.get("current_smoker") is True
+    if len(given) == _ALL or (smokes and "age" in given and "pack_years" in given):
+        in_time = smokes or given.number("years_quit") <= 15
+        return Scored({"eligible": 50 <= given.number("age") <= 80 and given.number("pack_years") >= 20 and in_time})
     criteria = (
         ("age", _holds(given, "age", lambda age: 50 <= age <= 80)),
         ("pack_years", _holds(given, "pack_years", lambda pack_years: pack_years >= 20)),

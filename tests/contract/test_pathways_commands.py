@@ -47,7 +47,9 @@ def test_every_pathway_is_listed_with_its_mode_version_and_review_date() -> None
     code, text = invoke("list")
     assert code == 0
     assert [line.split()[0] for line in text.splitlines()] == [*load(), *ordering.load()]
-    assert re.search(r"^aorta +shadow +\d+\.\d+\.\d+ +\d{4}-\d\d-\d\d +Diameter of the abdominal aorta$", text, re.MULTILINE)
+    assert re.search(
+        r"^aorta +shadow +\d+\.\d+\.\d+ +\d{4}-\d\d-\d\d +Diameter of the abdominal aorta$", text, re.MULTILINE
+    )
 
 
 def test_a_pathway_shows_its_rules_options_and_orderables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +101,10 @@ def test_what_the_bundle_lacks_is_not_known_unless_the_record_was_searched(tmp_p
     ("changes", "wanted"),
     [
         ({"study_date": "yesterday"}, "findings.json: study_date"),
+        ({"study_date": "2027-11-02"}, "want a day that is not after today"),
+        ({"searched_since": "2030-01-01"}, "searched_since: want a day that is not after today"),
+        ({"language": "fr"}, "language: want one of en, de"),
+        ({"banana": 1}, "findings.json: banana"),
         ({"outcomes": [{"kind": "findings"}]}, "findings.json: outcomes.0"),
         ({"site": {"aorta.pain_days": "0"}}, "want a number from 1 to 30"),
         ({"site": {"aorta.pain": "1"}}, "there is no such option"),
@@ -132,6 +138,47 @@ def test_an_option_is_tried_without_being_set(tmp_path: Path) -> None:
     assert invoke("explain", *files, "--option", "aorta.pain_days=30")[0] == 0
     assert "want a number from 1 to 30" in invoke("explain", *files, "--option", "aorta.pain_days=300")[1]
     assert invoke("explain", *files, "--option", "aorta.pain_days")[0] == 2
+
+
+def test_the_sites_options_and_language_hold_unless_the_file_says_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDS_SITE_OPTIONS", json.dumps({"aorta.pain_days": "7"}))
+    monkeypatch.setenv("CDS_TEXT_LANGUAGE", "de")
+    files = ("--patient", bundle(tmp_path, BORN), "--pathway", "aorta", "--json")
+    [said] = json.loads(invoke("explain", *files, "--findings", findings(tmp_path))[1])
+    assert said["language"] == "de"
+    [said] = json.loads(invoke("explain", *files, "--findings", findings(tmp_path, language="en"))[1])
+    assert said["language"] == "en"
+
+
+def test_what_a_clinician_would_see_is_told_as_markdown(tmp_path: Path) -> None:
+    files = ("--patient", bundle(tmp_path, BORN), "--findings", findings(tmp_path))
+    code, text = invoke("explain", *files, "--markdown")
+    assert code == 0
+    assert text.startswith("## Diameter of the abdominal aorta (")
+    assert "- **Ultrasound of the abdominal aorta; routine" in text
+
+
+def test_a_finding_that_no_pathway_reads_is_noted(tmp_path: Path) -> None:
+    [shown] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    told = json.loads(shown)["outcomes"]
+    told[0]["findings"][0]["code"]["code"] = "abdominal-aorta"
+    code, text = invoke("explain", "--patient", bundle(tmp_path, BORN), "--findings", findings(tmp_path, outcomes=told))
+    assert code == 0
+    assert "no pathway reads the finding abdominal_aorta (urn:sightline:observation|abdominal-aorta)" in text
+
+
+def test_a_resource_of_another_patient_is_refused(tmp_path: Path) -> None:
+    other = {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/other"}}
+    code, text = invoke("explain", "--patient", bundle(tmp_path, BORN, other), "--findings", findings(tmp_path))
+    assert code == 1
+    assert "want every resource to be about this Patient: Condition c1 is not" in text
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert invoke("explain", "--patient", bundle(tmp_path, BORN), "--findings", str(tmp_path))[0] == 2
+    assert invoke("order", "--patient", bundle(tmp_path, BORN), "--order", str(tmp_path))[0] == 2
 
 
 def test_the_languages_are_listed() -> None:

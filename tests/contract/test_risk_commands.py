@@ -111,7 +111,15 @@ def test_vectors_that_agree_are_exit_code_0_and_a_mismatch_is_1(tmp_path: Path) 
     assert not report["ok"]
 
 
+@pytest.mark.parametrize("tolerance", ["1", -1, True, {"eligible": "x"}])
+def test_a_tolerance_that_is_none_is_refused(tmp_path: Path, tolerance: object) -> None:
+    vector = {"id": "a", "inputs": {"age": 63}, "expected": {"eligible": True}, "tolerance": tolerance}
+    code, text = invoke("check", write(tmp_path, [vector], "uspstf_lung_2021.json"))
+    assert code == 1
+    assert "want a tolerance that is null" in text
+
+
 def test_vectors_of_a_score_that_is_not_there_are_no_agreement(tmp_path: Path) -> None:
     code, text = invoke("check", write(tmp_path, [], "herder.json"))
     assert code == 1
-    assert "herder: no score of this name is installed" in text
+    assert "herder: no score of this name is installed; a file is named after its score" in text

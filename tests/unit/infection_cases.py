@@ -14,7 +14,7 @@ from cds.domain.coding import Coding
 from cds.domain.ehr import EhrData, Fact, Known, Unknown
 from cds.domain.finding import Finding, Presence
 from cds.domain.recommendation import Case
-from tests.unit.clinical import NOT_FOUND, STUDY_DATE, case
+from tests.unit.clinical import NOT_FOUND, SOURCE, STUDY_DATE, case
 from tests.unit.pathway_records import answer, item, record, value
 
 #: Of 53 years on the day of the images.
@@ -27,6 +27,7 @@ NO_POINTS: dict[ValueSet, Fact[object]] = {
     measurement_codes.DIASTOLIC: value(75, "mm[Hg]", STUDY_DATE),
     measurement_codes.OXYGEN_SATURATION: value(97, "%", STUDY_DATE),
 }
+NOT_PREGNANT = Known(False, STUDY_DATE, SOURCE)
 COUGHS: dict[ValueSet, Fact[object]] = {condition_codes.COUGH: item(STUDY_DATE)}
 RANGES = {
     "urea-nitrogen": (5.0, 60.0),
@@ -69,10 +70,11 @@ def coded(asks: Iterable[ValueSet]) -> tuple[ValueSet, ...]:
 def patient(
     asks: Iterable[ValueSet], facts: dict[ValueSet, Fact[object]] | None = None, *, born: date = BORN, **more: object
 ) -> EhrData:
-    """Somebody who coughs and has no point of CURB-65, changed."""
+    """Somebody who coughs, has no point of CURB-65 and is not pregnant, changed."""
     known = COUGHS | NO_POINTS | (facts or {})
     chosen = {one: fact for one, fact in known.items() if one in set(asks)}
-    return record(coded(asks), chosen, birth_date=Known(born, None, "patient demographics"), **more)
+    plain: dict[str, object] = {"birth_date": Known(born, None, "patient demographics"), "pregnancy": NOT_PREGNANT}
+    return record(coded(asks), chosen, **(plain | more))
 
 
 def film(data: EhrData, *findings: Finding, site: dict[str, str] | None = None, today: date = STUDY_DATE) -> Case:

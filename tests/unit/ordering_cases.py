@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
+
+from hypothesis import strategies as st
 
 from cds import ordering
 from cds.condition_codes import BACK_PAIN, HEAD_INJURY
 from cds.domain.coding import Coding, Quantity
-from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, Measurement, Unknown
+from cds.domain.ehr import ClinicalItem, EhrData, Fact, Known, Measurement, NotFoundSince, Unknown
 from cds.domain.identity import Sex
 from cds.domain.imaging_order import Contrast, Exam, ImagingOrder
+from cds.domain.order import Priority
 from cds.domain.recommendation import (
     Advice,
     Case,
@@ -20,9 +24,10 @@ from cds.domain.recommendation import (
     PathwayOutcome,
     Recommendation,
 )
-from cds.ordering._signs import SIGHTLINE_SIGN, Sign
+from cds.ordering._order import SIGHTLINE_SIGN
+from cds.ordering._signs import Sign
 from cds.value_sets import ValueSet
-from tests.unit.clinical import NOT_FOUND, SOURCE, TODAY, ehr, known_item
+from tests.unit.clinical import SOURCE, TODAY, ehr, known_item
 
 ICD = "http://hl7.org/fhir/sid/icd-10"
 LOW_BACK = Coding(ICD, "M54.5", BACK_PAIN.title)
@@ -47,6 +52,8 @@ MR_HEAD_WITH = Exam("MR", "head", Contrast.GADOLINIUM, angiography=False)
 MR_HEAD_ANY = Exam("MR", "head", None, angiography=False)
 X_RAY_SPINE = Exam("DX", "spine", Contrast.NONE, angiography=False)
 
+#: Searched for in the whole of the record, and not found.
+NEVER = NotFoundSince((SOURCE,), None)
 RANK = {Indicator.INFO: 1, Indicator.WARNING: 2, Indicator.CRITICAL: 3}
 
 
@@ -55,11 +62,21 @@ def asked(check: str, *signs: Sign) -> tuple[Coding, ...]:
     return (Coding(SIGHTLINE_SIGN, f"asked-{check}"), *(sign.coding for sign in signs))
 
 
+def asked_history(check: str, *value_sets: ValueSet) -> tuple[Coding, ...]:
+    """What the form of an order says of the history: it asked for that of a check, and these were answered yes."""
+    there = (Coding(SIGHTLINE_SIGN, one.name, one.title) for one in value_sets)
+    return (Coding(SIGHTLINE_SIGN, f"asked-{check}-history"), *there)
+
+
 def draft(
-    exam: Exam | None, *reasons: Coding, wanted_on: date | None = None, codes: tuple[Coding, ...] = ()
+    exam: Exam | None,
+    *reasons: Coding,
+    wanted_on: date | None = None,
+    codes: tuple[Coding, ...] = (),
+    priority: Priority | None = None,
 ) -> ImagingOrder:
     """A draft order."""
-    return ImagingOrder("draft-1", codes, exam, reasons=reasons, wanted_on=wanted_on)
+    return ImagingOrder("draft-1", codes, exam, reasons=reasons, wanted_on=wanted_on, priority=priority)
 
 
 def ordered(order: ImagingOrder | None, data: EhrData, site: Mapping[str, str] | None = None) -> Case:
@@ -113,8 +130,37 @@ def withdraws(outcome: PathwayOutcome) -> bool:
 
 
 def nothing_found(*value_sets: ValueSet) -> dict[str, Fact[ClinicalItem]]:
-    """Each was searched for and not found."""
-    return {one.name: NOT_FOUND for one in value_sets}
+    """Each was searched for in the whole of the record and not found."""
+    return {one.name: NEVER for one in value_sets}
+
+
+def searched_since(data: EhrData, value_set: ValueSet, since: date | None) -> EhrData:
+    """The same record, of which the search for a value set reached back to a day alone."""
+    part = "medications" if value_set.kind == "medication" else "conditions"
+    return replace(data, **{part: getattr(data, part) | {value_set.name: NotFoundSince((SOURCE,), since)}})
+
+
+#: Reasons of which a check reads nothing, or which say that there is danger.
+ODD_REASONS = st.builds(
+    Coding,
+    st.sampled_from([ICD, "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:oid:1.2.3", ""]),
+    st.from_regex(r"[A-Z][0-9]{2}(\.[0-9X]{1,2})?", fullmatch=True) | st.from_regex(r"[0-9]{6,9}", fullmatch=True),
+) | st.builds(Coding, st.just(SIGHTLINE_SIGN), st.from_regex(r"[a-z]{3,9}(-[a-z]{3,9})?", fullmatch=True))
+
+
+def against(outcome: PathwayOutcome) -> bool:
+    """Whether an answer says anything against the exam: none, or something in its place."""
+    return isinstance(outcome, Advice) and any(one.instead for one in outcome.recommendations)
+
+
+def more_said(order: ImagingOrder) -> tuple[ImagingOrder, ...]:
+    """The order with more than a check reads: written, pointed to, or in haste."""
+    return (
+        replace(order, reason_text="worst headache of life, neck stiffness"),
+        replace(order, further=True),
+        replace(order, priority=Priority.STAT),
+        replace(order, priority=Priority.ASAP),
+    )
 
 
 def measured(value_set: ValueSet, value: float, days_ago: int = 0) -> dict[str, Fact[Measurement]]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from adapters.fhir.draft_order import read_draft_orders
 from cds.domain.coding import Coding
 from cds.domain.imaging_order import Contrast, Exam
+from cds.domain.order import Priority
 from tests.unit.clinical import reference
 
 LOINC = "http://loinc.org"
@@ -90,11 +91,65 @@ def test_a_code_that_nobody_knows_gives_an_order_without_an_exam_until_the_site_
     assert read_draft_orders(context(request(code="")))[0].codes == ()
 
 
-def test_one_without_an_id_is_named_by_its_place_and_of_two_with_one_id_the_first_is_read() -> None:
+def test_one_without_an_id_is_named_by_its_place_and_so_is_the_second_of_two_with_one_id() -> None:
     assert [one.key for one in read_draft_orders(context(request(""), request("")))] == ["#0", "#1"]
-    first, second = request("a", "24627-2"), request("a", "24725-4")
-    [order] = read_draft_orders(context(first, second))
-    assert order.codes[0].code == "24627-2"
+    drafts = context(request("a", "24627-2"), request("a", "24725-4"), request("a", "30799-1"))
+    orders = read_draft_orders(drafts)
+    assert [(one.key, one.codes[0].code) for one in orders] == [
+        ("a", "24627-2"),
+        ("a#1", "24725-4"),
+        ("a#2", "30799-1"),
+    ]
+    assert len(read_draft_orders(drafts | {"selections": ["a"]})) == 3
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_the_priority_is_read_however_it_is_written(priority: Priority) -> None:
+    for written in (priority.value, priority.value.upper()):
+        [order] = read_draft_orders(context(request(priority=written)))
+        assert (order.priority, order.further) == (priority, False)
+
+
+def test_a_priority_that_nobody_knows_says_more_than_was_read() -> None:
+    [order] = read_draft_orders(context(request()))
+    assert (order.priority, order.further) == (None, False)
+    for odd in ("emergency", 1, ["stat"]):
+        [order] = read_draft_orders(context(request(priority=odd)))
+        assert (order.priority, order.further) == (None, True)
+
+
+LOW_BACK = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "M54.5"}]}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"reasonReference": [{"reference": "Condition/1"}]},
+        {"supportingInfo": [{"reference": "Observation/1"}]},
+        {"note": [{"text": "cannot pass water since tonight"}]},
+        {"reason": [{"concept": LOW_BACK}]},
+        {"reasonCode": LOW_BACK},
+        {"reasonCode": [LOW_BACK, "cannot pass water"]},
+        {"reasonCode": [LOW_BACK, {"extension": [{"valueString": "cannot pass water"}]}]},
+        {"reasonCode": [{"coding": [*LOW_BACK["coding"], {"display": "Retention of urine"}]}]},
+        {"reasonCode": [{"coding": LOW_BACK["coding"][0]}]},
+    ],
+)
+def test_what_says_more_of_why_than_is_read_is_told(members: dict[str, object]) -> None:
+    [order] = read_draft_orders(context(request(**members)))
+    assert order.further
+
+
+def test_coded_and_written_reasons_are_read_in_whole() -> None:
+    for concepts in ([LOW_BACK], [LOW_BACK, {"text": "since today"}], [LOW_BACK | {"text": "low back pain"}], []):
+        [order] = read_draft_orders(context(request(reasonCode=concepts, reasonReference=[], supportingInfo=[])))
+        assert not order.further
+
+
+def test_what_is_written_is_no_display_of_a_code_that_has_none() -> None:
+    [order] = read_draft_orders(context(request(reasonCode=[LOW_BACK | {"text": "cannot pass water"}])))
+    assert [one.display for one in order.reasons] == [""]
+    assert order.reason_text == "cannot pass water"
 
 
 JSON = st.recursive(

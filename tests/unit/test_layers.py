@@ -46,7 +46,7 @@ HOMES = {
     "psycopg": ("cds.store",),
     "pydantic": (
         "adapters.fhir",
-        "cds.bootstrap.explaining",
+        "cds.bootstrap.case_files",
         "cds.destinations",
         "cds.fhir_peers",
         "cds.guidance",

@@ -15,6 +15,7 @@ from tests.unit.ordering_cases import (
     CT_CHEST,
     CT_CHEST_ANY,
     CT_CHEST_WITHOUT,
+    ICD,
     MR_HEAD_WITH,
     X_RAY_SPINE,
     advises,
@@ -29,6 +30,7 @@ from tests.unit.ordering_cases import (
 )
 
 CHECK = "contrast_reaction"
+CM = "http://hl7.org/fhir/sid/icd-10-cm"
 IOHEXOL, GADOBUTROL, ANY = "109218004", "407976008", "293637006"
 
 
@@ -71,6 +73,24 @@ def test_a_reaction_to_another_class_is_told_and_whether_there_was_one_to_this_c
     assert advice.indicator is Indicator.INFO
     assert advice.recommendations == ()
     assert "allergy list" in advice.missing[0]
+
+
+@pytest.mark.parametrize("reason", [Coding(CM, "Z91.041"), Coding(ICD, "T50.8"), Coding(CM, "T50.8X5A")])
+@pytest.mark.parametrize("exam", [CT_CHEST, MR_HEAD_WITH, CT_CHEST_ANY])
+def test_a_reaction_among_the_reasons_of_the_order_counts_whatever_the_record_says(exam: Exam, reason: Coding) -> None:
+    searched = chart(allergies={CONTRAST_ALLERGY.name: NOT_FOUND})
+    for data in (searched, chart(), allergic(GADOBUTROL), allergic(IOHEXOL)):
+        case = ordered(draft(exam, reason), data)
+        assert step(CHECK, case).key == "alternative"
+        assert any(reason.code in one for one in step(CHECK, case).because)
+    assert silent(CHECK, ordered(draft(exam, Coding(ICD, "T50.1")), searched))
+
+
+def test_of_an_agent_of_the_order_and_one_of_the_record_the_one_of_the_ordered_class_counts() -> None:
+    other = Coding("http://snomed.info/sct", GADOBUTROL)
+    assert step(CHECK, ordered(draft(CT_CHEST, other), allergic(IOHEXOL))).key == "alternative"
+    told = advises(CHECK, ordered(draft(CT_CHEST, other), allergic(GADOBUTROL)))
+    assert told.indicator is Indicator.INFO
 
 
 def test_where_the_order_does_not_say_whether_contrast_is_given_a_reaction_on_record_is_told() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cds import action_codes, condition_codes, measurement_codes
 from cds.domain.ehr import EhrData
-from cds.domain.recommendation import Advice
+from cds.domain.recommendation import Advice, Indicator
 from cds.ordering._kidney import ASKS
 from cds.value_sets import ValueSet
 from tests.unit.ordering_cases import (
@@ -90,6 +90,18 @@ def test_before_an_agent_of_group_i_or_iii_creatinine_is_measured_where_no_recen
     site: dict[str, str],
 ) -> None:
     assert step(CHECK, ordered(draft(MR_HEAD_WITH), patient(None), site)).code == action_codes.CREATININE_TEST
+
+
+def test_the_last_low_value_is_told_and_a_child_is_asked_for_a_paediatric_egfr() -> None:
+    old = chart(searched=ASKS, measurements=measured(measurement_codes.EGFR_2021, 15, 40))
+    advice = advises(CHECK, ordered(draft(MR_HEAD_WITH), old, GROUP_I))
+    assert advice.recommendations[0].code == action_codes.CREATININE_TEST
+    assert "was 15" in advice.meaning[0]
+    child = chart(5, searched=ASKS, measurements=measured(measurement_codes.CREATININE, 3.0))
+    asked = advises(CHECK, ordered(draft(MR_HEAD_WITH), child, GROUP_I))
+    assert asked.indicator is Indicator.WARNING
+    assert asked.recommendations == ()
+    assert any("paediatric eGFR" in one for one in asked.missing)
 
 
 def test_what_is_not_known_of_the_kidneys_is_asked() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds import action_codes, condition_codes, measurement_codes, medication_codes
+from cds.domain.coding import Coding
 from cds.domain.ehr import EhrData
 from cds.domain.imaging_order import Contrast, Exam
 from cds.ordering._kidney import ASKS
@@ -17,6 +18,7 @@ from tests.unit.ordering_cases import (
     CT_CHEST,
     CT_CHEST_ANY,
     CT_CHEST_WITHOUT,
+    ICD,
     MR_HEAD_WITH,
     advises,
     chart,
@@ -32,7 +34,7 @@ from tests.unit.ordering_cases import (
 )
 
 CHECK = "metformin"
-AKI = condition_codes.ACUTE_KIDNEY_INJURY
+AKI, DIALYSIS = condition_codes.ACUTE_KIDNEY_INJURY, condition_codes.DIALYSIS
 HISTORY = (
     condition_codes.CHRONIC_LIVER_DISEASE,
     condition_codes.ALCOHOL_USE_DISORDER,
@@ -92,6 +94,42 @@ def test_by_the_fda_label_metformin_is_contraindicated_with_an_egfr_below_30() -
     assert advises(CHECK, ordered(draft(CT_CHEST), patient(30), FDA)).meaning == ()
 
 
+@pytest.mark.parametrize("site", [ACR, FDA, {}])
+@pytest.mark.parametrize("rate", [None, 8, 50, 90])
+def test_dialysis_counts_as_an_egfr_below_30_for_metformin_and_where_it_is_not_known_it_is_asked_for(
+    rate: float | None, site: dict[str, str]
+) -> None:
+    case = ordered(draft(CT_CHEST), patient(rate, DIALYSIS), site)
+    assert step(CHECK, case).key == "hold"
+    assert "tell who prescribes it" in advises(CHECK, case).meaning[0]
+    high = patient(90)
+    unknown = replace(high, conditions={name: one for name, one in high.conditions.items() if name != DIALYSIS.name})
+    advice = advises(CHECK, ordered(draft(CT_CHEST), unknown, site))
+    assert advice.recommendations == ()
+    assert any("dialysis" in one for one in advice.missing)
+
+
+@pytest.mark.parametrize("site", [ACR, FDA, {}])
+def test_known_acute_kidney_injury_alone_holds_metformin_around_iodinated_contrast_whatever_the_egfr_is(
+    site: dict[str, str],
+) -> None:
+    for rate in (None, 90):
+        assert step(CHECK, ordered(draft(CT_CHEST), patient(rate, AKI), site)).key == "hold"
+    by_order = ordered(draft(CT_CHEST, Coding(ICD, "N17.9")), patient(None), site)
+    assert step(CHECK, by_order).key == "hold"
+
+
+def test_the_last_low_value_is_told_and_of_a_child_a_paediatric_egfr_is_asked_for() -> None:
+    old = replace(patient(None), measurements=measured(measurement_codes.EGFR_2021, 20, 60))
+    advice = advises(CHECK, ordered(draft(CT_CHEST), old, ACR))
+    assert advice.recommendations[0].code == action_codes.CREATININE_TEST
+    assert "was 20" in advice.meaning[0]
+    child = chart(12, searched=SEARCHED, medications=has(medication_codes.METFORMIN))
+    asked = advises(CHECK, ordered(draft(CT_CHEST), child, ACR))
+    assert asked.recommendations == ()
+    assert any("paediatric eGFR" in one for one in asked.missing)
+
+
 def test_by_the_acr_manual_metformin_goes_on_with_gadolinium() -> None:
     assert silent(CHECK, ordered(draft(MR_HEAD_WITH), patient(10, AKI), ACR)) == "metformin goes on"
 
@@ -110,15 +148,15 @@ def test_where_the_egfr_decides_and_is_not_known_creatinine_is_measured_first(si
 
 @given(
     rate=st.floats(5, 120),
-    there=st.sets(st.sampled_from([one.name for one in (AKI, *HISTORY)])),
-    more=st.sampled_from((AKI, *HISTORY)),
+    there=st.sets(st.sampled_from([one.name for one in (AKI, DIALYSIS, *HISTORY)])),
+    more=st.sampled_from((AKI, DIALYSIS, *HISTORY)),
     site=st.sampled_from([ACR, FDA]),
     forgotten=st.booleans(),
 )
 def test_another_disease_or_less_knowledge_never_makes_the_advice_milder(
     rate: float, there: set[str], more: ValueSet, site: dict[str, str], forgotten: bool
 ) -> None:
-    first = patient(rate, *(one for one in (AKI, *HISTORY) if one.name in there))
+    first = patient(rate, *(one for one in (AKI, DIALYSIS, *HISTORY) if one.name in there))
     rest = {name: one for name, one in first.conditions.items() if name != more.name}
     second = replace(first, conditions=rest if forgotten else rest | has(more))
     before, after = (says(CHECK, ordered(draft(CT_CHEST), data, site)) for data in (first, second))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cds import action_codes
+from cds.domain.coding import Coding
 from cds.domain.ehr import EhrData, Fact, Known, Unknown
 from cds.domain.identity import Sex
 from cds.domain.imaging_order import Contrast, Exam
@@ -21,6 +22,7 @@ from tests.unit.ordering_cases import (
     CT_CHEST_WITHOUT,
     CT_HEAD,
     CT_SPINE,
+    ICD,
     MR_HEAD,
     MR_HEAD_WITH,
     advises,
@@ -52,8 +54,53 @@ def woman(pregnancy: Fact[bool] = UNKNOWN, age: int | None = 30, sex: Sex | None
 
 
 @pytest.mark.parametrize("exam", [CT_HEAD, CT_CHEST_WITHOUT, MAMMOGRAM, KNEE])
-def test_radiation_of_head_neck_chest_breast_or_limb_without_contrast_needs_no_word_on_pregnancy(exam: Exam) -> None:
-    assert silent(CHECK, ordered(draft(exam), woman(stated(True))))
+def test_radiation_of_head_neck_chest_breast_or_limb_without_contrast_needs_no_question_on_pregnancy(
+    exam: Exam,
+) -> None:
+    for fact in (UNKNOWN, NOT_FOUND, stated(False), stated(True, 400)):
+        assert silent(CHECK, ordered(draft(exam), woman(fact)))
+
+
+def test_in_pregnancy_a_ct_that_does_not_reach_the_pelvis_is_told_with_one_line_and_not_withheld() -> None:
+    for exam in (CT_HEAD, CT_CHEST_WITHOUT):
+        advice = advises(CHECK, ordered(draft(exam), woman(stated(True))))
+        assert advice.indicator is Indicator.INFO
+        assert advice.recommendations == ()
+        assert "not withheld" in advice.meaning[-1]
+    for exam in (MAMMOGRAM, KNEE):
+        assert silent(CHECK, ordered(draft(exam), woman(stated(True))))
+
+
+@pytest.mark.parametrize("day", [None, TODAY - timedelta(days=301), TODAY + timedelta(days=5)])
+def test_a_pregnancy_on_record_without_a_usable_date_is_asked_for_with_a_warning(day: date | None) -> None:
+    data = woman(Known(True, day, SOURCE))
+    for exam in (CT_ABDOMEN, CT_CHEST, MR_HEAD_WITH):
+        advice = advises(CHECK, ordered(draft(exam), data))
+        assert advice.indicator is Indicator.WARNING
+        assert advice.recommendations[0].code == action_codes.PREGNANCY_TEST
+        assert "without a usable date" in advice.missing[0]
+    assert advises(CHECK, ordered(draft(CT_ABDOMEN), woman(stated(True, 300)))).recommendations[0].instead
+
+
+def test_a_pregnancy_that_is_long_over_is_not_asked_for_at_an_age_at_which_nobody_is_asked() -> None:
+    assert silent(CHECK, ordered(draft(CT_ABDOMEN), woman(stated(True, 7000), age=60)))
+    undated = woman(Known(True, None, SOURCE), age=60)
+    assert advises(CHECK, ordered(draft(CT_ABDOMEN), undated)).indicator is Indicator.WARNING
+
+
+@pytest.mark.parametrize("code", ["O20.0", "O99.8", "Z33", "Z34.0", "O00.1"])
+def test_a_pregnancy_among_the_reasons_of_the_order_counts_as_known(code: str) -> None:
+    for fact in (UNKNOWN, NOT_FOUND, stated(False), Known(True, None, SOURCE)):
+        case = ordered(draft(ABDOMEN_PLAIN, Coding(ICD, code)), woman(fact))
+        assert step(CHECK, case).instead
+        assert any(code in one for one in step(CHECK, case).because)
+
+
+@pytest.mark.parametrize(("days_ago", "asked_for"), [(0, True), (3, True), (4, False), (300, False), (-2, False)])
+def test_a_request_for_a_pregnancy_test_counts_as_asked_for_3_days(days_ago: int, asked_for: bool) -> None:
+    request = {action_codes.request_of(action_codes.PREGNANCY_TEST): known_item(on=TODAY - timedelta(days=days_ago))}
+    advice = advises(CHECK, ordered(draft(CT_ABDOMEN), chart(30, Sex.FEMALE, requests=request)))
+    assert (advice.recommendations == ()) is asked_for
 
 
 def test_men_and_patients_below_12_or_above_50_years_are_not_asked_for_pregnancy() -> None:

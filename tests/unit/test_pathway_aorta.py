@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cds import action_codes as actions
 from cds import condition_codes, finding_codes, procedure_codes
-from cds.domain.ehr import Known, Unknown
+from cds.domain.coding import Coding
+from cds.domain.ehr import ClinicalItem, Known, Unknown
 from cds.domain.finding import Change, Finding, Presence
 from cds.domain.identity import Sex
 from cds.domain.order import Priority
@@ -19,7 +20,9 @@ from cds.domain.recommendation import Indicator, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways._guards import PALLIATIVE
 from cds.pathways.aorta import PAIN_DAYS, aorta
-from tests.unit.clinical import NOT_FOUND, STUDY_DATE, TODAY
+from cds.pathways.card import detail
+from cds.value_sets import ICD10
+from tests.unit.clinical import NOT_FOUND, SOURCE, STUDY_DATE, TODAY
 from tests.unit.pathway_records import (
     MODEL_LIMIT,
     advice,
@@ -140,10 +143,34 @@ def test_an_abdominal_aortic_aneurysm_of_3_0_cm_or_more_that_is_not_on_record_is
     assert "abdominal aortic aneurysm" in missing(nobody_knows)
 
 
-def test_an_aneurysm_of_another_or_an_unstated_part_of_the_aorta_is_told_and_is_not_this_one() -> None:
-    outcome = advice(asked(3.0, {condition_codes.AORTIC_ANEURYSM: item(text="Thoracic aortic aneurysm")}))
+def on_record(code: str, text: str) -> dict[object, object]:
+    """An aortic aneurysm of the problem list as ICD-10 codes it."""
+    return {condition_codes.AORTIC_ANEURYSM: Known(ClinicalItem(Coding(ICD10, code), text), date(2025, 5, 6), SOURCE)}
+
+
+def test_an_aneurysm_of_another_part_of_the_aorta_is_told_and_is_not_this_one() -> None:
+    outcome = advice(asked(3.0, on_record("I71.2", "Thoracic aortic aneurysm")))
     assert keys(outcome) == ("surveillance", "first-referral")
     assert any("Thoracic aortic aneurysm" in one.value for one in outcome.inputs)
+    assert outcome.recommendations[1].action.endswith("first diagnosis")
+    assert held(outcome, "placeless") is False
+    assert "place of the aortic aneurysm" not in missing(outcome)
+
+
+@pytest.mark.parametrize("listed", [NOT_FOUND, Unknown("no feed")])
+def test_an_aortic_aneurysm_on_record_without_its_place_is_told_to_be_found_out_which_and_is_not_denied(
+    listed: object,
+) -> None:
+    abdominal = {condition_codes.ABDOMINAL_AORTIC_ANEURYSM: listed}
+    outcome = advice(asked(3.0, on_record("I71.9", "Aortic aneurysm") | abdominal))
+    assert keys(outcome) == ("surveillance", "first-referral")
+    assert held(outcome, "placeless") is True
+    assert "place of the aortic aneurysm: an aneurysm without its place is on record" in missing(outcome)
+    assert "An aneurysm without its place is on record: find out which." in outcome.meaning
+    told = detail(outcome)
+    assert "first diagnosis" not in told
+    assert "No aneurysm of the abdominal aorta is known" not in told
+    assert held(asked(3.0, on_record("I71.9", "Aortic aneurysm") | ON_RECORD), "first-diagnosis") is False
 
 
 def test_with_recent_abdominal_or_back_pain_an_aneurysm_from_5_0_cm_on_or_that_grows_is_told_to_a_surgeon_at_once() -> (
@@ -218,12 +245,20 @@ def test_an_aneurysm_that_grew_by_1_0_cm_in_a_year_or_by_0_5_cm_in_6_months_is_r
         assert keys(asked(4.2, ON_RECORD, change=changed(absolute, "mm", days))) == ("surveillance",), (absolute, days)
 
 
-def test_such_growth_with_an_unknown_error_is_compared_by_a_radiologist_urgently_from_twice_the_limit_on() -> None:
+def test_such_growth_of_unknown_error_is_compared_by_a_radiologist_urgently_if_twice_the_limit_in_all_or_per_year() -> (
+    None
+):
     for absolute, days, priority in (
         (10.0, 365, Priority.ROUTINE),
         (19.9, 365, Priority.ROUTINE),
         (20.0, 365, Priority.URGENT),
         (10.0, 183, Priority.URGENT),
+        (10.0, 100, Priority.URGENT),
+        (12.0, 200, Priority.URGENT),  # 21.9 mm a year
+        (12.0, 220, Priority.ROUTINE),  # 19.9 mm a year
+        (6.0, 20, Priority.URGENT),
+        (20.0, 730, Priority.URGENT),
+        (5.0, 183, Priority.ROUTINE),
     ):
         outcome = advice(asked(4.2, ON_RECORD, change=changed(absolute, "mm", days, None)))
         assert keys(outcome) == ("compare", "surveillance")
@@ -231,6 +266,18 @@ def test_such_growth_with_an_unknown_error_is_compared_by_a_radiologist_urgently
         assert held(outcome, "growth") is None
         assert any("is not known" in line for line in outcome.seen)
     assert keys(asked(4.2, ON_RECORD, change=changed(9.9, "mm", 365, None))) == ("surveillance",)
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    absolute=st.floats(0.5, 40.0),
+    days=st.lists(st.integers(1, 1500), min_size=2, max_size=2, unique=True).map(sorted),
+    beyond=st.sampled_from([True, None]),
+)
+def test_the_same_growth_in_fewer_days_is_never_milder(absolute: float, days: list[int], beyond: bool | None) -> None:
+    sooner, later = (asked(4.2, ON_RECORD, change=changed(absolute, "mm", took, beyond)) for took in days)
+    assert urgency(sooner) >= urgency(later)
+    assert ("compare" in keys(sooner)) >= ("compare" in keys(later))
 
 
 def test_an_open_comparison_stops_another_one_an_urgent_one_only_since_the_images() -> None:

@@ -15,6 +15,7 @@ from cds.domain.coding import Coding, Quantity
 from cds.domain.ehr import Known, Unknown
 from cds.domain.finding import Change, Finding, Presence
 from cds.domain.identity import Sex
+from cds.domain.order import Priority
 from cds.domain.recommendation import Indicator, PathwayOutcome
 from cds.errors import InvalidInput
 from cds.pathways.brain import ATROPHY, brain
@@ -54,14 +55,21 @@ NINE = {
 
 
 def volume(
-    code: Coding, number: float, unit: str, loss: float | None = None, *, beyond: bool | None = True, side: str = ""
+    code: Coding,
+    number: float,
+    unit: str,
+    loss: float | None = None,
+    *,
+    beyond: bool | None = True,
+    side: str = "",
+    days: int = 365,
 ) -> Finding:
-    """A volume, and by how much it changed in a year where it was compared."""
+    """A volume, and by how much it changed, in a year unless said, where it was compared."""
     change = None
     if loss is not None:
         before = Quantity(number - loss, unit)
         percent = 100 * loss / before.value
-        change = Change("1.2.3", STUDY_DATE - timedelta(days=365), 365, before, loss, percent, loss, beyond)
+        change = Change("1.2.3", STUDY_DATE - timedelta(days=days), days, before, loss, percent, loss, beyond)
     key = f"{code.code}-{side}" if side else code.code
     return Finding(key, code, Presence.MEASURED, Quantity(number, unit), laterality=side, change=change)
 
@@ -69,6 +77,11 @@ def volume(
 def hippocampus(loss: float | None = -0.3, *, beyond: bool | None = True) -> Finding:
     """The left hippocampus."""
     return volume(finding_codes.HIPPOCAMPAL_VOLUME, 3.0, "mL", loss, beyond=beyond, side="left")
+
+
+def ventricles(growth: float, days: int, *, beyond: bool | None = True) -> Finding:
+    """Both lateral ventricles, compared with those of so many days before."""
+    return volume(finding_codes.LATERAL_VENTRICULAR_SHARE, 8.0, "%", growth, beyond=beyond, days=days)
 
 
 def share(percent: float) -> Finding:
@@ -114,6 +127,59 @@ def test_loss_of_brain_or_hippocampal_volume_or_growth_of_the_ventricles_beyond_
     assert "change since an earlier study: its error is not known" in missing(doubtful)
 
 
+def test_a_change_over_less_than_6_months_is_no_decline() -> None:
+    facts = {COMPLAINT: item()}
+    # From 2026-05-02 to 2026-11-02 are 184 days.
+    for seen in (
+        volume(finding_codes.HIPPOCAMPAL_VOLUME, 3.0, "mL", -0.3, days=183),
+        volume(finding_codes.HIPPOCAMPAL_VOLUME, 3.0, "mL", -0.3, days=183, beyond=None),
+        ventricles(4, 91),
+        ventricles(4, 3, beyond=None),
+    ):
+        outcome = untold(asked(seen, facts=facts))
+        assert held(outcome, "too-short")
+        assert "less than 6 months lie between both" in missing(outcome)
+    half_a_year = volume(finding_codes.HIPPOCAMPAL_VOLUME, 3.0, "mL", -0.3, days=184)
+    assert "memory-assessment" in keys(asked(half_a_year, facts=facts))
+    within_error = volume(finding_codes.HIPPOCAMPAL_VOLUME, 3.0, "mL", -0.3, days=30, beyond=False)
+    assert nothing(asked(within_error, facts=facts))
+
+
+def test_ventricles_that_grow_beyond_the_error_within_90_days_are_told_the_same_day_as_possible_hydrocephalus() -> None:
+    child = Known(date(2020, 11, 3), None, "patient demographics")
+    for changes in ({}, {"birth_date": child}, {"birth_date": Unknown("not stated")}):
+        outcome = advice(asked(ventricles(4, 90), atrophy(), facts={COMPLAINT: item()}, **changes))
+        assert outcome.indicator is Indicator.WARNING
+        (step,) = outcome.recommendations
+        assert (step.key, step.priority, step.acr_category) == ("hydrocephalus-today", Priority.ASAP, 2)
+        assert step.by == TODAY
+        assert "Radiologist and clinician today: acute hydrocephalus?" in step.action
+        assert "+4 % (+100.0 %) in 90 days" in step.because[0]
+    known = {condition_codes.DEMENTIA: item(), procedure_codes.ORDERED[actions.COMPARE_STUDIES.code]: item(TODAY)}
+    assert keys(asked(ventricles(4, 3), facts=known)) == ("hydrocephalus-today",)
+    for seen in (ventricles(4, 91), ventricles(4, 3, beyond=False), ventricles(-4, 3)):
+        assert keys(asked(seen, atrophy(), facts={COMPLAINT: item()} | CALM)) == ("memory-assessment",)
+
+
+def test_with_confusion_within_7_days_of_the_images_or_of_today_delirium_is_looked_for_and_memory_is_not_judged() -> (
+    None
+):
+    def confused(fact: object) -> PathwayOutcome:
+        return asked(atrophy(), facts={COMPLAINT: item(), condition_codes.CONFUSION: fact})
+
+    for day in (date(2026, 10, 26), date(2026, 11, 9), date(2026, 11, 15), TODAY):
+        outcome = advice(confused(item(day, "Disoriented")))
+        assert outcome.recommendations == ()
+        assert outcome.indicator is Indicator.WARNING
+        assert "look for delirium" in outcome.summary
+        assert "Disoriented" in " ".join(outcome.seen)
+    for fact in (item(date(2026, 10, 25)), item(date(2026, 11, 12)), NOT_FOUND):
+        assert "memory-assessment" in keys(confused(fact))
+    for fact in (item(None), Unknown("nobody could be asked")):
+        assert held(confused(fact), "confused") is None
+        assert "confusion: " in missing(confused(fact))
+
+
 def test_a_hippocampal_share_at_or_below_the_cut_off_that_the_site_set_counts_as_small() -> None:
     facts, site = {COMPLAINT: item()}, {"brain.hippocampal_share_percent": "0.25"}
     assert "memory-assessment" in keys(asked(share(0.25), facts=facts, site=site))
@@ -138,6 +204,7 @@ def test_atrophy_or_decline_with_a_memory_complaint_leads_to_a_memory_assessment
     outcome = advice(asked(facts=CALM | {COMPLAINT: item(RECENT, "Forgetful")}))
     assert keys(outcome) == ("memory-assessment",)
     assert outcome.indicator is Indicator.INFO
+    assert outcome.summary == "Atrophy or decline of the brain on CT of 2026-11-02."
     assert "memory complaint: Forgetful (1) (2026-09-01" in "".join(outcome.recommendations[0].because)
     assert any("4.7 %" in line for line in outcome.meaning)
     assert "memory complaint" in missing(asked(facts={COMPLAINT: Unknown("nobody could be asked")}))
@@ -210,7 +277,38 @@ def test_atrophy_or_decline_without_a_cognitive_test_in_the_last_12_months_leads
 def test_atrophy_or_decline_with_a_normal_test_no_complaint_and_no_high_caide_makes_no_card() -> None:
     outcome = nothing(asked(facts=CALM))
     assert held(outcome, "nothing-else")
-    assert advice(asked(facts=CALM | {COMPLAINT: Unknown("nobody could be asked")})).recommendations == ()
+
+
+def test_a_low_test_of_more_than_12_months_ago_or_of_no_date_is_told_and_a_new_one_is_suggested() -> None:
+    done = {procedure_codes.COGNITIVE_ASSESSMENT: item(RECENT)}
+    for day, said in ((date(2025, 9, 1), "2025-09-01"), (None, "no date")):
+        outcome = advice(asked(atrophy(), facts=done | {MOCA: value(12, "{score}", day)}))
+        assert keys(outcome) == ("cognitive-test",)
+        assert f"Montreal Cognitive Assessment: 12 on {said} was low." in outcome.meaning
+        assert "Montreal Cognitive Assessment: 12" in " ".join(outcome.recommendations[0].because)
+    assert nothing(asked(atrophy(), facts={MMSE: value(28, "{score}", RECENT), MOCA: value(12, "{score}", None)}))
+    normal = asked(atrophy(), facts=done | {MOCA: value(26, "{score}", date(2025, 9, 1))})
+    assert "Montreal Cognitive Assessment: the newest is of 2025-09-01" in missing(untold(normal))
+
+
+def test_where_nobody_could_be_asked_for_a_memory_complaint_the_step_is_to_ask_about_memory() -> None:
+    unasked = {COMPLAINT: Unknown("nobody could be asked")}
+    assert keys(asked(facts=CALM | unasked)) == ("ask-about-memory",)
+    assert keys(asked(facts=unasked)) == ("cognitive-test",)
+    assert keys(asked(facts=unasked | {MOCA: value(20, "{score}", RECENT)})) == ("memory-assessment",)
+
+
+def test_what_is_missing_makes_no_card_without_a_step() -> None:
+    outcome = untold(at_63({measurement_codes.EDUCATION_YEARS: NOT_FOUND}))
+    assert held(outcome, "unclear")
+    ordered = procedure_codes.ORDERED[actions.COGNITIVE_TEST.code]
+    assert untold(asked(facts=CALM | {COMPLAINT: Unknown("nobody could be asked"), ordered: item(TODAY)}))
+
+
+def test_without_a_known_age_nobody_can_tell_whether_the_pathway_is_for_the_patient() -> None:
+    outcome = untold(asked(facts={COMPLAINT: item()}, birth_date=Unknown("not stated")))
+    assert held(outcome, "age")
+    assert "age: not stated" in missing(outcome)
 
 
 def test_where_dementia_or_a_drug_for_it_is_on_record_the_pathway_is_silent() -> None:
@@ -257,7 +355,16 @@ AGES = st.sampled_from([date(1950, 5, 1), date(1970, 5, 1)]).map(lambda day: Kno
 RANDOM = AGES.flatmap(lambda born: records(brain, NUMBERS, birth_date=born))
 SEEN = st.lists(
     st.sampled_from(
-        [hippocampus(), hippocampus(None), hippocampus(0.2), hippocampus(-0.1, beyond=None), share(0.2), atrophy()]
+        [
+            hippocampus(),
+            hippocampus(None),
+            hippocampus(0.2),
+            hippocampus(-0.1, beyond=None),
+            share(0.2),
+            atrophy(),
+            ventricles(1, 30),
+            ventricles(1, 120),
+        ]
     ),
     min_size=1,
     max_size=3,
@@ -268,6 +375,7 @@ SILENCING = (
     procedure_codes.ORDERED[actions.MEMORY_ASSESSMENT.code],
     procedure_codes.ORDERED[actions.COGNITIVE_TEST.code],
     procedure_codes.COGNITIVE_ASSESSMENT,
+    condition_codes.CONFUSION,
 )
 
 

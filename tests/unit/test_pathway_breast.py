@@ -3,7 +3,7 @@ doi:10.2105/AJPH.2009.160184; risk: doi:10.1093/jnci/81.24.1879 and USPSTF 2019,
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -134,6 +134,59 @@ def test_a_bi_rads_assessment_of_3_is_imaged_again_after_6_months() -> None:
     assert keys(outcome) == ("short-follow-up",)
     assert outcome.indicator is Indicator.INFO
     assert step(outcome, "short-follow-up").by == date(2027, 5, 2)
+    assert step(outcome, "short-follow-up").action == "Breast imaging after 6 months (left)"
+
+
+def test_the_imaging_after_6_months_is_planned_for_the_last_tenth_of_them() -> None:
+    # From 2026-11-02 to 2027-05-02 are 181 days, a tenth of them 18.
+    assert step(asked(assessed("3")), "short-follow-up").not_before == date(2027, 4, 14)
+    assert step(asked(assessed("3"), today=date(2027, 4, 14)), "short-follow-up").not_before is None
+    assert step(asked(assessed("0")), "recall").not_before is None
+
+
+@pytest.mark.parametrize(
+    ("category", "key", "due"),
+    [("5", "biopsy", date(2027, 1, 1)), ("0", "recall", date(2027, 1, 1)), ("3", "short-follow-up", date(2027, 5, 2))],
+)
+def test_what_bi_rads_asks_for_and_is_not_known_to_be_done_by_its_day_is_overdue_since_then(
+    category: str, key: str, due: date
+) -> None:
+    on_time, late = asked(assessed(category), today=due), asked(assessed(category), today=due + timedelta(days=1))
+    assert "Overdue" not in step(on_time, key).reason
+    assert f"Overdue since {due}, unless it was done." in step(late, key).reason
+    assert step(late, key).by == due + timedelta(days=1)
+
+
+def test_what_was_asked_for_is_told_as_overdue_too() -> None:
+    ordered = procedure_codes.ORDERED[actions.BREAST_BIOPSY.code]
+    after = advice(asked(assessed("5"), facts={ordered: item(STUDY_DATE)}, today=date(2027, 1, 2)))
+    assert keys(after) == ()
+    assert "overdue since 2027-01-01" in " ".join(after.notes)
+
+
+def test_a_biopsy_that_was_asked_for_before_these_images_is_asked_for_again() -> None:
+    ordered = procedure_codes.ORDERED[actions.BREAST_BIOPSY.code]
+    before = advice(asked(assessed("5"), facts={ordered: item(date(2026, 11, 1))}))
+    assert keys(before) == ("biopsy",)
+    assert held(before, "asked-before")
+    assert "a request of 2026-11-01" in before.notes[0]
+    assert "older than these images" in before.notes[0]
+    assert keys(asked(assessed("5"), facts={ordered: item(STUDY_DATE)})) == ()
+
+
+def test_a_category_of_what_is_told_as_not_detected_is_a_contradiction_to_ask_about_and_leads_to_no_step() -> None:
+    def denied(category: str, code: Coding) -> Finding:
+        told = Coding(finding_codes.BIRADS, category, category)
+        return Finding("denied", code, Presence.NOT_DETECTED, category=told, laterality="left")
+
+    outcome = untold(asked(denied("5", finding_codes.BREAST_ASSESSMENT)))
+    assert held(outcome, "contradiction")
+    assert "not detected and as category 5 left: they contradict each other" in missing(outcome)
+    assert untold(asked(denied("d", finding_codes.BREAST_DENSITY)))
+    beside = asked(denied("5", finding_codes.BREAST_ASSESSMENT), assessed("4", "right"))
+    assert keys(beside) == ("biopsy",)
+    assert step(beside, "biopsy").action == "Breast biopsy (right)"
+    assert "contradict each other" in missing(beside)
 
 
 @pytest.mark.parametrize("category", ["4", "4A", "4c", "5"])
@@ -143,6 +196,7 @@ def test_a_bi_rads_assessment_of_4_or_5_is_biopsied_within_60_days(category: str
     assert outcome.indicator is Indicator.WARNING
     biopsy = step(outcome, "biopsy")
     assert (biopsy.priority, biopsy.by, biopsy.code) == (Priority.URGENT, date(2027, 1, 1), actions.BREAST_BIOPSY)
+    assert biopsy.acr_category == 3
 
 
 def test_both_breasts_have_their_steps_and_the_biopsy_comes_first() -> None:
@@ -153,7 +207,14 @@ def test_both_breasts_have_their_steps_and_the_biopsy_comes_first() -> None:
     )
     both = advice(asked(assessed("5", "right"), assessed("4", "left")))
     assert keys(both) == ("biopsy",)
-    assert both.recommendations[0].reason == "BI-RADS 4, 5 on 2026-11-02."
+    assert both.recommendations[0].reason == "BI-RADS 4 left, 5 right on 2026-11-02."
+    assert both.recommendations[0].action == "Breast biopsy (left, right)"
+    same = advice(asked(assessed("4A", "left"), assessed("4B", "right")))
+    assert same.summary == "Mammography of 2026-11-02: BI-RADS 4A left, BI-RADS 4B right."
+    assert same.recommendations[0].reason == "BI-RADS 4A left, 4B right on 2026-11-02."
+    assert step(asked(assessed("4", "")), "biopsy").action == "Breast biopsy"
+    many = [assessed(one, side) for one in ("0", "3", "4A", "5") for side in ("left", "right")]
+    assert advice(asked(*many)).summary == "Mammography of 2026-11-02: BI-RADS 5 left, and 7 more."
 
 
 @pytest.mark.parametrize("category", ["1", "2", "6"])
@@ -161,12 +222,21 @@ def test_a_bi_rads_assessment_of_1_2_or_6_asks_for_nothing(category: str) -> Non
     assert held(nothing(asked(assessed(category))), "routine")
 
 
-def test_where_the_breast_was_imaged_again_since_neither_recall_nor_follow_up_is_asked_for_again() -> None:
+def test_where_the_breast_was_imaged_again_since_a_recall_is_not_asked_for_again() -> None:
     later, earlier = item(date(2026, 11, 10)), item(STUDY_DATE)
     for done in (procedure_codes.MAMMOGRAPHY, procedure_codes.BREAST_MRI):
-        assert keys(asked(assessed("0"), assessed("3", "right"), facts={done: later})) == ()
+        assert keys(asked(assessed("0"), facts={done: later})) == ()
         assert keys(asked(assessed("0"), facts={done: earlier})) == ("recall",)
         assert keys(asked(assessed("4"), facts={done: later})) == ("biopsy",)
+
+
+def test_imaging_from_3_months_on_stands_for_the_follow_up_after_6_months_earlier_imaging_is_told() -> None:
+    for done in (procedure_codes.MAMMOGRAPHY, procedure_codes.BREAST_MRI):
+        early = advice(asked(assessed("3"), facts={done: item(date(2027, 2, 1))}, today=date(2027, 3, 1)))
+        assert keys(early) == ("short-follow-up",)
+        assert "2027-02-01 came too early" in " ".join(early.notes)
+        assert keys(asked(assessed("3"), facts={done: item(date(2027, 2, 2))}, today=date(2027, 3, 1))) == ()
+        assert keys(asked(assessed("3"), facts={done: item(None)})) == ("short-follow-up",)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ NODULE, AAA = finding_codes.LUNG_NODULE, finding_codes.ABDOMINAL_AORTA
 def test_a_lung_nodule_that_grew_by_more_than_1_5_mm_within_12_months_is_looked_at_earlier() -> None:
     told = advice(grown(NODULE, 6.0, 7.75, key="nodule"))
     assert steps(told) == [actions.EARLIER_FOLLOW_UP]
-    assert told.raises == ("nodule",)
+    assert told.raises == ("m.nodule",)
     assert told.recommendations[0].source.url == "https://doi.org/10.1016/j.chest.2023.10.028"
     assert not raises(said(grown(NODULE, 6.0, 7.5)))
     assert not raises(said(grown(NODULE, 6.0, 7.75, days=730)))
@@ -110,7 +110,7 @@ def test_a_lung_nodule_of_4_mm_or_more_that_the_compared_study_did_not_have_is_l
         return Finding("nodule", NODULE, Presence.PRESENT, Quantity(size, "mm"), tracking_id=name)
 
     told = advice(new(4.0), other)
-    assert (steps(told), told.raises) == ([actions.EARLIER_FOLLOW_UP], ("nodule",))
+    assert (steps(told), told.raises) == ([actions.EARLIER_FOLLOW_UP], ("m.nodule",))
     assert "not there in the compared earlier study" in detail(told)
     assert isinstance(said(new(3.9), other), NothingToSay)
     assert isinstance(said(new(9.0)), NothingToSay)  # nothing of it was compared: it may be as old as it likes
@@ -195,11 +195,14 @@ def test_growth_that_reaches_a_threshold_but_is_not_known_to_be_beyond_the_error
         (grown(NODULE, 200.0, 900.0, unit="mm3", doubling=199.0, beyond=None), Priority.URGENT),
         (grown(AAA, 40.0, 60.0, beyond=None), Priority.URGENT),
         (grown(AAA, 40.0, 50.0, days=183, beyond=None), Priority.URGENT),
+        (grown(AAA, 40.0, 52.0, days=200, beyond=None), Priority.URGENT),  # 21.9 mm a year
+        (grown(NODULE, 6.0, 7.6, days=182, beyond=None), Priority.URGENT),  # 3.2 mm a year
+        (grown(finding_codes.ASCENDING_AORTA, 40.0, 45.0, days=182, beyond=None), Priority.URGENT),  # 10.03 mm a year
         (grown(finding_codes.ASCENDING_AORTA, 40.0, 50.0, beyond=None), Priority.URGENT),
         (grown(finding_codes.IPH_VOLUME, 30.0, 42.5, unit="mL", beyond=None), Priority.STAT),
     ],
 )
-def test_growth_of_twice_a_threshold_or_more_that_is_not_known_to_be_beyond_the_error_is_compared_by_a_radiologist_now(
+def test_growth_of_twice_a_threshold_in_all_or_by_the_year_with_an_unknown_error_is_compared_by_a_radiologist_now(
     finding: Finding, priority: Priority
 ) -> None:
     told = advice(finding)
@@ -219,6 +222,7 @@ def test_growth_of_twice_a_threshold_or_more_that_is_not_known_to_be_beyond_the_
         grown(NODULE, 6.0, 9.0, beyond=None),
         grown(NODULE, 200.0, 900.0, unit="mm3", doubling=200.0, beyond=None),
         grown(AAA, 40.0, 59.9, beyond=None),
+        grown(AAA, 40.0, 52.0, days=220, beyond=None),  # 19.9 mm a year
         grown(finding_codes.ASCENDING_AORTA, 40.0, 49.9, beyond=None),
         grown(finding_codes.ASCENDING_AORTA, 25.0, 39.9, beyond=None),
     ],
@@ -226,6 +230,23 @@ def test_growth_of_twice_a_threshold_or_more_that_is_not_known_to_be_beyond_the_
 def test_growth_below_twice_a_threshold_is_compared_by_nobody_at_once(finding: Finding) -> None:
     told = said(finding)
     assert not isinstance(told, Advice) or told.recommendations == ()
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    code=st.sampled_from([AAA, finding_codes.ASCENDING_AORTA, NODULE]),
+    by=st.floats(0.5, 40.0),
+    days=st.lists(st.integers(1, 1500), min_size=2, max_size=2, unique=True).map(sorted),
+    beyond=st.sampled_from([True, None]),
+)
+def test_the_same_growth_in_fewer_days_is_never_milder(code: Coding, by: float, days: list[int], beyond: bool) -> None:
+    def rank(took: int) -> tuple[bool, int, bool]:
+        told = said(grown(code, 45.0, 45.0 + by, days=took, beyond=beyond))
+        steps_ = told.recommendations if isinstance(told, Advice) else ()
+        return raises(told), len(steps_), isinstance(told, Advice)
+
+    sooner, later = days
+    assert rank(sooner) >= rank(later)
 
 
 PALLIATIVE = ehr(conditions={"palliative-care": known_item()})
@@ -236,7 +257,7 @@ def test_in_palliative_care_a_growing_haemorrhage_is_told_and_no_other_change() 
     others = (grown(NODULE, 6.0, 9.0), grown(finding_codes.LAA_950, 10.0, 14.0, unit="%"))
     (told,) = evaluate(case_of(bleed, *others, data=PALLIATIVE), {"change"})
     assert isinstance(told, Advice)
-    assert (steps(told), told.raises) == ([actions.STROKE_TEAM_CALL], ("bleed",))
+    assert (steps(told), told.raises) == ([actions.STROKE_TEAM_CALL], ("m.bleed",))
     assert any("speak to who leads it" in text for text in told.meaning)
     (silent,) = evaluate(case_of(*others, data=PALLIATIVE), {"change"})
     assert silent == NothingToSay("change", "palliative or hospice care is on record", silent.steps)
@@ -276,7 +297,7 @@ def test_a_change_within_the_error_of_the_measurement_makes_no_card() -> None:
 def test_what_was_asked_for_already_is_not_asked_for_again_but_what_rests_on_the_growth_is_still_raised() -> None:
     asked = ehr(requests={"vascular-surgery-referral-request": known_item(on=date(2026, 11, 10))})
     told = advice(grown(AAA, 40.0, 52.0, key="aorta"), data=asked)
-    assert (told.recommendations, told.raises) == ((), ("aorta",))
+    assert (told.recommendations, told.raises) == ((), ("m.aorta",))
     assert "an open request is on record (2026-11-10" in detail(told)
 
 
@@ -300,6 +321,49 @@ def test_every_step_that_rests_on_the_finding_is_raised_and_no_other() -> None:
     assert priorities["liver"] is Priority.ROUTINE
 
 
+def of_two_models(nodule: Finding, liver: Finding) -> dict[str, Advice]:
+    """What change, the nodule and the liver say of two models that call their findings alike."""
+    models = (case_of(nodule, model="nodules").outcomes[0], case_of(liver, model="livers").outcomes[0])
+    asked = replace(case_of(), outcomes=models)
+    told = merged(evaluate(asked, {"change", "lung_nodule", "calcium"}))
+    return {one.pathway: one for one in told if isinstance(one, Advice)}
+
+
+CALCIUM = Finding("it", finding_codes.CORONARY_CALCIUM_SCORE, Presence.MEASURED, Quantity(150, "1"))
+
+
+def test_a_finding_of_another_model_with_the_same_key_is_not_raised() -> None:
+    kind = finding_codes.NODULE_SOLID
+    told = of_two_models(replace(grown(NODULE, 4.0, 7.0), category=kind), CALCIUM)
+    assert told["change"].raises == ("nodules.it",)
+    assert "nodules.it" in told["change"].rests_on
+    assert told["lung_nodule"].rests_on == ("nodules.it",)
+    assert told["calcium"].rests_on == ("livers.it",)
+    assert any("Raised because of change" in text for text in told["lung_nodule"].recommendations[0].because)
+    assert not [one for one in told["calcium"].recommendations if any("Raised" in text for text in one.because)]
+
+
+def test_of_two_models_that_call_a_finding_alike_the_other_one_raises_nothing_either() -> None:
+    still = Finding("it", NODULE, Presence.PRESENT, Quantity(7.0, "mm"), category=finding_codes.NODULE_SOLID)
+    told = of_two_models(still, grown(AAA, 40.0, 52.0))
+    assert told["change"].raises == ("livers.it",)
+    assert not any("Raised" in text for text in told["lung_nodule"].recommendations[0].because)
+
+
+def test_two_models_that_measure_the_same_both_raise() -> None:
+    still = Finding("it", NODULE, Presence.PRESENT, Quantity(6.9, "mm"), category=finding_codes.NODULE_SOLID)
+    for grew in (grown(NODULE, 4.0, 7.0), grown(NODULE, 4.0, 7.2)):
+        told = of_two_models(still, replace(grew, category=finding_codes.NODULE_SOLID))
+        assert told["lung_nodule"].rests_on == ("livers.it", "nodules.it")
+        assert any("Raised" in text for text in told["lung_nodule"].recommendations[0].because)
+
+
+def test_one_model_alone_names_its_findings_by_their_keys() -> None:
+    told = evaluate(case_of(CALCIUM), {"calcium"})[0]
+    assert isinstance(told, Advice)
+    assert told.rests_on == ()
+
+
 def test_several_lesions_of_one_kind_are_one_step_and_each_is_raised() -> None:
     lesion, whole = finding_codes.IPH_LESION, finding_codes.IPH_VOLUME
     told = advice(
@@ -307,7 +371,7 @@ def test_several_lesions_of_one_kind_are_one_step_and_each_is_raised() -> None:
         grown(whole, 12.0, 20.0, unit="mL", key="iph_volume"),
     )
     assert steps(told) == [actions.STROKE_TEAM_CALL]
-    assert set(told.raises) == {"iph_lesion-1", "iph_volume"}
+    assert set(told.raises) == {"m.iph_lesion-1", "m.iph_volume"}
 
 
 FINDINGS = st.lists(
@@ -348,7 +412,7 @@ def test_without_a_known_error_nothing_is_raised_and_growth_is_still_told(findin
     assert not isinstance(after, Advice) or {one.code for one in after.recommendations} <= {actions.COMPARE_STUDIES}
     if raises(before):
         assert isinstance(after, Advice)
-        assert set(before.raises) <= set(after.finding_keys)
+        assert {name.removeprefix("m.") for name in before.raises} <= set(after.finding_keys)
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)

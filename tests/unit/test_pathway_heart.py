@@ -20,7 +20,8 @@ from cds.domain.identity import Sex
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
 from cds.errors import InvalidInput
-from cds.pathways import _prevent, load
+from cds.pathways import _prevent, evaluate, load
+from cds.pathways._guards import PALLIATIVE
 from cds.pathways._heart_steps import ESC, NICE
 from cds.pathways._reasoning import Reasoning
 from cds.pathways.heart import heart
@@ -272,6 +273,28 @@ def test_an_nt_probnp_above_2000_ng_l_leads_to_specialist_assessment_within_2_we
     assert (said.recommendations[0].by, said.recommendations[0].priority) == (date(2026, 12, 6), Priority.URGENT)
     assert said.indicator is Indicator.WARNING
     assert f"NT-proBNP: 2001 pg/mL (2026-11-10, {SOURCE})." in said.recommendations[0].because
+
+
+def test_in_palliative_care_oedema_with_shortness_of_breath_alone_is_told() -> None:
+    for facts in ({}, {NT_PROBNP: nt_probnp(6000, STUDY_DATE)}, {condition_codes.HEART_FAILURE: item()}):
+        said = advice(acute(facts | {PALLIATIVE: item()}))
+        (step,) = said.recommendations
+        assert (step.code, step.priority, step.by) == (actions.ACUTE_ASSESSMENT, Priority.ASAP, STUDY_DATE)
+        assert any("shortness of breath" in text for text in step.because)
+        assert any("speak to who leads it" in text for text in said.meaning)
+        assert (said.indicator, said.missing, said.risks) == (Indicator.WARNING, (), ())
+    breathless = patient({PALLIATIVE: item(), DYSPNOEA: item(STUDY_DATE)})
+    (told,) = evaluate(film(breathless, oedema(), today=STUDY_DATE), {"heart"})
+    assert keys(told) == ("acute-assessment",)
+
+
+def test_in_palliative_care_signs_without_shortness_of_breath_are_not_told_and_an_unknown_one_is_asked_for() -> None:
+    assert "palliative" in nothing(outcome(patient({PALLIATIVE: item()}))).reason
+    breathes = film(patient({PALLIATIVE: item(), DYSPNOEA: NOT_FOUND}), oedema(), today=STUDY_DATE)
+    assert "palliative" in nothing(heart(breathes)).reason
+    facts: dict[ValueSet, Fact[object]] = {PALLIATIVE: item(), DYSPNOEA: Unknown("nobody was asked")}
+    unasked = film(patient(facts), oedema(), today=STUDY_DATE)
+    assert "shortness of breath" in untold(heart(unasked)).reason
 
 
 UNTIMELY = date(2026, 8, 1)

@@ -113,7 +113,7 @@ def test_a_haemorrhage_whose_volume_nobody_measured_is_told_too() -> None:
     assert "volume of the blood within the brain" in missing(said)
 
 
-def test_where_a_model_only_measures_blood_the_volume_that_the_site_sets_counts_as_a_haemorrhage() -> None:
+def test_where_a_model_only_measures_blood_the_volume_in_all_that_the_site_sets_counts_as_a_haemorrhage() -> None:
     def only(ml: float) -> Findings:
         return answer(found("iph", finding_codes.IPH_VOLUME, ml))
 
@@ -122,6 +122,121 @@ def test_where_a_model_only_measures_blood_the_volume_that_the_site_sets_counts_
     assert keys(asked(only(0.49))) == ()
     assert keys(asked(only(0.49), site={"intracranial_haemorrhage.blood_ml": "0.1"})) == ("tell-now",)
     assert held(asked(), "measured") is False
+    assert keys(asked(answer(found("abc2", finding_codes.IPH_ABC2, 31)))) == CALLS[:2]
+    site = {"intracranial_haemorrhage.blood_ml": "2"}
+
+    def three(each: float) -> Findings:
+        codes = (finding_codes.IPH_VOLUME, finding_codes.EAH_VOLUME, finding_codes.IVH_VOLUME)
+        return answer(*(found(code.code, code, each) for code in codes))
+
+    assert keys(asked(three(1.9), site=site)) == ("tell-now",)
+    assert "5.7 mL" in advice(asked(three(1.9), site=site)).summary
+    assert keys(asked(three(0.6), site=site)) == ()
+
+
+def test_less_blood_than_the_site_counts_is_not_called_undetected_and_makes_no_card() -> None:
+    trace = nothing(asked(answer(found("iph", finding_codes.IPH_VOLUME, 0.4))))
+    assert held(trace, "below")
+    assert trace.reason == "the blood that was measured is below what the site counts, which excludes nothing"
+    none = nothing(asked(answer(found("iph", finding_codes.IPH_VOLUME, 0))))
+    assert held(none, "not-seen")
+
+
+def test_a_volume_that_counts_is_told_even_where_its_own_model_detected_no_haemorrhage_with_the_contradiction() -> None:
+    def denied(total: float | None, within: float | None, code: object = finding_codes.IPH_VOLUME) -> Findings:
+        return answer(
+            found("hemorrhage", finding_codes.INTRACRANIAL_HAEMORRHAGE, total, Presence.NOT_DETECTED),
+            found("iph_volume", code, within),
+        )
+
+    for images in (denied(None, 0.5), denied(0.5, 0.5), denied(0.5, 0), denied(None, 31, finding_codes.IPH_ABC2)):
+        outcome = advice(asked(images))
+        assert keys(outcome)[0] == "tell-now"
+        assert held(outcome, "denied")
+        assert "contradict each other" in " ".join(outcome.meaning)
+    assert keys(asked(denied(None, 31))) == CALLS[:2]
+    assert nothing(asked(denied(0.49, 0.49)))
+    unsure = Finding("h", finding_codes.INTRACRANIAL_HAEMORRHAGE, Presence.NOT_DETECTED, Quantity(30, "%"))
+    assert nothing(asked(answer(unsure)))
+    assert held(asked(), "denied") is False
+    seen = answer(
+        found("hemorrhage", finding_codes.INTRACRANIAL_HAEMORRHAGE, None, Presence.NOT_DETECTED), cerebellar(None)
+    )
+    assert keys(asked(seen)) == CALLS[:2]
+
+
+def test_hydrocephalus_without_blood_is_told_by_word_of_mouth_within_minutes_and_to_neurosurgery() -> None:
+    none = found("hemorrhage", finding_codes.INTRACRANIAL_HAEMORRHAGE, None, Presence.NOT_DETECTED)
+    outcome = advice(asked(answer(none, hydrocephalus())))
+    assert outcome.indicator is Indicator.CRITICAL
+    (call,) = outcome.recommendations
+    assert (call.priority, call.acr_category, call.by) == (Priority.STAT, 1, STUDY_DATE)
+    assert "neurosurgery" in call.action
+    assert outcome.finding_keys == ("hydrocephalus",)
+    assert "not detected" in outcome.seen[1]
+    assert advice(asked(answer(hydrocephalus()))).seen[1] == "Nobody could look for blood, or did."
+    whole = NotEvaluated("head_ct_hemorrhage", "1.0.0", ("motion",), gate="motion")
+    unread = intracranial_haemorrhage(study(record(intracranial_haemorrhage.asks), whole, answer(hydrocephalus())))
+    assert keys(unread) == ("tell-now",)
+    assert "blood inside the skull: head_ct_hemorrhage: motion" in missing(unread)
+    assert nothing(asked(answer(none, hydrocephalus(Presence.NOT_DETECTED))))
+    late = advice(asked(answer(none, hydrocephalus()), today=date(2026, 11, 5)))
+    assert late.recommendations[0].priority is Priority.URGENT
+
+
+@pytest.mark.parametrize(("ml", "unmeasured"), [(None, True), (14.9, False)])
+def test_a_cerebellar_haemorrhage_whose_volume_was_not_measured_is_told_to_neurosurgery(
+    ml: float | None, unmeasured: bool
+) -> None:
+    outcome = asked(blood(14.9, more=(cerebellar(ml),)))
+    assert held(outcome, "cerebellar-unmeasured") is unmeasured
+    assert keys(outcome) == (CALLS[:2] if unmeasured else CALLS[:1])
+    told = "in the cerebellum, not measured" if unmeasured else "in the cerebellum 14.9 mL"
+    assert told in advice(outcome).seen[0]
+
+
+def test_blood_outside_the_brain_is_told_to_neurosurgery_as_what_calls_for_surgery_there_is_not_judged_here() -> None:
+    outcome = asked(blood(0, outside=0.5))
+    assert keys(outcome) == CALLS[:2]
+    assert "ask neurosurgery" in step(outcome, "neurosurgery-now").reason
+    assert step(outcome, "neurosurgery-now").source.label.startswith("ACR")
+    both = step(asked(blood(31, outside=40)), "neurosurgery-now")
+    assert both.source.label.startswith("AHA/ASA")
+    assert "Blood outside the brain" in both.reason
+    assert keys(asked(blood(5, outside=0.4))) == CALLS[:1]
+    assert held(asked(blood(5, outside=0.4)), "outside") is None
+
+
+def test_a_glasgow_coma_score_outside_3_to_15_cannot_be_one_and_is_missing() -> None:
+    for number in (2, 16, 99):
+        outcome = asked(blood(5, ventricles=2), {GCS: value(number, "{score}", STUDY_DATE)})
+        assert keys(outcome) == CALLS[:2]
+        assert f"Glasgow Coma Score: {number} of 2026-11-02 cannot be one" in missing(outcome)
+        assert score(outcome) is None
+    for number in (3, 15):
+        assert "Glasgow Coma Score" not in missing(asked(facts={GCS: value(number, "{score}", STUDY_DATE)}))
+
+
+def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_age_as_urgent_instead_of_at_once() -> None:
+    def on(day: date, **site: str) -> Advice:
+        facts = {medication_codes.ANTICOAGULANT: item()}
+        options = {f"intracranial_haemorrhage.{name}": text for name, text in site.items()}
+        return advice(asked(blood(31), facts, today=day, site=options))
+
+    for fresh in (on(date(2026, 11, 4)), on(date(2026, 11, 9), images_days="7"), on(date(2026, 11, 1))):
+        assert {(one.priority, one.acr_category) for one in fresh.recommendations} == {(Priority.STAT, 1)}
+    old = on(date(2026, 11, 5))
+    assert keys(old) == CALLS
+    assert old.indicator is Indicator.WARNING
+    assert {(one.priority, one.acr_category, one.by) for one in old.recommendations} == {
+        (Priority.URGENT, 2, date(2026, 11, 5))
+    }
+    assert "3 days ago" in old.summary
+    assert len(on(date(2046, 11, 5)).summary) < 140
+    assert "The images are 3 days old" in " ".join(old.seen)
+    assert on(date(2026, 11, 4), images_days="1").indicator is Indicator.WARNING
+    with pytest.raises(InvalidInput):
+        on(STUDY_DATE, images_days="8")
 
 
 def test_a_haemorrhage_that_was_not_detected_makes_no_card_and_is_not_excluded() -> None:
@@ -190,7 +305,7 @@ def test_without_a_glasgow_coma_score_of_the_day_hydrocephalus_or_blood_in_the_v
 def test_a_haemorrhage_of_more_than_30_ml_within_the_brain_is_told_to_neurosurgery() -> None:
     assert keys(asked(blood(30.1))) == CALLS[:2]
     assert keys(asked(blood(30))) == CALLS[:1]
-    assert keys(asked(blood(30, outside=40))) == CALLS[:1]
+    assert held(asked(blood(30, outside=40)), "large") is False
     site = {"intracranial_haemorrhage.large_ml": "20"}
     assert keys(asked(blood(21), site=site)) == CALLS[:2]
     moderate = asked(blood(31), {GCS: value(12, "{score}", STUDY_DATE)})
@@ -232,8 +347,21 @@ def test_an_inr_of_2_0_or_more_counts_as_anticoagulation_whatever_the_medication
     assert keys(inr(2.0)) == ("tell-now", "reversal-now")
     assert step(inr(2.0), "reversal-now").strength == ""
     assert keys(inr(1.99)) == ("tell-now",)
-    assert keys(inr(3.5, date(2026, 10, 31))) == ("tell-now",)
-    assert "INR: the newest is of 2026-10-31" in missing(inr(3.5, date(2026, 10, 31)))
+    assert keys(inr(3.5, date(2026, 11, 1))) == ("tell-now", "reversal-now")
+    assert "reversal-now" not in keys(inr(3.5, date(2026, 10, 31)))
+
+
+def test_an_earlier_inr_of_2_0_or_more_without_an_anticoagulant_on_the_list_is_shown_and_measured_again_now() -> None:
+    def earlier(number: float, on: date | None = date(2026, 10, 31), fact: object = NOT_FOUND) -> PathwayOutcome:
+        return asked(facts={measurement_codes.INR: value(number, "1", on), medication_codes.ANTICOAGULANT: fact})
+
+    for outcome in (earlier(2.0), earlier(2.0, None), earlier(2.0, fact=Unknown("away"))):
+        assert keys(outcome) == ("tell-now", "inr-now")
+        assert "The last INR was 2 (" in step(outcome, "inr-now").reason
+        assert "INR: the newest, 2, is of" in missing(outcome)
+    assert step(earlier(2.0), "inr-now").priority is Priority.STAT
+    assert keys(earlier(1.99)) == ("tell-now",)
+    assert keys(earlier(2.0, fact=item())) == ("tell-now", "reversal-now")
 
 
 def test_an_antiplatelet_drug_is_shown_and_platelets_are_not_suggested() -> None:
@@ -353,3 +481,22 @@ def test_the_order_of_the_answers_about_blood_does_not_matter(images: list[Findi
     data = record(intracranial_haemorrhage.asks, AWAKE)
     shuffled = random.sample(images, len(images))
     assert intracranial_haemorrhage(study(data, *images)) == intracranial_haemorrhage(study(data, *shuffled))
+
+
+_PLACES = (finding_codes.IPH_VOLUME, finding_codes.IPH_ABC2, finding_codes.EAH_VOLUME, finding_codes.IVH_VOLUME)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(_PLACES), st.floats(0, 3)), min_size=1, max_size=4, unique_by=lambda one: one[0]
+    ),
+    st.sampled_from([None, Presence.NOT_DETECTED, Presence.PRESENT]),
+)
+def test_no_answer_of_a_model_hides_a_volume_that_counts(
+    volumes: list[tuple[Coding, float]], judged: Presence | None
+) -> None:
+    told = () if judged is None else (found("h", finding_codes.INTRACRANIAL_HAEMORRHAGE, None, judged),)
+    outcome = asked(answer(*told, *(found(code.code, code, ml) for code, ml in volumes)))
+    if judged is Presence.PRESENT or max(ml for _, ml in volumes) >= 0.5:
+        assert keys(outcome)[0] == "tell-now"

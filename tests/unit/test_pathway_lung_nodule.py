@@ -266,8 +266,27 @@ def test_in_pregnancy_and_where_it_is_not_excluded_routine_imaging_with_ionising
         assert any(text.startswith("pregnancy: ") for text in possible.missing)
     urgent = advice(nodule(25.0, lobe=UPPER, spiculated=True), data=woman(38, pregnant))
     pet = next(one for one in urgent.recommendations if one.code.code == PET)
-    assert any("the radiologist and her doctor decide" in text for text in pet.because)
+    assert any("the radiologist and the obstetrician decide now" in text for text in pet.because)
     assert pet.not_before is None
+
+
+def test_in_pregnancy_nothing_urgent_waits_nor_with_known_cancer_radiologist_and_obstetrician_decide_now() -> None:
+    pregnant = Known(True, date(2026, 11, 1), SOURCE)
+    large = advice(nodule(9.0), data=woman(38, pregnant))
+    cancer = replace(woman(38, pregnant), conditions=woman(38, pregnant).conditions | {"cancer": known_item()})
+    marked = advice(nodule(None), data=cancer, modality="DX")
+    for told, code in ((large, actions.CHEST_CT_FOLLOW_UP), (marked, actions.DIAGNOSTIC_CHEST_CT)):
+        step = next(one for one in told.recommendations if one.code == code)
+        assert (step.not_before, step.priority) == (None, Priority.URGENT)
+        assert step.action.endswith(": radiologist and obstetrician decide now")
+        assert any("the radiologist and the obstetrician decide now" in text for text in step.because)
+        assert applied(told)["pregnancy-now"] is True
+        assert applied(told)["pregnancy"] is False
+    calm = advice(nodule(7.0), data=woman(38, pregnant))
+    assert applied(calm)["pregnancy-now"] is False
+    assert all(one.not_before for one in calm.recommendations)
+    past = advice(nodule(9.0), data=woman(38, Known(False, date(2026, 11, 20), SOURCE)))
+    assert "obstetrician" not in past.recommendations[0].action
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -13,8 +14,17 @@ from cds import action_codes as actions
 from cds import codes
 from cds.domain.coding import Coding
 from cds.domain.order import Priority
-from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingToSay, Recommendation, Source
+from cds.domain.recommendation import (
+    Advice,
+    CouldNotTell,
+    Indicator,
+    NothingToSay,
+    PathwayOutcome,
+    Recommendation,
+    Source,
+)
 from cds.pathways.merging import first, merged
+from cds.store.values import dump, parse
 
 SOURCE = Source("guideline", "https://example.org")
 SOON, LATER = date(2026, 12, 1), date(2027, 6, 1)
@@ -77,6 +87,38 @@ def test_change_since_the_prior_raises_what_rests_on_the_same_finding() -> None:
     assert "change speaks" in said["lung_nodule"].recommendations[0].because[-1]
     assert said["bone"].indicator is Indicator.INFO
     assert said["bone"].recommendations[0].priority is Priority.ROUTINE
+
+
+@pytest.mark.parametrize(
+    ("raises", "rests_on", "raised"),
+    [
+        ("nodules.k", (), True),
+        ("nodules.k", ("nodules.k",), True),
+        ("nodules.k", ("livers.k",), False),
+        ("livers.k", ("nodules.k",), False),
+        ("livers.k", ("livers.k", "nodules.k"), True),
+        ("nodules.other", (), False),
+        ("nodules.other-k", (), False),
+        ("k", (), True),  # as decisions of before name it
+        ("other", (), False),
+    ],
+)
+def test_what_rests_on_a_finding_is_told_by_its_model_and_its_key(
+    raises: str, rests_on: tuple[str, ...], raised: bool
+) -> None:
+    change = replace(advice("change", keys=("k",)), raises=(raises,), rests_on=(raises,))
+    said = {one.pathway: one for one in advices(change, replace(advice("other", step()), rests_on=rests_on))}
+    assert said["other"].recommendations[0].priority is (Priority.URGENT if raised else Priority.ROUTINE)
+
+
+def test_a_decision_of_before_is_still_read() -> None:
+    change = replace(advice("change", keys=("k",)), raises=("k",))
+    stored = json.loads(dump(PathwayOutcome, change))
+    assert stored.pop("rests_on") == []
+    read = parse(PathwayOutcome, json.dumps(stored))
+    assert read == change
+    said = {one.pathway: one for one in advices(read, advice("other", step()))}
+    assert said["other"].recommendations[0].priority is Priority.URGENT
 
 
 def test_change_lowers_nothing_that_was_more_urgent_already() -> None:

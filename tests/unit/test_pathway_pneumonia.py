@@ -22,8 +22,9 @@ from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingTo
 from cds.errors import InvalidInput
 from cds.pathways import load
 from cds.pathways.pneumonia import ATS, BTS, FINE, NICE, pneumonia
+from cds.risk.curb65 import SCORE as CURB65
 from tests.unit import infection_cases as cases
-from tests.unit.clinical import NOT_FOUND, STUDY_DATE, case
+from tests.unit.clinical import NOT_FOUND, SOURCE, STUDY_DATE, case
 from tests.unit.infection_cases import consolidation, effusion, film, pneumonia_sign
 from tests.unit.pathway_records import (
     advice,
@@ -297,6 +298,75 @@ def test_with_immunosuppression_or_a_drug_for_it_of_12_months_curb_65_does_not_h
     assert advice(outcome(patient(CONFUSED | weak | ordered))).indicator is Indicator.WARNING
 
 
+def pregnancy(said: bool | None, on: date | None = STUDY_DATE) -> dict[str, object]:
+    """What the record says of a pregnancy; None where nobody was asked."""
+    return {"pregnancy": Unknown("nobody was asked") if said is None else Known(said, on, SOURCE)}
+
+
+def test_in_pregnancy_curb_65_does_not_hold_hospital_assessment() -> None:
+    for facts, priority in (({}, Priority.URGENT), (CONFUSED, Priority.URGENT), (FAST | HIGH_UREA, Priority.ASAP)):
+        said = advice(outcome(patient(facts, **pregnancy(True))))
+        (step,) = said.recommendations
+        assert (step.key, step.priority, step.by) == ("hospital", priority, STUDY_DATE)
+        assert "does not hold in pregnancy" in step.reason
+        assert said.indicator is Indicator.WARNING
+    ordered = {procedure_codes.ORDERED[actions.ADMISSION_ASSESSMENT.code]: item(STUDY_DATE)}
+    assert advice(outcome(patient(ordered, **pregnancy(True)))).indicator is Indicator.WARNING
+    assert keys(outcome(patient(**pregnancy(True, STUDY_DATE - timedelta(days=301))))) == ("curb-65-values",)
+
+
+@pytest.mark.parametrize("unknown", [
+    pregnancy(None), {"pregnancy": NOT_FOUND}, pregnancy(False, STUDY_DATE - timedelta(days=4)), pregnancy(True, None),
+    pregnancy(None) | {"sex": Unknown("not stated")},
+], ids=str)  # fmt: skip
+def test_care_at_home_is_suggested_only_where_pregnancy_is_excluded_which_else_is_asked_for(
+    unknown: dict[str, object],
+) -> None:
+    said = advice(outcome(patient(CONFUSED, **unknown)))
+    (step,) = said.recommendations
+    assert (step.key, step.priority, step.by) == ("curb-65-values", Priority.URGENT, STUDY_DATE)
+    assert step.action.endswith(": pregnancy")
+    assert "pregnancy: " in missing(said)
+    assert said.indicator is Indicator.WARNING
+    assert any("before pregnancy is excluded" in note for note in said.notes)
+    assert keys(outcome(patient(CONFUSED | FAST, **unknown))) == ("supervised",)
+    for born, home in ((date(1970, 11, 3), False), (date(1970, 11, 2), True)):  # of 55 and of 56 years
+        assert keys(outcome(patient(CONFUSED, born=born, **unknown))) == (("home",) if home else ("curb-65-values",))
+    man = unknown | {"sex": Known(Sex.MALE, None, "patient demographics")}
+    assert keys(outcome(patient(CONFUSED, **man))) == ("home",)
+
+
+def test_a_systolic_pressure_below_90_mmhg_leads_to_hospital_assessment_as_soon_as_possible_whatever_is_missing() -> (
+    None
+):
+    for mmhg, low in ((89.9, True), (90, False)):
+        pressed = patient(CONFUSED | {SYSTOLIC: value(mmhg, "mm[Hg]", STUDY_DATE)})
+        assert keys(outcome(pressed)) == (("hospital",) if low else ("home",))
+        for lost in (UREA, RATE, DIASTOLIC, SATURATION, IMMUNOSUPPRESSANT, condition_codes.CONFUSION):
+            pressed = without(pressed, lost)
+        for data in (pressed, replace(pressed, **pregnancy(None))):
+            said = advice(outcome(data))
+            assert keys(said) == (("hospital",) if low else ("curb-65-values",))
+            assert held(said, "low-pressure") is low
+        if low:
+            (step,) = said.recommendations
+            assert (step.priority, step.by, step.source) == (Priority.ASAP, STUDY_DATE, CURB65.source)
+            assert "below 90 mmHg" in step.reason
+            assert said.indicator is Indicator.WARNING
+            assert "urea nitrogen" in missing(said)
+
+
+def test_a_low_systolic_pressure_speaks_where_nobody_knows_of_symptoms_and_not_where_there_are_none() -> None:
+    silent = patient(LOW_PRESSURE | {condition_codes.COUGH: NOT_FOUND})
+    assert "no acute symptom" in nothing(outcome(silent)).reason
+    unasked = without(silent, condition_codes.FEVER)
+    assert keys(outcome(unasked)) == ("hospital",)
+    assert "fever: nobody could be asked" in missing(outcome(unasked))
+    assert isinstance(outcome(unasked, effusion()), CouldNotTell)
+    yesterday_but_one = {SYSTOLIC: value(80, "mm[Hg]", STUDY_DATE - timedelta(days=2))}
+    assert isinstance(outcome(with_fact(unasked, SYSTOLIC, yesterday_but_one[SYSTOLIC])), CouldNotTell)
+
+
 @pytest.mark.parametrize(("on", "why"), [(date(2025, 11, 1), "may have been stopped"), (None, "it has no date")])
 def test_a_drug_of_long_ago_or_without_a_date_is_neither_taken_nor_not(on: date | None, why: str) -> None:
     said = advice(outcome(patient(CONFUSED | {IMMUNOSUPPRESSANT: item(on)})))
@@ -392,7 +462,7 @@ def test_immunosuppression_never_leads_home_and_is_never_milder(
 
 
 @settings(max_examples=100)
-@given(data=RECORDS, findings=cases.FINDINGS, lost=st.sampled_from(pneumonia.asks))
+@given(data=RECORDS, findings=cases.FINDINGS, lost=st.sampled_from(cases.coded(pneumonia.asks)))
 def test_an_input_that_is_lost_never_reads_as_normal(data: EhrData, findings: list[Finding], lost: ValueSet) -> None:
     for order in ORDERS:
         data = with_fact(data, order, NOT_FOUND)

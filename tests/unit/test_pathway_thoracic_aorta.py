@@ -116,16 +116,32 @@ def test_growth_within_the_error_refers_nobody() -> None:
     assert keys(outcome) == ("surveillance",)
 
 
-def test_such_growth_with_an_unknown_error_is_compared_by_a_radiologist_urgently_from_twice_the_limit_on() -> None:
+def test_such_growth_of_unknown_error_is_compared_by_a_radiologist_urgently_if_twice_the_limit_in_all_or_per_year() -> (
+    None
+):
     for absolute, priority in ((5.0, Priority.ROUTINE), (9.9, Priority.ROUTINE), (10.0, Priority.URGENT)):
         outcome = advice(asked(4.2, change=changed(absolute, "mm", 365, None)))
         assert keys(outcome) == ("compare", "surveillance")
         assert outcome.recommendations[0].priority is priority
         assert held(outcome, "growth") is None
+    for absolute, days, priority in ((6.0, 200, Priority.URGENT), (6.0, 220, Priority.ROUTINE)):
+        outcome = advice(asked(4.2, change=changed(absolute, "mm", days, None)))  # 10.95 and 9.95 mm a year
+        assert outcome.recommendations[0].priority is priority
     assert keys(asked(4.2, change=changed(4.9, "mm", 365, None))) == ("surveillance",)
     for disease in (item(), Unknown("no feed")):
         facts = {condition_codes.AORTOPATHY: disease}
         assert keys(asked(4.2, facts=facts, change=changed(3.0, "mm", 365, None))) == ("compare", "surveillance")
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    absolute=st.floats(0.5, 30.0),
+    days=st.lists(st.integers(1, 1500), min_size=2, max_size=2, unique=True).map(sorted),
+    beyond=st.sampled_from([True, None]),
+)
+def test_the_same_growth_in_fewer_days_is_never_milder(absolute: float, days: list[int], beyond: bool | None) -> None:
+    sooner, later = (asked(4.2, change=changed(absolute, "mm", took, beyond)) for took in days)
+    assert urgency(sooner) >= urgency(later)
 
 
 def test_with_recent_chest_or_back_pain_an_aorta_that_would_be_referred_is_told_to_a_surgeon_at_once() -> None:

@@ -14,6 +14,7 @@ import pytest
 from cds.bootstrap.explaining import Explained, explain
 from cds.domain.finding import Findings
 from cds.domain.recommendation import Advice
+from cds.pathways import load
 from cds.render.pathways import as_markdown
 
 PATIENTS = Path(__file__).parent / "patients"
@@ -74,3 +75,10 @@ def test_every_entry_of_a_record_is_of_its_one_patient(name: str) -> None:
     assert patient["identifier"][0]["value"].startswith("SYN-")
     whose = {(one.get("subject") or one["patient"])["reference"] for one in others}
     assert whose == {f"Patient/{patient['id']}"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rule_is_applied_that_the_pathway_does_not_declare(name: str) -> None:
+    installed = load()
+    for said in explained(name).outcomes:
+        assert {step.rule for step in said.steps} <= {rule.key for rule in installed[said.pathway].rules}

@@ -94,9 +94,26 @@ def test_nothing_run_is_not_agreement(tmp_path: Path) -> None:
     assert not check([]).ok
 
 
-@pytest.mark.parametrize("content", ["{}", '[{"id": 1}]', "[3]", '[{"id": "a", "inputs": [], "expected": {}}]'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '[{"id": "a", "inputs": {}, "expected": {}}]',
+        "{}",
+        '[{"id": 1}]',
+        "[3]",
+        '[{"id": "a", "inputs": [], "expected": {}}]',
+    ],
+)
 def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "uspstf_lung_2021.json"
     path.write_text(content)
     with pytest.raises(InvalidInput, match="want"):
+        check([path])
+
+
+def test_a_file_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "uspstf_lung_2021.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InvalidInput, match="want JSON"):
         check([path])
