@@ -11,6 +11,7 @@ SightlineError
 ├── Forbidden                   the caller is known and may not do this
 ├── PreconditionFailed          CDS Hooks 412: patient identity or a required key cannot be had
 ├── InsufficientData            a score or pathway lacks an input
+├── NothingEvaluated            no guideline could be evaluated for a hook
 ├── NotEvaluable                a model refuses what it was given, with the reason
 ├── Conflict                    two things contradict each other; a person decides
 ├── Unavailable                 try again: disk, database or peer
@@ -111,6 +112,10 @@ class InsufficientData(SightlineError):
 
     http_status = 422
     issue_code = "incomplete"
+
+
+class NothingEvaluated(SightlineError):
+    """A hook was called and nothing could be evaluated: an empty answer would read as nothing found."""
 
 
 class NotEvaluable(SightlineError):

@@ -13,6 +13,7 @@ from typing import Protocol
 from cds.domain.audit import AuditEvent
 from cds.domain.event import StudyEvent
 from cds.domain.follow_up import Acceptance
+from cds.domain.hook import CardHistory, Feedback, FeedbackTaken, HookCall, Reader
 from cds.domain.identity import Identifier, Patient
 from cds.domain.imaging import (
     ImageRef,
@@ -248,6 +249,22 @@ class Opinions(Protocol):
 
         `made` is when the images were: an earlier report, or one of long afterwards, is about others with their number.
         """
+        ...
+
+
+class CardLog(Protocol):
+    """What CDS Hooks calls showed, held back, and what people did with it."""
+
+    def history(self, reader: Reader, whose: str, *, since: datetime, midnight: datetime) -> CardHistory:
+        """What a reader was shown since then, and everybody answered; see `CardHistory` for `midnight`."""
+        ...
+
+    def keep(self, call: HookCall) -> None:
+        """Commit a call, in one group with others; raise Unavailable where that takes too long."""
+        ...
+
+    def feedback(self, service: str, client: str, said: Sequence[Feedback], now: datetime) -> FeedbackTaken:
+        """Record what became of cards that this service showed to this client; each answer once."""
         ...
 
 

@@ -28,7 +28,7 @@ from cds.domain.story import Withdrawn
 from cds.errors import NotFound, SightlineError
 from cds.hooks import imaging_findings
 from cds.hooks.request import HookRequest
-from cds.hooks.service import CardsShown, HookContext
+from cds.hooks.service import Forgetful, HookContext
 from cds.line import Line, Reports, Works, nothing_missed
 from cds.ports import ReportSink, ReportStore
 from cds.settings import Settings
@@ -127,7 +127,7 @@ def _cards(context: HookContext, report: Report) -> tuple[str, ...]:
     if patient is None:
         return ()
     alone = replace(
-        context, reports=_OneReport(context.reports, report), read_patient=lambda resource: patient, on_shown=_unseen
+        context, reports=_OneReport(context.reports, report), read_patient=lambda resource: patient, log=Forgetful()
     )
     opened = HookRequest(
         hook="patient-view",
@@ -136,11 +136,7 @@ def _cards(context: HookContext, report: Report) -> tuple[str, ...]:
         patient_id=_NOBODY,
         prefetch={"patient": {"resourceType": "Patient", "id": _NOBODY}},
     )
-    return tuple(str(card["summary"]) for card in imaging_findings.respond(opened, alone))
-
-
-def _unseen(shown: CardsShown) -> None:
-    """Nobody sees the cards of a replay."""
+    return tuple(str(card.body["summary"]) for card in imaging_findings.respond(opened, alone).cards)
 
 
 def _refuse(*_arguments: object, **_named: object) -> NoReturn:

@@ -36,6 +36,31 @@ class Notified(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HookProof:
+    """An EHR that proved who it is, by its name in the settings.
+
+    `fresh` says whether its token was never used before, once that is committed: ask it before anything is answered.
+    """
+
+    client: str
+    fresh: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class HookServices:
+    """CDS Hooks as dict in, dict out; `client` is the name of the EHR that calls, empty where none is configured."""
+
+    #: The discovery document.
+    discovery: Callable[[], Json]
+    #: (service id, request, client) → response; raises NotFound, InvalidResource, PreconditionFailed, NothingEvaluated.
+    call: Callable[[str, Mapping[str, object], str], Json]
+    #: (service id, feedback, client) → OperationOutcome; raises NotFound, InvalidResource, Unavailable.
+    feedback: Callable[[str, Mapping[str, object], str], Json]
+    #: (token, the URL that was called) → who calls; raises Unauthorized. None where no EHR is configured.
+    prove: Callable[[str, str], HookProof] | None = None
+
+
 def _no_jwks() -> Json:
     return {"keys": []}
 
@@ -51,10 +76,7 @@ class Services:
     settings: Settings
     clock: Clock
     resources: ResourceStore
-    #: CDS Hooks discovery document.
-    discovery: Callable[[], Json]
-    #: service id, parsed request → response; raises NotFound, InvalidResource, PreconditionFailed.
-    call_service: Callable[[str, Mapping[str, object]], Json]
+    hooks: HookServices
     #: FHIR CapabilityStatement for a base URL.
     capability: Callable[[str], Json]
     #: See `adapters.fhir.bundle.searchset`.

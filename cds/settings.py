@@ -46,6 +46,7 @@ from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
 from cds.fhir_peers import FhirSource, SmartIssuer
 from cds.guidance import Guidance
+from cds.hook_peers import HookDoor
 from cds.imaging_peers import PacsDestination, PacsSource, PriorityDestination
 from cds.limits import DicomLimits, Hl7Limits
 
@@ -68,7 +69,7 @@ class _Environment(EnvSettingsSource):
             return value
 
 
-class Settings(Guidance, BaseSettings):
+class Settings(Guidance, HookDoor, BaseSettings):
     """See the module. Durations are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="forbid", frozen=True, env_nested_delimiter="__")
@@ -297,6 +298,7 @@ class Settings(Guidance, BaseSettings):
         files += [file for server in servers_of_fhir for file in server.files]
         mllp += [d.hl7 for d in fhir if d.hl7]
         files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
+        files += self.hook_files
         files += [*self.smart_key_files, *(i.jwks_file for i in self.smart_issuers.values() if i.jwks_file)]
         nodes = [d.node for d in self.pacs_destinations.values()] + [d.node for d in self.pacs_sources.values()]
         files += [file for node in nodes if node and node.tls for file in node.tls.files]

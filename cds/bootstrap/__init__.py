@@ -5,21 +5,14 @@ Heavy libraries are imported where they are used: the web process never loads to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cds import logs, release
-from cds.bootstrap.advising import for_cards
 from cds.bootstrap.installed import manifests
 from cds.bootstrap.instances import compare, discard
 from cds.clock import SystemClock
-from cds.domain.audit import Seen
-from cds.domain.imaging import Study
-from cds.domain.matching import MatchState
-from cds.domain.report import Audience, Mode, Report
+from cds.domain.report import Mode
 from cds.domain.story import Story
-from cds.errors import ConfigurationError, Unavailable
-from cds.hooks import CardsShown, HookContext
-from cds.ports import Clock
+from cds.errors import ConfigurationError
 from cds.services import Services
 from cds.settings import Settings
 from cds.store import schema
@@ -37,9 +30,7 @@ from cds.store.switches import SwitchStore
 from cds.store.why import why as why_query
 from cds.store.works import WorkStore
 
-log = logs.get_logger(__name__)
-
-#: What a hook's answer waits at most for a lock to note on the timeline that a card was shown.
+#: What a hook's answer waits at most for a lock to remember what it showed.
 _HOOK_PATIENCE_MS = 250
 
 
@@ -123,25 +114,22 @@ def why(settings: Settings, asked: str) -> Story:
 def services(settings: Settings) -> Services:
     """What the web role's routes may use; called once in every web process."""
     from adapters.fhir import bundle, outcome
-    from cds import hooks
     from cds.bootstrap import fhir_doors
     from cds.bootstrap.critical import acknowledge, acknowledge_communication
     from cds.bootstrap.dicom_stow import stow
-    from cds.bootstrap.ehr import SPEAKING, asks, sources, with_ehr
     from cds.bootstrap.fhir_events import notifications
+    from cds.bootstrap.hooks import hooks
     from cds.bootstrap.pushed import bundle_taker, taker
     from cds.bootstrap.readiness import probes
     from cds.bootstrap.watch import banner
 
     held, clock = stores(settings, patience_ms=_HOOK_PATIENCE_MS), SystemClock(settings.time_zone)
     acting = stores(settings, durable=True)  # who acts waits for a lock; a hook's answer does not
-    context = with_ehr(hook_context(settings, held, clock), settings, clock, sources(settings, clock))
     return Services(
         settings=settings,
         clock=clock,
         resources=held.resources,
-        discovery=lambda: hooks.discovery(hooks.services(asks(settings, SPEAKING))),
-        call_service=lambda service, request: hooks.call(service, request, context),
+        hooks=hooks(settings, held, clock),
         capability=fhir_doors.capability(settings),
         searchset=bundle.searchset,
         outcome=outcome.operation_outcome,
@@ -164,49 +152,3 @@ def services(settings: Settings) -> Services:
 
 def _token(settings: Settings) -> str | None:
     return settings.http_token_file.read_text().strip() if settings.http_token_file else None
-
-
-def _anothers(study: Study, report: Report) -> str:
-    """Why a report is not its patient's any more, before the next version says so; empty where it is."""
-    if study.patient is None or report.patient is None:
-        return ""
-    known = {identifier.as_sent() for identifier in report.patient.known_as}
-    return "" if study.patient in known else "the images name another patient now"
-
-
-def hook_context(settings: Settings, held: Stores, clock: Clock) -> HookContext:
-    """What CDS Hooks services are given."""
-    from adapters.fhir.read import read_patient, read_statements
-
-    def shown(cards: CardsShown) -> None:
-        if cards.study_instance_uid is None:
-            return
-        seen = Seen(cards.by, cards.patient_id) if cards.cards and cards.by else None
-        outcome = f"{cards.cards} shown by {cards.service}"
-        try:
-            held.reports.shown(cards.study_instance_uid, clock.now(), outcome, cards.suppressed, seen=seen)
-        except Unavailable as error:  # a clinician's answer does not wait for our timeline
-            log.warning("a shown card is not on the timeline", service=cards.service, error=type(error).__name__)
-
-    def now(report: Report) -> Report:
-        """The report with what people said until now: a verification counts before the next version is there."""
-        said = held.opinions.verifications(report.study.study_instance_uid, report.work.revision.image)
-        study = held.studies.study(report.study.study_instance_uid)
-        doubt = study.contradiction or ("" if study.decided else _anothers(study, report))
-        match = replace(report.match, state=MatchState.HELD, reasons=(doubt,)) if doubt else report.match
-        return replace(report, verifications=said, match=match)
-
-    return HookContext(
-        reports=held.reports,
-        record=held.record,
-        read_patient=lambda resource: read_patient(resource, settings.identifier_systems),
-        read_statements=lambda prefetch: read_statements(prefetch, clock.today()),
-        evaluate=for_cards(settings, held.switches),
-        view=lambda report: release.view(settings, held.switches, now(report), Audience.REFERRAL),
-        withheld=lambda report: release.decide(settings, held.switches, now(report)).withheld,
-        clock=clock,
-        public_url=settings.public_url,
-        site_name=settings.site_name,
-        on_shown=shown,
-        most_steps=settings.most_steps,
-    )

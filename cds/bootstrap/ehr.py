@@ -14,7 +14,7 @@ from cds.domain.coding import Coding
 from cds.domain.identity import Patient
 from cds.domain.message import RecordStatements, Unasked
 from cds.domain.report import Mode
-from cds.hooks import HookContext
+from cds.hooks import HookContext, imaging_findings
 from cds.hooks.request import FhirAccess
 from cds.ports import Clock, PatientRecord
 from cds.record import merge
@@ -67,6 +67,11 @@ def asks(settings: Settings, modes: Collection[Mode] = (Mode.ADVISORY, Mode.SHAD
     used = [one for one in pathways.load() if any(settings.pathway_mode(one, site) in modes for site in sites)]
     wanted, known = pathways.asked(used), value_sets(settings)
     return wanted if known is None else tuple(known.get(one.name, one) for one in wanted)
+
+
+def asked_by(settings: Settings) -> dict[str, tuple[ValueSet, ...]]:
+    """What clients of CDS Hooks are asked for, by service: what speaks in its cards."""
+    return {imaging_findings.ID: asks(settings, SPEAKING)}
 
 
 def value_sets(settings: Settings) -> Questions | None:
@@ -130,7 +135,7 @@ def with_ehr(context: HookContext, settings: Settings, clock: Clock, found: EhrS
         fetch_patient=fetch_patient,
         fetch=fetch,
         ask=ask,
-        asks=asks(settings, SPEAKING),
+        asks=asked_by(settings),
         value_sets=value_sets(settings),
     )
 

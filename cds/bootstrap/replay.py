@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from cds.bootstrap import hook_context, stores
+from cds.bootstrap import stores
+from cds.bootstrap.hooks import hook_context
 from cds.bootstrap.line import line
 from cds.bootstrap.people import switchable
 from cds.domain.audit import AuditEvent

@@ -15,6 +15,14 @@ from cds.errors import InvalidResource, PreconditionFailed
 from cds.searches import Search, searches
 
 PATIENT = "patient"
+#: The user's PractitionerRole, where userId is one: what a role is not told is kept back.
+ROLE = "role"
+#: What every service that reads the record says of its prefetch.
+USAGE = (
+    "The prefetch key 'patient' is needed, with an identifier of a system that the site has configured; the others "
+    "make the advice more complete. What is not prefetched is fetched with fhirAuthorization, if the site has "
+    "configured fhirServer."
+)
 _OF_PATIENT = "patient={{context.patientId}}"
 
 
@@ -27,6 +35,23 @@ class _Answer:
 def templates(asks: Iterable[ValueSet] | None = None) -> dict[str, Search]:
     """The searches of the imaging services by prefetch key; `asks` unsaid: what all installed pathways ask."""
     return {search.key: search for search in searches(pathways.asked() if asks is None else asks)}
+
+
+def queries(asks: Iterable[ValueSet] | None = None) -> dict[str, str]:
+    """The templates of a service that reads the record, as they are discovered."""
+    searched = {key: query(search) for key, search in templates(asks).items()}
+    role = "PractitionerRole/{{userPractitionerRoleId}}"
+    return {PATIENT: "Patient/{{context.patientId}}", ROLE: role} | searched
+
+
+def roles(prefetched: Mapping[str, object]) -> tuple[str, ...]:
+    """The codes and specialties of the user's PractitionerRole, as "<system>|<code>"; () where it is not there."""
+    resource = prefetched.get(ROLE)
+    if not isinstance(resource, Mapping) or _type(resource) != "PractitionerRole":
+        return ()
+    concepts = [one for name in ("code", "specialty") for one in _list(resource.get(name))]
+    codings = [one for concept in concepts for one in _list(_member(concept, "coding"))]
+    return tuple(f"{_member(one, 'system') or ''}|{_member(one, 'code')}" for one in codings if _member(one, "code"))
 
 
 def query(search: Search) -> str:
@@ -108,6 +133,10 @@ def _is_complete(bundle: Mapping[str, object]) -> bool:
     failed = any(_type(_member(entry, "resource")) == "OperationOutcome" for entry in entries)
     cut_off = isinstance(total, int) and total > len(entries)
     return not (further or failed or cut_off)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _type(resource: object) -> object:

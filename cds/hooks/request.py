@@ -1,9 +1,9 @@
-"""A CDS Hooks 2.0 service request, checked once; unknown members are ignored, as the specification asks."""
+"""A CDS Hooks service request, checked once: 2.0, and the 3.0 ballot; unknown members are ignored, as they ask."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from cds.errors import InvalidResource
@@ -11,6 +11,9 @@ from cds.errors import InvalidResource
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _USER = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}")
 _UUID = re.compile(r"(urn:uuid:)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_USER_REFERENCE = "a reference such as Practitioner/123"
+#: order-dispatch 1.1 (CDS Hooks library): the one hook whose context has no userId.
+_WITHOUT_USER = frozenset({"order-dispatch"})
 _FHIR_ID = "a FHIR id: 1 to 64 letters, digits, '-' and '.'"
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 #: RFC 6750 section 2.1, what a bearer token may be made of.
@@ -48,30 +51,41 @@ class HookRequest:
 
     hook: str
     hook_instance: str
+    #: Empty for order-dispatch 1.1, whose context names no user.
     user_id: str
     patient_id: str
+    context: Mapping[str, object] = field(default_factory=dict)
     prefetch: Mapping[str, object] = field(default_factory=dict)
     #: None where the client gives no token, or one that has expired.
     access: FhirAccess | None = None
+    #: The base URL of the client's FHIR server, with a token or without; empty where it is not named.
+    fhir_server: str = ""
 
 
-def read(body: Mapping[str, object], *, hook: str) -> HookRequest:
-    """Check the members that every service needs; raise InvalidResource with the member and what was wanted."""
-    said = _text(body, "hook", re.compile(".+"), "the name of a hook")
-    if said != hook:
-        raise InvalidResource(f"hook: want {hook!r}, the hook of this service")
+def read(body: Mapping[str, object], *, hooks: Collection[str]) -> HookRequest:
+    """Check the members that every service needs; raise InvalidResource with the member and what was wanted.
+
+    `hooks` are those of the service.
+    """
+    hook = _text(body, "hook", re.compile(".+"), "the name of a hook")
+    if hook not in hooks:
+        wanted = " or ".join(sorted(map(repr, hooks)))
+        raise InvalidResource(f"hook: want {wanted}, the hook of this service")
     instance = _text(body, "hookInstance", _UUID, "a UUID").removeprefix("urn:uuid:").lower()
     if "fhirAuthorization" in body and "fhirServer" not in body:
         raise InvalidResource("fhirServer: want the server that fhirAuthorization is for")
     context = _object(body.get("context"), "context")
     patient_id = _text(context, "patientId", _ID, _FHIR_ID, within="context.")
+    nobody = hook in _WITHOUT_USER and "userId" not in context
     return HookRequest(
-        hook=said,
+        hook=hook,
         hook_instance=instance,
-        user_id=_text(context, "userId", _USER, "a reference such as Practitioner/123", within="context."),
+        user_id="" if nobody else _text(context, "userId", _USER, _USER_REFERENCE, within="context."),
         patient_id=patient_id,
+        context=context,
         prefetch=_object(body.get("prefetch") or {}, "prefetch"),
         access=_access(body, patient_id),
+        fhir_server=str(body.get("fhirServer", "")).rstrip("/"),
     )
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from cds.codes import ValueSet
+from cds.domain.hook import CardHistory, HookCall, Reader
 from cds.domain.identity import Patient
+from cds.domain.imaging_order import ImagingOrder
 from cds.domain.message import RecordStatements, Statement
+from cds.domain.outstanding import Outstanding
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Report
+from cds.hook_peers import Fatigue
+from cds.hooks.answer import Answer
 from cds.hooks.request import FhirAccess, HookRequest
 from cds.ports import Clock, PatientRecord, ReportStore
 from cds.searches import Search
@@ -31,17 +37,51 @@ def nothing_asked(patient: Patient, value_sets: Collection[str]) -> RecordStatem
     return RecordStatements()
 
 
-@dataclass(frozen=True, slots=True)
-class CardsShown:
-    """What one call showed of one study, for the timeline: no value of the record. None where no study was reached."""
+class CallLog(Protocol):
+    """What is remembered of calls; `cds.ports.CardLog` is where it is kept."""
 
-    service: str
-    study_instance_uid: str | None
-    cards: int
-    suppressed: tuple[str, ...] = ()
-    #: Who looked (context.userId), and at which patient, by random id.
-    by: str = ""
-    patient_id: str | None = None
+    def history(self, reader: Reader, whose: str) -> CardHistory:
+        """What this reader was shown and everybody answered of a patient, as far back as it matters now."""
+        ...
+
+    def keep(self, call: HookCall) -> None:
+        """Remember a call before it is answered: feedback must find its cards. A call that cannot be is answered."""
+        ...
+
+
+class Forgetful:
+    """Remembers nothing: for a replay, and for tests of what is said."""
+
+    def history(self, reader: Reader, whose: str) -> CardHistory:
+        """Nothing was ever shown."""
+        return CardHistory()
+
+    def keep(self, call: HookCall) -> None:
+        """Nobody sees the cards of a replay."""
+
+
+def no_orders(context: Mapping[str, object]) -> tuple[ImagingOrder, ...]:
+    """Where no imaging order can be read."""
+    return ()
+
+
+def no_judgement(case: Case) -> tuple[PathwayOutcome, ...]:
+    """Where no check of an order may speak."""
+    return ()
+
+
+def no_resource(access: FhirAccess, reference: str) -> None:
+    """Where the client's server is never asked."""
+
+
+def nothing_outstanding(patient_id: str) -> Outstanding:
+    """Where nothing is kept."""
+    return Outstanding()
+
+
+def no_site(report: Report) -> str:
+    """Where an installation has one site."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +105,31 @@ class HookContext:
     clock: Clock
     public_url: str
     site_name: str
-    on_shown: Callable[[CardsShown], None]
+    log: CallLog = field(default_factory=Forgetful)
+    #: How often a person is told the same.
+    fatigue: Fatigue = field(default_factory=Fatigue)
+    #: The `iss` of EHRs that can launch the study page (SMART App Launch).
+    launches: frozenset[str] = frozenset()
+    #: Services that may act without asking (systemActions), by id.
+    acts: frozenset[str] = frozenset()
+    #: `context` of a call → the draft imaging orders in it, those that are selected alone where it says which.
+    read_orders: Callable[[Mapping[str, object]], tuple[ImagingOrder, ...]] = no_orders
+    #: What the checks of an order that may speak now say to a case that has one.
+    judge: Callable[[Case], tuple[PathwayOutcome, ...]] = no_judgement
+    #: A resource at the client's own server by relative reference, with the call's token; None where there is none.
+    fetch_resource: Callable[[FhirAccess, str], Mapping[str, object] | None] = no_resource
+    #: What is not arranged yet for a patient, by our random id.
+    outstanding: Callable[[str], Outstanding] = nothing_outstanding
+    #: The site that a report belongs to, by its name in the settings.
+    where: Callable[[Report], str] = no_site
     #: The patient's resource at the client's own server, with the call's token; None where it cannot be had in time.
     fetch_patient: Callable[[FhirAccess, str], Mapping[str, object] | None] = no_patient
     #: What searches at the client's own server state in time, with the call's token: (access, patient id, searches).
     fetch: Callable[[FhirAccess, str, Sequence[Search]], RecordStatements] = nothing_fetched
     #: What the configured EHRs say in time of a patient to some value sets, by name.
     ask: Callable[[Patient, Collection[str]], RecordStatements] = nothing_asked
-    #: What clients and EHRs are asked for; None: what all installed pathways ask.
-    asks: Sequence[ValueSet] | None = None
+    #: What clients and EHRs are asked for, by service; unsaid: what all that the service may say asks.
+    asks: Mapping[str, Sequence[ValueSet]] = field(default_factory=dict)
     #: The questions by name; None: those of `cds.codes`.
     value_sets: Mapping[str, ValueSet] | None = None
     #: How many steps of one study are shown at once; critical ones are not counted.
@@ -82,7 +138,11 @@ class HookContext:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of the discovery document and the function that answers its calls."""
+    """One service of the discovery document and the function that answers its calls.
+
+    One id may stand for several hooks: then each answer takes the place of the one before it (CDS Hooks 2.0, "Update
+    stale guidance").
+    """
 
     id: str
     hook: str
@@ -91,7 +151,7 @@ class Service:
     usage_requirements: str
     version: str
     prefetch: Mapping[str, str]
-    respond: Callable[[HookRequest, HookContext], list[Json]]
+    respond: Callable[[HookRequest, HookContext], Answer]
 
     def discovery(self) -> Json:
         """The service as CDS Hooks 2.0 discovery describes it."""

@@ -27,7 +27,7 @@ class _Views:
     services: Services
 
     def discovery(self) -> Response:
-        return answer(self.services.discovery())
+        return answer(self.services.hooks.discovery())
 
     def call(self, service_id: str) -> Response:
         """Count and time only services that exist, so that callers cannot invent labels."""
@@ -36,7 +36,7 @@ class _Views:
         outcome = "failed"
         try:
             with metrics.HOOK_SECONDS.time(service=service_id):
-                response = answer(self.services.call_service(service_id, _body()))
+                response = answer(self.services.hooks.call(service_id, _body(), ""))
             outcome = "answered"
         except SightlineError as error:
             outcome = error.issue_code
@@ -46,7 +46,7 @@ class _Views:
         return response
 
     def _ids(self) -> set[object]:
-        listed = cast("list[Json]", self.services.discovery().get("services", []))
+        listed = cast("list[Json]", self.services.hooks.discovery().get("services", []))
         return {service.get("id") for service in listed}
 
 

@@ -13,7 +13,7 @@ import pytest
 from adapters.fhir.ehr import EhrSources
 from adapters.fhir.read import read_patient, read_statements
 from cds import codes, hooks
-from cds.bootstrap.ehr import SPEAKING, asks, with_ehr
+from cds.bootstrap.ehr import SPEAKING, asked_by, asks, with_ehr
 from cds.destinations import FhirDestination
 from cds.domain.message import RecordStatements, Searched
 from cds.domain.report import Mode
@@ -282,7 +282,7 @@ def test_the_token_is_in_no_log_no_error_and_no_text(capsys: pytest.CaptureFixtu
                 "fhirServer": caller.wire.url,
                 "fhirAuthorization": authorization(),
             },
-            hook="patient-view",
+            hooks={"patient-view"},
         )
     assert given.access is not None
     assert given.access.token == TOKEN
@@ -301,9 +301,9 @@ def test_an_ehr_is_asked_for_what_pathways_want_that_are_not_off() -> None:
 def test_clients_are_asked_for_what_advisory_pathways_want_alone() -> None:
     assert asks(Settings(), SPEAKING) == ()
     assert codes.SPIROMETRY in asks(Settings(pathway_modes={"emphysema": Mode.ADVISORY}), SPEAKING)
-    document = hooks.discovery(hooks.services(asks(Settings(), SPEAKING)))
-    (service,) = cast("list[Json]", document["services"])
-    assert service["prefetch"] == {"patient": "Patient/{{context.patientId}}"}
+    document = hooks.discovery(hooks.services(asked_by(Settings())))
+    service = cast("list[Json]", document["services"])[0]
+    assert service["prefetch"].keys() == {"patient", "role"}
 
 
 def test_a_malformed_authorization_is_named_without_its_token() -> None:

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from cds import alerting, bootstrap, delivering, hooks, pathways, pipeline
-from cds.bootstrap import Stores, hook_context
+from cds.bootstrap import Stores
+from cds.bootstrap.hooks import hook_context
 from cds.bootstrap.line import line
 from cds.bootstrap.replay import replayed
 from cds.codes import LOINC, SNOMED

@@ -15,14 +15,14 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from adapters.fhir.bundle import searchset
 from adapters.fhir.capability import capability
-from adapters.fhir.outcome import operation_outcome
+from adapters.fhir.outcome import informational, operation_outcome
 from adapters.fhir.report import resources
 from cds import logs
 from cds.domain.critical import CriticalResult
 from cds.domain.hold import Hold, HoldKind
 from cds.domain.resource import NewResource
 from cds.errors import InvalidInput, InvalidResource, NotFound, PreconditionFailed, Unauthorized, Unavailable
-from cds.services import Json, Probe, Services
+from cds.services import HookServices, Json, Probe, Services
 from cds.settings import Settings
 from cds.web.app import create_app
 from cds.web.serve import run
@@ -59,7 +59,7 @@ def store() -> MemoryResourceStore:
     return MemoryResourceStore([Commit(FIRST, emitted(1)), Commit(SECOND, emitted(2))])
 
 
-def call_service(service_id: str, body: Mapping[str, object]) -> Json:
+def call_service(service_id: str, body: Mapping[str, object], client: str) -> Json:
     """What cds.hooks does, in miniature; `hookInstance` chooses the failure."""
     if service_id != SERVICE:
         raise NotFound("no such service")
@@ -72,6 +72,15 @@ def call_service(service_id: str, body: Mapping[str, object]) -> Json:
     if wanted == "slow":
         time.sleep(1.5)
     return {"cards": [CARD]}
+
+
+def feedback(service_id: str, body: Mapping[str, object], client: str) -> Json:
+    """What became of cards, in miniature."""
+    if service_id != SERVICE:
+        raise NotFound("no such service")
+    if not isinstance(body.get("feedback"), list):
+        raise InvalidResource("feedback: want a list")
+    return informational("recorded")
 
 
 def _no_critical(token: str) -> CriticalResult:
@@ -107,14 +116,19 @@ def services(
     probes: tuple[Probe, ...] = (Probe("database", True),),
     waiting: tuple[Hold, ...] = (HELD,),
     banner: tuple[str, ...] = ("LAB|HOSP is silent",),
+    hooks: HookServices | None = None,
 ) -> Services:
     """Services as bootstrap builds them, over a store in memory."""
     return Services(
         settings=Settings(base_url=BASE, time_zone="Europe/Berlin"),
         clock=FixedClock(),
         resources=resource_store or store(),
-        discovery=lambda: {"services": [{"hook": "patient-view", "id": SERVICE, "description": "Findings"}]},
-        call_service=call_service,
+        hooks=hooks
+        or HookServices(
+            discovery=lambda: {"services": [{"hook": "patient-view", "id": SERVICE, "description": "Findings"}]},
+            call=call_service,
+            feedback=feedback,
+        ),
         capability=capability,
         searchset=searchset,
         outcome=operation_outcome,

@@ -22,8 +22,9 @@ from adapters.hl7.commit import GroupCommit
 from adapters.hl7.read import Reader
 from adapters.hl7.receive import Receiver as Hl7Receiver
 from cds import alerting, hooks, intake, pathways, release
-from cds.bootstrap import Stores, hook_context, stores, upgrade
+from cds.bootstrap import Stores, stores, upgrade
 from cds.bootstrap.dicom import completeness
+from cds.bootstrap.hooks import hook_context
 from cds.bootstrap.line import line
 from cds.demo.engine import Engine
 from cds.domain.imaging import Study

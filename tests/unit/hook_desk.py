@@ -9,12 +9,13 @@ from typing import Any, cast
 
 from cds import hooks
 from cds.domain.coding import Quantity
+from cds.domain.hook import CardHistory, HookCall, Reader, StudyNote
 from cds.domain.identity import Identifier
 from cds.domain.message import RecordStatements
 from cds.domain.recommendation import Case, CouldNotTell, PathwayOutcome
 from cds.domain.report import Audience, Release, Report
 from cds.domain.story import Withdrawn
-from cds.hooks import CardsShown, HookContext
+from cds.hooks import HookContext
 from cds.pathways import evaluate
 from tests.unit.clinical import (
     DAILY,
@@ -56,7 +57,8 @@ class Desk:
     withdrawn: tuple[Withdrawn, ...] = ()
     owner: dict[Identifier, str] = field(default_factory=lambda: {MRN: "patient-1"})
     day: date = TODAY
-    shown: list[CardsShown] = field(default_factory=list)
+    calls: list[HookCall] = field(default_factory=list)
+    past: CardHistory = field(default_factory=CardHistory)
 
     def context(self) -> HookContext:
         """What the service is given."""
@@ -71,8 +73,21 @@ class Desk:
             clock=StillClock(day=self.day),
             public_url="https://sightline.example",
             site_name="Sightline",
-            on_shown=self.shown.append,
+            log=self,
         )
+
+    def history(self, reader: Reader, whose: str) -> CardHistory:
+        """What was shown and answered before."""
+        return self.past
+
+    def keep(self, call: HookCall) -> None:
+        """Remember a call."""
+        self.calls.append(call)
+
+    @property
+    def noted(self) -> tuple[StudyNote, ...]:
+        """What the last call did with each study."""
+        return self.calls[-1].studies
 
     def call(self, prefetch: Mapping[str, object] | None = None) -> list[Json]:
         """The cards of one call."""

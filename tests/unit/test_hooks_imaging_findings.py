@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from adapters.fhir.report import resources
 from cds import codes, hooks
 from cds.domain.ids import resource_id
-from cds.domain.recommendation import CouldNotTell
+from cds.domain.recommendation import Advice, CouldNotTell, PathwayOutcome
 from cds.errors import InvalidResource, NotFound, PreconditionFailed
-from cds.hooks import cards
+from cds.hooks import cards, parts
 from tests.unit.clinical import (
     STUDY_UID,
     patient,
@@ -26,7 +26,7 @@ from tests.unit.clinical import (
     report,
     study,
 )
-from tests.unit.hook_desk import FAILED, REPORT, Desk, Json
+from tests.unit.hook_desk import FAILED, REPORT, Desk, Json, only_emphysema
 
 
 def schema(reference_dir: Path, name: str) -> Draft202012Validator:
@@ -59,9 +59,10 @@ def test_the_schema_accepts_discovery(reference_dir: Path) -> None:
 
 
 def test_prefetch_templates_keep_to_the_query_subset() -> None:
-    (service,) = cast("list[Json]", hooks.discovery()["services"])
+    service = cast("list[Json]", hooks.discovery()["services"])[0]
     for template in service["prefetch"].values():
-        assert template.count("{{") == template.count("{{context.patientId}}") == 1
+        assert template.count("{{") == 1
+        assert "{{context.patientId}}" in template or template == "PractitionerRole/{{userPractitionerRoleId}}"
         query = template.partition("?")[2]
         assert {part.split("=")[0] for part in query.split("&") if part} <= {"patient", "code", "_sort", "_count"}
 
@@ -111,7 +112,9 @@ def test_the_card_shows_the_study_date_and_leads_to_the_report_without_phi() -> 
     assert "2026-11-02" in card["summary"]
     assert card["source"]["url"].startswith("https://")
     assert card["selectionBehavior"] == "any"
-    (link,) = card["links"]
+    link, *guidelines = card["links"]
+    assert guidelines
+    assert all(one["type"] == "absolute" and one["url"].startswith("https://") for one in guidelines)
     assert link["url"] == f"https://sightline.example/fhir/DiagnosticReport/{resource_id(study(), 'DiagnosticReport')}"
     for identifying in ("Unmistakable", "4711", STUDY_UID, "1288992"):
         assert identifying not in link["url"] + card["summary"] + card["detail"]
@@ -147,7 +150,7 @@ def test_link_and_draft_name_the_report_of_the_patient_who_has_the_images_now() 
     (card,) = Desk(reports=(now,)).call()
     (body,) = [r.body for r in resources(now, identifier_systems={}, site_name="S") if r.type == REPORT]
     (stands,) = [r.id for r in resources(now, identifier_systems={}, site_name="S") if r.type == REPORT]
-    assert [link["url"] for link in card["links"]] == [f"https://sightline.example/fhir/{REPORT}/{stands}"]
+    assert card["links"][0]["url"] == f"https://sightline.example/fhir/{REPORT}/{stands}"
     drafts = [suggestion["actions"][0]["resource"] for suggestion in card["suggestions"]]
     assert {info["identifier"]["value"] for draft in drafts for info in draft["supportingInfo"]} == {
         identifier["value"] for identifier in cast("list[Json]", body["identifier"])
@@ -162,13 +165,29 @@ def test_the_drafts_are_valid_r4() -> None:
         ServiceRequest.model_validate(suggestion["actions"][0]["resource"])
 
 
-def test_ids_stay_the_same_over_calls_and_change_with_the_version() -> None:
-    first, again = Desk().call(), Desk().call()
-    assert first == again
-    newer = Desk(reports=(replace(report(), version=2),)).call()
-    ids = {c["uuid"] for c in (*first, *newer)} | {s["uuid"] for c in (*first, *newer) for s in c["suggestions"]}
+def test_ids_are_fresh_in_each_response_and_what_the_card_is_about_stays() -> None:
+    desk = Desk()
+    first, again = desk.call(), desk.call()
+    ids = {c["uuid"] for c in (*first, *again)} | {s["uuid"] for c in (*first, *again) for s in c["suggestions"]}
     assert len(ids) == 8
-    assert all(uuid.UUID(i) for i in ids)
+    assert all(uuid.UUID(i).version == 4 for i in ids)
+    (one,), (other,) = (call.shown for call in desk.calls)
+    assert (one.uuid, other.uuid) == (first[0]["uuid"], again[0]["uuid"])
+    assert one.about == other.about
+    assert set(one.suggestions) == {s["uuid"] for s in first[0]["suggestions"]}
+    assert sorted(one.suggestions.values()) == sorted(other.suggestions.values())
+
+
+def test_what_a_card_says_changes_its_digest_and_not_what_it_is_about() -> None:
+    desk, other = Desk(), Desk(evaluate=lambda case: tuple(map(_reworded, only_emphysema(case))))
+    desk.call(), other.call()
+    one, changed = desk.calls[0].shown[0].about, other.calls[0].shown[0].about
+    assert one.key == changed.key
+    assert one.digest != changed.digest
+
+
+def _reworded(said: PathwayOutcome) -> PathwayOutcome:
+    return replace(said, summary="Something else") if isinstance(said, Advice) else said
 
 
 def test_the_override_reasons_are_those_of_the_vocabulary(reference_dir: Path) -> None:
@@ -182,16 +201,16 @@ def test_the_override_reasons_are_those_of_the_vocabulary(reference_dir: Path) -
         return found
 
     known = concepts(system["concept"])
-    public = [reason for reason in cards.OVERRIDE_REASONS if reason.system == system["url"]]
+    public = [reason for reason in parts.FINDING_REASONS if reason.system == system["url"]]
     assert len(public) >= 5
     assert all(known[reason.code] == reason.display for reason in public)
-    assert all(reason.display for reason in cards.OVERRIDE_REASONS)
+    assert all(reason.display for reason in parts.FINDING_REASONS)
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.text(max_size=400))
 def test_no_summary_is_ever_longer_than_139(text: str) -> None:
-    summary = cards.summary(text)
+    summary = parts.summary(text)
     assert len(summary) <= 139
     assert "\n" not in summary
 
@@ -200,7 +219,7 @@ def test_no_summary_is_ever_longer_than_139(text: str) -> None:
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_a_card_that_could_not_tell_stays_short_and_escapes_its_reason(title: str, reason: str) -> None:
     untold = [CouldNotTell("p", title, reason + "<script>", ("[x](http://evil.example)",))] * 3
-    card = cards.could_not_tell(cards.Site("Sightline", "https://sightline.example"), report(), untold)
-    assert len(cast("str", card["summary"])) <= 139
-    assert "<script>" not in cast("str", card["detail"])
-    assert "](http:/" not in cast("str", card["detail"])
+    card = cards.could_not_tell(parts.Site("Sightline", "https://sightline.example"), report(), untold)
+    assert len(cast("str", card.body["summary"])) <= 139
+    assert "<script>" not in cast("str", card.body["detail"])
+    assert "](http:/" not in cast("str", card.body["detail"])

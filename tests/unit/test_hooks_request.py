@@ -27,7 +27,7 @@ def body(**changes: object) -> dict[str, object]:
 
 
 def test_a_good_request_is_read() -> None:
-    read = request.read(body(hookInstance=f"urn:uuid:{INSTANCE.upper()}", extension={"x": 1}), hook="patient-view")
+    read = request.read(body(hookInstance=f"urn:uuid:{INSTANCE.upper()}", extension={"x": 1}), hooks={"patient-view"})
     assert (read.hook_instance, read.user_id, read.patient_id) == (INSTANCE, "Practitioner/123", "1288992")
     assert str(uuid.UUID(read.hook_instance)) == INSTANCE
     assert read.prefetch == {}
@@ -56,19 +56,19 @@ def test_a_good_request_is_read() -> None:
 )
 def test_what_is_wrong_is_named_with_what_was_wanted(changes: dict[str, object], member: str) -> None:
     with pytest.raises(InvalidResource, match=f"^{member}"):
-        request.read(body(**changes), hook="patient-view")
+        request.read(body(**changes), hooks={"patient-view"})
 
 
 def test_an_error_does_not_repeat_what_came_in() -> None:
     with pytest.raises(InvalidResource) as refused:
-        request.read(body(context={"userId": "Practitioner/1", "patientId": "Unmistakable/x"}), hook="patient-view")
+        request.read(body(context={"userId": "Practitioner/1", "patientId": "Unmistakable/x"}), hooks={"patient-view"})
     assert "Unmistakable" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["patient-view", "prefetch_error_OperationOutcome", "prefetch_paginated"])
 def test_the_standards_examples_are_read(reference_dir: Path, name: str) -> None:
     example = json.loads((reference(reference_dir) / "cds-hooks" / "examples" / f"request_{name}.json").read_text())
-    assert request.read(example, hook="patient-view").patient_id == "1288992"
+    assert request.read(example, hooks={"patient-view"}).patient_id == "1288992"
 
 
 # --- fhirServer and fhirAuthorization
@@ -91,26 +91,26 @@ def authorized(**changes: object) -> dict[str, object]:
 
 
 def test_the_server_and_its_token_are_read_and_the_token_is_not_shown() -> None:
-    access = request.read(authorized(), hook="patient-view").access
+    access = request.read(authorized(), hooks={"patient-view"}).access
     assert access == request.FhirAccess(
         SERVER, "some.bearer-token=", ("patient/Patient.read", "patient/Observation.read"), 300.0
     )
-    assert "some.bearer" not in repr(request.read(authorized(), hook="patient-view"))
+    assert "some.bearer" not in repr(request.read(authorized(), hooks={"patient-view"}))
 
 
 @pytest.mark.parametrize("changes", [{"patient": ...}, {"scope": ...}, {"subject": ...}, {"token_type": "bearer"}])
 def test_what_is_not_needed_of_an_authorization_may_be_missing(changes: dict[str, object]) -> None:
-    assert request.read(authorized(**changes), hook="patient-view").access is not None
+    assert request.read(authorized(**changes), hooks={"patient-view"}).access is not None
 
 
 @pytest.mark.parametrize("expires_in", [0, -1])
 def test_an_expired_token_is_as_good_as_none(expires_in: int) -> None:
-    assert request.read(authorized(expires_in=expires_in), hook="patient-view").access is None
+    assert request.read(authorized(expires_in=expires_in), hooks={"patient-view"}).access is None
 
 
 def test_without_a_server_or_without_a_token_there_is_no_access() -> None:
     for asked in (body(), body(fhirServer=SERVER), body(fhirServer=SERVER, fhirAuthorization=None)):
-        assert request.read(asked, hook="patient-view").access is None
+        assert request.read(asked, hooks={"patient-view"}).access is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_authorization_that_cannot_be_used_is_named_without_its_token(
     changes: dict[str, object], member: str
 ) -> None:
     with pytest.raises(InvalidResource, match=f"^{member}") as refused:
-        request.read(authorized(**changes), hook="patient-view")
+        request.read(authorized(**changes), hooks={"patient-view"})
     assert "some.bearer" not in str(refused.value)
     assert "X-Header" not in str(refused.value)
 
@@ -139,7 +139,7 @@ def test_an_authorization_that_cannot_be_used_is_named_without_its_token(
 @pytest.mark.parametrize("server", ["ehr.example.org", "ftp://ehr.example.org", "https://user@ehr.example.org", 7, ""])
 def test_a_server_that_is_no_url_is_refused(server: object) -> None:
     with pytest.raises(InvalidResource, match=r"^fhirServer: want the base URL of a FHIR server"):
-        request.read(body(fhirServer=server), hook="patient-view")
+        request.read(body(fhirServer=server), hooks={"patient-view"})
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_scope_lets_a_type_be_searched(scope: str, *, allowed: bool) -> None:
 @pytest.mark.parametrize("name", ["patient-view", "prefetch_paginated"])
 def test_the_standards_examples_give_access(reference_dir: Path, name: str) -> None:
     example = json.loads((reference(reference_dir) / "cds-hooks" / "examples" / f"request_{name}.json").read_text())
-    asked = request.read(example, hook="patient-view")
+    asked = request.read(example, hooks={"patient-view"})
     assert asked.access is not None
     assert asked.access.server == SERVER
     assert asked.access.allows("Patient")

@@ -16,7 +16,6 @@ from cds.domain.recommendation import Case, NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Release
 from cds.domain.story import Withdrawn
 from cds.domain.verification import FindingRef, Verdict, Verification
-from cds.hooks import CardsShown
 from tests.unit.clinical import (
     DAILY,
     MRN,
@@ -45,16 +44,16 @@ def test_a_patient_who_cannot_be_mapped_gets_a_card_that_says_so() -> None:
     assert "cannot match this patient" in card["summary"]
     assert "does not mean that there is none" in card["detail"]
     assert "suggestions" not in card
-    assert desk.shown[0].study_instance_uid is None
+    assert desk.noted == ()
 
 
 def test_a_mapped_patient_without_a_report_gets_no_card() -> None:
     desk = Desk(reports=())
     assert desk.call() == []
-    assert desk.shown == [CardsShown("imaging-findings", None, 0, ("there is no report for this patient",))]
+    assert desk.noted == ()
     stranger = Desk(who=patient(identifiers=(replace(MRN, value="4712"),)))
     assert stranger.call() == []
-    assert stranger.shown[0].suppressed == ("no wire has ever named this patient",)
+    assert stranger.calls[0].whose == "/Patient/1288992"
 
 
 def test_identifiers_of_two_patients_show_no_result() -> None:
@@ -75,7 +74,7 @@ def test_identifiers_of_two_stored_patients_show_no_result_even_where_one_has_no
     desk = Desk(who=patient(id=None, identifiers=(MRN, other)), owner={MRN: "patient-1", other: "patient-2"})
     (card,) = desk.call()
     assert "more than one patient" in card["detail"]
-    assert desk.shown[0].study_instance_uid is None
+    assert desk.noted == ()
 
 
 def test_a_contradicting_sex_shows_no_result() -> None:
@@ -102,14 +101,14 @@ def test_a_report_that_is_not_released_to_referral_makes_no_card_and_tells_the_t
     withheld = Release(frozenset({Audience.RADIOLOGIST}), ("referral: waits for a radiologist's verification",))
     desk = Desk(reports=(report(withheld),))
     assert desk.call() == []
-    assert [(s.study_instance_uid, s.cards, s.suppressed) for s in desk.shown] == [(STUDY_UID, 0, withheld.withheld)]
+    assert [(s.study_instance_uid, s.cards, s.quiet) for s in desk.noted] == [(STUDY_UID, 0, withheld.withheld)]
 
 
 def test_the_release_of_now_counts_and_not_the_one_that_was_stored() -> None:
     closed = Release(frozenset({Audience.RADIOLOGIST}), ("referral: the release matrix never lets it go there",))
     desk = Desk(release=lambda _: closed)
     assert desk.call() == []
-    assert [(s.study_instance_uid, s.cards, s.suppressed) for s in desk.shown] == [(STUDY_UID, 0, closed.withheld)]
+    assert [(s.study_instance_uid, s.cards, s.quiet) for s in desk.noted] == [(STUDY_UID, 0, closed.withheld)]
 
 
 def test_whoever_opens_a_patient_is_told_that_a_result_which_was_shown_there_is_another_patients() -> None:
@@ -140,13 +139,13 @@ def test_pathways_rest_on_the_radiologists_value_and_not_on_a_rejected_finding()
 def test_a_study_that_no_model_could_evaluate_makes_no_card() -> None:
     desk = Desk(reports=(report(outcomes=(refusal(),)),))
     assert desk.call() == []
-    assert desk.shown[0].suppressed == ("no model could evaluate this study",)
+    assert desk.noted[0].quiet == ("no model could evaluate this study",)
 
 
 def test_a_negative_makes_no_card() -> None:
     desk = Desk(reports=(report(outcomes=(density(2.0),)),))
     assert desk.call() == []
-    assert "does not exclude" in desk.shown[0].suppressed[0]
+    assert "does not exclude" in desk.noted[0].quiet[0]
 
 
 def test_what_failed_is_one_card_beside_the_advice() -> None:
@@ -158,8 +157,8 @@ def test_what_failed_is_one_card_beside_the_advice() -> None:
     assert "suggestions" in advice
     assert untold["summary"].startswith("Not evaluated (images of 2026-11-02): Lung nodule")
     assert "not a negative result" in untold["detail"]
-    assert desk.shown[0].suppressed == ("bone: does not apply",)
-    assert desk.shown[0].cards == 2
+    assert desk.noted[0].quiet == ("bone: does not apply",)
+    assert desk.noted[0].cards == 2
 
 
 @pytest.mark.parametrize(
@@ -180,7 +179,7 @@ def test_without_its_trigger_inputs_a_pathway_makes_no_card_and_the_timeline_is_
 ) -> None:
     desk = Desk(evaluate=lambda case: only_emphysema(replace(case, **trigger)))
     assert desk.call() == []
-    ((suppressed,),) = [shown.suppressed for shown in desk.shown]
+    ((suppressed,),) = [noted.quiet for noted in desk.noted]
     assert reason in suppressed
     assert "Unmistakable" not in suppressed
 
@@ -188,7 +187,7 @@ def test_without_its_trigger_inputs_a_pathway_makes_no_card_and_the_timeline_is_
 def test_images_without_a_study_date_make_no_card() -> None:
     desk = Desk(reports=(report(of=study(study_date=None)),))
     assert desk.call() == []
-    assert desk.shown[0].suppressed == ("imaging-findings: the images carry no study date",)
+    assert desk.noted[0].quiet == ("imaging-findings: the images carry no study date",)
 
 
 # --- the record

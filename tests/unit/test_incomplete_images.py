@@ -17,7 +17,7 @@ from adapters.hl7.report import oru
 from adapters.hl7.segments import Envelope
 from cds.domain import conclusion
 from cds.domain.report import Report
-from cds.hooks import cards
+from cds.hooks import cards, parts
 from tests.contract.critical_notices import NOTICE as NOTICE_OF
 from tests.contract.hl7_reports import report as hl7_report
 from tests.unit import fhir_samples
@@ -56,8 +56,8 @@ def test_the_document_has_it() -> None:
 
 
 def test_cards_have_it_before_everything_else() -> None:
-    site = cards.Site("Sample Hospital", "https://sightline.example")
-    card: Any = cards.could_not_tell(site, some(clinical_report()), [FAILED])
+    site = parts.Site("Sample Hospital", "https://sightline.example")
+    card: Any = cards.could_not_tell(site, some(clinical_report()), [FAILED]).body
     assert card["detail"].startswith(f"**{SENTENCE}**")
     assert "incomplete" not in str(cards.could_not_tell(site, clinical_report(), [FAILED]))
     (advice,) = Desk(reports=(some(clinical_report()),)).call()

@@ -50,6 +50,7 @@ HOMES = {
         "cds.destinations",
         "cds.fhir_peers",
         "cds.guidance",
+        "cds.hook_peers",
         "cds.imaging_peers",
         "cds.limits",
         "cds.render",

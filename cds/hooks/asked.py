@@ -1,0 +1,147 @@
+"""Whom a call is about: the patient, what was brought and fetched of their record, and what is stored of them.
+
+What is missing in the prefetch is fetched with the call's token, then asked of the configured EHRs; the store is always
+read. A doubt about who it is keeps everything back (SAFETY section 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from cds import record
+from cds.codes import ValueSet
+from cds.domain.ehr import EhrData
+from cds.domain.identity import Patient, Sex
+from cds.domain.message import RecordStatements
+from cds.domain.report import Report
+from cds.errors import PreconditionFailed
+from cds.hooks import prefetch
+from cds.hooks.parts import Site
+from cds.hooks.prefetch import Given
+from cds.hooks.request import HookRequest
+from cds.hooks.service import HookContext
+
+_UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
+_SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
+_OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the images; a person must decide."
+_OTHER_SEX = "The sex contradicts the one that came with the images; a person must decide."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call with its patient. What is fetched is fetched when it is first wanted, once."""
+
+    request: HookRequest
+    context: HookContext
+    #: The Patient resource of the client.
+    resource: Mapping[str, object]
+    patient: Patient
+    #: The newest report of each study under any of the patient's identifiers.
+    reports: tuple[Report, ...]
+    given: Given
+
+    @cached_property
+    def site(self) -> Site:
+        """Who speaks."""
+        launches = self.request.fhir_server in self.context.launches
+        return Site(self.context.site_name, self.context.public_url, launches)
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why no result may be shown for this patient; empty where nothing contradicts."""
+        return _doubt(self.patient, self.reports, self.context)
+
+    @cached_property
+    def whose(self) -> str:
+        """The patient as cards are remembered: our random id, or where there is none the client's reference."""
+        known = self.context.reports.owners(self.patient.identifiers) if self.patient.identifiers else frozenset()
+        if len(known) == 1:
+            return next(iter(known))
+        return f"{self.request.fhir_server}/Patient/{self.request.patient_id}"
+
+    @cached_property
+    def stated(self) -> RecordStatements:
+        """What the call brought, what was fetched for it, and what the Patient resource says."""
+        own = RecordStatements(self.context.read_statements({prefetch.PATIENT: self.resource}))
+        return record.merge(_completed(self), own)
+
+    def ehr(self, stored: Patient | None = None) -> EhrData:
+        """What is known of the patient, from the call and from our own record of `stored`, or of this patient."""
+        context = self.context
+        return record.assemble(
+            combined(self.patient, stored),
+            record.merge(context.record.statements(stored or self.patient), self.stated),
+            now=context.clock.now(),
+            today=context.clock.today(),
+            value_sets=context.value_sets,
+        )
+
+
+def ask(request: HookRequest, context: HookContext, asks: Sequence[ValueSet] | None) -> Asked:
+    """Who a call is about; raise PreconditionFailed where nobody can tell. `asks` is what the service asks for."""
+    resource = _resource(request, context)
+    patient = context.read_patient(resource)
+    wanted = prefetch.templates(asks)
+    given = prefetch.statements(request.prefetch, request.patient_id, context.read_statements, wanted)
+    return Asked(request, context, resource, patient, _reports(patient, context), given)
+
+
+def combined(client: Patient, stored: Patient | None) -> Patient:
+    """What either side knows of one patient; deceased if either says so."""
+    if stored is None:
+        return client
+    deceased = None if client.deceased is stored.deceased is None else bool(client.deceased or stored.deceased)
+    return replace(
+        client,
+        id=stored.id,
+        birth_date=client.birth_date or stored.birth_date,
+        sex=stored.sex if client.sex is Sex.UNKNOWN else client.sex,
+        deceased=deceased,
+    )
+
+
+def _resource(request: HookRequest, context: HookContext) -> Mapping[str, object]:
+    """The Patient that was prefetched, or is fetched for this call; raise PreconditionFailed where neither is."""
+    try:
+        return prefetch.patient(request.prefetch, request.patient_id)
+    except PreconditionFailed:
+        fetched = context.fetch_patient(request.access, request.patient_id) if request.access else None
+        if fetched is None:
+            raise
+        return prefetch.patient({prefetch.PATIENT: fetched}, request.patient_id)
+
+
+def _completed(asked: Asked) -> RecordStatements:
+    """What was not prefetched is fetched from the client's server, and what is not there is asked of the EHRs."""
+    request, context, given = asked.request, asked.context, asked.given
+    if not given.missing:
+        return given.record
+    access = request.access
+    fetched = context.fetch(access, request.patient_id, given.missing) if access else RecordStatements()
+    whole = {one.source for one in fetched.searched}
+    lacking = {name for search in given.missing if search.source not in whole for name in search.covers}
+    told = context.ask(asked.patient, lacking) if lacking else RecordStatements()
+    # What a configured EHR has answered for is not lacking because the call's own server did not.
+    answered = {name for one in told.searched for name in one.covers or ()}
+    unasked = tuple(one for one in fetched.unasked if not set(one.covers or ()) <= answered)
+    return record.merge(given.record, replace(fetched, unasked=unasked), told)
+
+
+def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
+    found = [report for identifier in patient.identifiers for report in context.reports.latest_of_patient(identifier)]
+    return tuple({report.study.study_instance_uid: report for report in found}.values())
+
+
+def _doubt(patient: Patient, reports: tuple[Report, ...], context: HookContext) -> str:
+    if not patient.identifiers:
+        return _UNMAPPED
+    stored = [report.patient for report in reports if report.patient]
+    survivors = {context.reports.survivor(p.id) for p in stored if p.id}
+    if len(context.reports.owners(patient.identifiers) | survivors) > 1:
+        return _SEVERAL
+    if len({p.birth_date for p in (patient, *stored) if p.birth_date}) > 1:
+        return _OTHER_BIRTH_DATE
+    stated = {p.sex for p in (patient, *stored)}
+    return _OTHER_SEX if {Sex.FEMALE, Sex.MALE} <= stated else ""

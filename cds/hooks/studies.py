@@ -1,0 +1,95 @@
+"""What pathways say now to the stored findings of a patient's studies, as cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cds.domain.finding import Findings, ModelOutcome
+from cds.domain.hook import StudyNote
+from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
+from cds.domain.report import Report
+from cds.errors import NothingEvaluated
+from cds.hooks import cards
+from cds.hooks.answer import Card
+from cds.hooks.asked import Asked
+from cds.pathways.merging import first, merged
+from cds.release import believed
+
+_UNDATED = CouldNotTell("imaging-findings", "All guidelines", "the images carry no study date")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCards:
+    """The cards of one study, and what was kept back and why. `failed` where every pathway that had to speak broke."""
+
+    report: Report
+    cards: tuple[Card, ...] = ()
+    quiet: tuple[str, ...] = ()
+    failed: bool = False
+
+    @property
+    def note(self) -> StudyNote:
+        """For the study's timeline."""
+        whose = self.report.patient.id if self.report.patient else None
+        return StudyNote(self.report.study.study_instance_uid, whose, len(self.cards), self.quiet)
+
+
+def shown(asked: Asked, reports: Sequence[Report]) -> tuple[StudyCards, ...]:
+    """The cards of each study; raise NothingEvaluated where none of them could be evaluated (SAFETY section 6)."""
+    told = tuple(_study(asked, report) for report in reports)
+    if any(one.failed for one in told) and all(one.failed or not one.cards for one in told):
+        raise NothingEvaluated("no guideline could be evaluated; this was reported to the administrator")
+    return told
+
+
+def advices(asked: Asked, report: Report) -> tuple[tuple[Advice, ...], Report | None]:
+    """What pathways advise on one study, and the report as a referral card may show it; None where it may not."""
+    seen = asked.context.view(report)
+    if seen is None:
+        return (), None
+    said = _evaluated(asked, seen, believed(seen.outcomes, seen.verifications))
+    return tuple(one for one in merged(said) if isinstance(one, Advice)), seen
+
+
+def _study(asked: Asked, report: Report) -> StudyCards:
+    seen, withheld = asked.context.view(report), asked.context.withheld(report)
+    if seen is None:
+        return StudyCards(report, quiet=withheld or ("the report is not released to referral cards",))
+    if not any(isinstance(outcome, Findings) for outcome in seen.outcomes):
+        return StudyCards(report, quiet=("no model could evaluate this study",))
+    told = _cards(asked, seen, _evaluated(asked, seen, believed(seen.outcomes, seen.verifications)))
+    return replace(told, report=report, quiet=(*told.quiet, *withheld))
+
+
+def _evaluated(asked: Asked, report: Report, outcomes: tuple[ModelOutcome, ...]) -> tuple[PathwayOutcome, ...]:
+    study, context = report.study, asked.context
+    if study.study_date is None:
+        return (_UNDATED,)
+    case = Case(
+        study_date=study.study_date,
+        study_instance_uid=study.study_instance_uid,
+        modality="CT" if "CT" in study.modalities else next(iter(study.modalities), ""),
+        outcomes=outcomes,
+        ehr=asked.ehr(report.patient),
+        today=context.clock.today(),
+        procedures=(report.order.procedure,) if report.order and report.order.procedure else (),
+    )
+    return context.evaluate(case, report)
+
+
+def _cards(asked: Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -> StudyCards:
+    """Advice, and what failed; where a trigger input is not known there is no card (SAFETY section 6)."""
+    patient_id, where = asked.request.patient_id, asked.context.where(report)
+    said, left_out = first([o for o in merged(outcomes) if isinstance(o, Advice)], asked.context.most_steps)
+    advised = [_at(where, cards.advice(asked.site, report, one, patient_id)) for one in said]
+    advised += [cards.left_out(asked.site, report, left_out)] if left_out else []
+    failed = [o for o in outcomes if isinstance(o, CouldNotTell) and o.failed]
+    unevaluated = [cards.could_not_tell(asked.site, report, failed)] if failed else []
+    quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if not isinstance(o, Advice) and o not in failed)
+    broken = bool(failed) and len(failed) == len(outcomes)
+    return StudyCards(report, (*advised, *unevaluated), quiet, failed=broken)
+
+
+def _at(where: str, card: Card) -> Card:
+    return replace(card, about=replace(card.about, site=where))
