@@ -6,15 +6,22 @@ WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; expr
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
+TESTS := tests/e2e tests/contract tests/lifecycle tests/unit -m "not peers and not bench"
+# Servers and test processes start dozens of times: what is compiled once starts sooner.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-peers setup lint bench clean
+.PHONY: demo test test-peers setup lint compiled bench clean
 
 demo: setup
 	@$(BIN)/cds demo $(ARGS)
 
-test: setup lint
-	$(BIN)/pytest tests/e2e tests/contract tests/lifecycle tests/unit -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-		-m "not peers and not bench" $(ARGS)
+test: setup
+	@$(MAKE) --no-print-directory -j2 lint compiled
+	$(BIN)/pytest $(TESTS) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+
+# While the types are checked: each test process would compile all tests for itself.
+compiled: setup
+	@$(BIN)/pytest $(TESTS) --collect-only -q > /dev/null || $(BIN)/pytest $(TESTS) --collect-only -q
 
 test-peers: setup
 	@sh tests/peers/install.sh

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cds.destinations import ListenerTls, MllpDestination
 from cds.exclusive import Door, doors, holder, why_closed
+from cds.hook_peers import INSECURE
 from cds.settings import Settings, unknown_variables
 
 #: Older ones can corrupt a WAL database that several processes write and checkpoint (the WAL-reset bug).
@@ -34,12 +35,28 @@ _PEER_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One answer: what was looked at, whether it is fine, what was found, and how to put it right."""
+    """One answer: what was looked at, whether it is fine, what was found, and how to put it right.
+
+    `warns` where it works as it was configured and nobody should leave it so.
+    """
 
     name: str
     ok: bool
     detail: str
     how_to_fix: str = ""
+    warns: bool = False
+
+
+def hook_callers(settings: Settings) -> Check:
+    """Who may call CDS Hooks: a server that answers nobody, or everybody, is no mistake of its settings alone."""
+    how = "set CDS_HOOK_CLIENTS: the EHRs that call, with their keys"
+    if settings.insecure:
+        return Check("CDS Hooks", True, INSECURE, how, warns=True)
+    if settings.hook_clients:
+        return Check("CDS Hooks", True, f"{', '.join(sorted(settings.hook_clients))} may call {settings.public_url}")
+    if settings.http_token_file is None:
+        return Check("CDS Hooks", True, "nobody may call: no EHR is configured", how, warns=True)
+    return Check("CDS Hooks", True, "whoever has the token of CDS_HTTP_TOKEN_FILE may call")
 
 
 def run_checks(settings: Settings, extra: Sequence[Callable[[], Check]] = ()) -> list[Check]:
@@ -53,6 +70,7 @@ def run_checks(settings: Settings, extra: Sequence[Callable[[], Check]] = ()) ->
         file_system(settings.data_dir),
         sqlite(sqlite_version()),
         *(port(door, settings.data_dir) for door in doors(settings)),
+        hook_callers(settings),
         *tls(settings),
         *(peer(name, destination) for name, destination in sorted(settings.oru_destinations.items())),
         *(check() for check in extra),

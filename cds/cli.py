@@ -20,6 +20,7 @@ from cds.commands import (
     follow_ups,
     hl7,
     holds,
+    hooks,
     identity,
     models,
     models_run,
@@ -46,6 +47,7 @@ for name, group in (
     ("follow-ups", follow_ups),
     ("hl7", hl7),
     ("holds", holds),
+    ("hooks", hooks),
     ("identity", identity),
     ("models", models),
     ("pathways", pathways),
@@ -91,8 +93,9 @@ def check() -> None:
 
     checks = readiness.checks(_settings())
     for one in checks:
-        typer.echo(f"{'ok  ' if one.ok else 'FAIL'}  {one.name}: {one.detail}")
-        if not one.ok and one.how_to_fix:
+        told = ("WARN" if one.warns else "ok  ") if one.ok else "FAIL"
+        typer.echo(f"{told}  {one.name}: {one.detail}")
+        if told != "ok  " and one.how_to_fix:
             typer.echo(f"      → {one.how_to_fix}")
     if not all(one.ok for one in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -9,6 +9,7 @@ SightlineError
 ├── NotFound
 ├── Unauthorized
 ├── Forbidden                   the caller is known and may not do this
+├── TooManyRequests             the caller comes more often than its share
 ├── PreconditionFailed          CDS Hooks 412: patient identity or a required key cannot be had
 ├── InsufficientData            a score or pathway lacks an input
 ├── NothingEvaluated            no guideline could be evaluated for a hook
@@ -98,6 +99,17 @@ class Forbidden(SightlineError):
     http_status = 403
     dimse_status = 0x0124
     issue_code = "forbidden"
+
+
+class TooManyRequests(SightlineError):
+    """The caller comes more often than its share allows; it may come again after some seconds."""
+
+    http_status = 429
+    issue_code = "throttled"
+
+    def __init__(self, text: str, *, retry_after_s: int) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class PreconditionFailed(SightlineError):

@@ -135,7 +135,20 @@ INFERENCE_WAITING = Gauge("sightline_inference_waiting", "Requests that wait for
 WORK = Counter("sightline_work_total", "Studies worked on, by outcome", ("outcome",))
 DELIVERIES = Counter("sightline_deliveries_total", "Attempts to deliver a report", ("destination", "outcome"))
 HOOK_SECONDS = Histogram("sightline_hook_seconds", "Duration of CDS Hooks calls", ("service",))
-HOOKS = Counter("sightline_hook_total", "CDS Hooks calls, by outcome", ("service", "outcome"))
+HOOKS = Counter("sightline_hook_total", "CDS Hooks calls, by outcome", ("service", "client", "outcome"))
+HOOK_FEEDBACK = Counter("sightline_hook_feedback_total", "CDS Hooks feedback", ("service", "client", "outcome"))
+CARDS = Counter("sightline_cards_total", "Cards of CDS Hooks shown, by indicator", ("service", "pathway", "kind"))
+CARDS_HELD_BACK = Counter(
+    "sightline_cards_held_back_total", "Cards of CDS Hooks held back, by reason", ("service", "pathway", "reason")
+)
+CARD_FEEDBACK = Counter(
+    "sightline_card_feedback_total",
+    "What people did with cards of CDS Hooks",
+    ("service", "pathway", "outcome", "reason"),
+)
+PATHWAY_FAILURES = Counter(
+    "sightline_pathway_failures_total", "Evaluations of pathways and checks of an order that broke", ("pathway",)
+)
 HTTP_REQUESTS = Counter("sightline_http_requests_total", "HTTP requests by url rule", ("route", "method", "status"))
 HOLDS = Gauge("sightline_holds", "What waits for a person, by kind", ("kind",))
 DELIVERIES_WAITING = Gauge("sightline_deliveries_waiting", "Deliveries that are not sent yet", ("destination",))

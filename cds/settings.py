@@ -227,6 +227,7 @@ class Settings(Guidance, HookDoor, BaseSettings):
         if token is not None and token.is_file() and not token.read_text().strip():
             mistakes.append("CDS_HTTP_TOKEN_FILE holds no token")
         mistakes += self._unproven()
+        mistakes += self.open_hook_doors(loopback=is_loopback(self.http_host), token=token is not None)
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self

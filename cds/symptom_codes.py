@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cds.domain.coding import Coding
 from cds.value_sets import ICD10_CM, Entry, ValueSet, icd, snomed
 
@@ -193,6 +195,7 @@ FAMILY_AORTIC_ANEURYSM = _family(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_of_family(code: Coding) -> bool:
     """True for a code that says itself that a relative has the disease, so that it is none of the patient's own."""
     return any(entry.matches(code) for entry in _SITUATIONS)

@@ -230,6 +230,7 @@ def ucum(unit: str, system: str = "") -> str | None:
     return _SPELLINGS.get("".join(unit.split()).casefold())
 
 
+@functools.lru_cache(maxsize=4096)
 def convert(quantity: Quantity, unit: str, *, grams_per_mole: float = 0.0) -> Quantity:
     """The same quantity in another UCUM unit; raise InvalidInput where a unit is not known or does not fit.
 

@@ -197,6 +197,7 @@ class Questions(dict[str, ValueSet]):
         return Index(self.values())
 
 
+@lru_cache(maxsize=4096)
 def _place(coding: Coding) -> tuple[str, str]:
     """The system and code by which codings of one meaning are the same, dots and blanks of classifications aside."""
     named = system(coding.system)

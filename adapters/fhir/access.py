@@ -6,18 +6,15 @@ SMART App Launch 2.2, "Scopes and Launch Context"; RFC 9068 for what such a toke
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import jwt
-import orjson
 
-from cds.errors import Unauthorized, Unavailable
+from adapters.fhir.jwks import KeyPlace, Keys
+from cds.errors import Unauthorized
 from cds.fhir_peers import SmartIssuer
 from cds.logs import get_logger
 
@@ -30,12 +27,7 @@ _ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512", "PS256", "PS384"), "EC": ("ES2
 _SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)")
 _FIRST = {"read": "rs", "write": "cud", "*": "cruds"}
 _LEEWAY_S = 60
-#: Keys are asked for again after this time, and for an unknown `kid` at most once in the shorter one.
-_KEPT_S, _ASKED_AGAIN_S = 3600.0, 60.0
-#: An issuer that did not answer is left alone for so long: nobody's token makes every caller wait for it.
-_LEFT_ALONE_S = 10.0
-_TIMEOUT_S = 10.0
-_LONGEST_TOKEN, _LONGEST_JWKS = 16_384, 1024 * 1024
+_LONGEST_TOKEN = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,8 @@ class AccessTokens:
     def __init__(
         self, issuers: Mapping[str, SmartIssuer], audience: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._issuers = {name: _Keys(issuer, clock) for name, issuer in issuers.items()}
+        places = {name: KeyPlace(issuer.jwks_url, issuer.jwks_file) for name, issuer in issuers.items()}
+        self._issuers = {name: Keys(place, clock) for name, place in places.items()}
         self._audiences = {name: issuer.audience or audience for name, issuer in issuers.items()}
 
     def __call__(self, token: str) -> Access:
@@ -98,7 +91,7 @@ class AccessTokens:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             log.warning("an access token was refused", reason_code=type(error).__name__)
             raise Unauthorized from None
         return _granted(claims)
@@ -110,70 +103,3 @@ def _granted(claims: Mapping[str, Any]) -> Access:
     words = " ".join(map(str, stated)) if isinstance(stated, list) else stated
     patient = claims.get("patient")
     return read_scopes(words if isinstance(words, str) else "", patient if isinstance(patient, str) else None)
-
-
-def _public(stated: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Kind and key, whatever algorithm the set names for it; None for a kind that no token here may be signed with.
-
-    An issuer may publish such keys too.
-    """
-    kind = stated.get("kty")
-    try:
-        return (str(kind), jwt.PyJWK(dict(stated)).key) if kind in _ALGORITHMS else None
-    except jwt.PyJWTError:
-        return None
-
-
-class _Keys:
-    """The public keys of one issuer, asked for when they are wanted, and again for a `kid` that is new."""
-
-    def __init__(self, issuer: SmartIssuer, clock: Callable[[], float]) -> None:
-        self._issuer, self._clock = issuer, clock
-        self._lock = threading.Lock()
-        self._keys: dict[str, tuple[str, Any]] = {}
-        self._asked_at: float | None = None
-        self._failed_at: float | None = None
-
-    def key(self, kid: str) -> tuple[str, Any]:
-        if self._due(known=kid in self._keys):
-            with self._lock:
-                if self._due(known=kid in self._keys):  # who waited finds them renewed
-                    self._renew()
-        keys = self._keys
-        if kid in keys:
-            return keys[kid]
-        if not kid and len(keys) == 1:
-            return next(iter(keys.values()))
-        raise jwt.InvalidKeyError("no such key")
-
-    def _renew(self) -> None:
-        if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:
-            raise Unavailable("the keys of the token issuer could not be read some seconds ago: ask again later")
-        try:
-            self._keys = self._read()
-        except Unavailable:
-            self._failed_at = self._clock()
-            raise
-        self._asked_at, self._failed_at = self._clock(), None
-
-    def _due(self, *, known: bool) -> bool:
-        if self._asked_at is None:
-            return True
-        return self._clock() - self._asked_at > (_KEPT_S if known else _ASKED_AGAIN_S)
-
-    def _read(self) -> dict[str, tuple[str, Any]]:
-        try:
-            found = orjson.loads(self._fetched())
-        except (OSError, httpx.HTTPError, orjson.JSONDecodeError) as error:
-            raise Unavailable(f"the keys of the token issuer cannot be read: {type(error).__name__}") from None
-        listed = found.get("keys") if isinstance(found, dict) else None
-        usable = [one for one in listed or [] if isinstance(one, dict) and one.get("use", "sig") == "sig"]
-        return {str(one.get("kid", "")): key for one in usable if (key := _public(one)) is not None}
-
-    def _fetched(self) -> bytes:
-        if self._issuer.jwks_file is not None:
-            return Path(self._issuer.jwks_file).read_bytes()
-        answer = httpx.get(self._issuer.jwks_url or "", timeout=_TIMEOUT_S, follow_redirects=False).raise_for_status()
-        if not answer.is_success or len(answer.content) > _LONGEST_JWKS:
-            raise httpx.HTTPError("no key set")
-        return answer.content

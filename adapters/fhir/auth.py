@@ -38,7 +38,7 @@ _MARGIN_S = 30.0
 _LONGEST_TOKEN = 16 * 1024
 _DISCOVERED_S = 3600.0
 #: RFC 6749 section 5.2; anything else in an error may quote what was sent.
-_ERRORS = frozenset(
+ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
      "invalid_scope"}
 )  # fmt: skip
@@ -183,7 +183,7 @@ class ClientCredentials:
         if self._server.client_secret_file is None:
             form |= {"client_assertion_type": _ASSERTION, "client_assertion": self._assertion(endpoint)}
         else:
-            headers["Authorization"] = self._basic(self._server.client_secret_file)
+            headers["Authorization"] = basic(self._server.client_id, self._server.client_secret_file, self._who)
         asked_at = time.monotonic()
         request = self._http.build_request("POST", endpoint.url, data=form, headers=headers)
         who = f"the token endpoint of {self._who}"
@@ -218,11 +218,12 @@ class ClientCredentials:
         claims = {"iss": name, "sub": name, "aud": endpoint.url, "exp": ends_at, "jti": str(uuid.uuid4())}
         return jwt.encode(claims, key.private, key.algorithm, headers={"kid": key.kid})
 
-    def _basic(self, file: Path) -> str:
-        """RFC 6749 section 2.3.1: both are form-encoded before they are joined."""
-        secret = _secret(file, f"the client secret of {self._who}", encoding="utf-8")
-        both = f"{quote_plus(self._server.client_id)}:{quote_plus(secret)}"
-        return f"Basic {base64.b64encode(both.encode('ascii')).decode('ascii')}"
+
+def basic(client_id: str, secret_file: Path, who: str) -> str:
+    """An Authorization header (RFC 6749 section 2.3.1): both are form-encoded before they are joined."""
+    secret = _secret(secret_file, f"the client secret of {who}", encoding="utf-8")
+    both = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return f"Basic {base64.b64encode(both.encode('ascii')).decode('ascii')}"
 
 
 def credentials(server: FhirServer, keys: SmartKeys, *, who: str, http: Callable[[], httpx.Client]) -> Credentials:
@@ -260,7 +261,7 @@ def _refuse(reply: Reply, who: str) -> None:
             code = text(json_object(reply.body, who).get("error"))
         except PeerFailed:
             code = ""
-        said = f"{reply.status} ({code})" if code in _ERRORS else f"{reply.status}"
+        said = f"{reply.status} ({code})" if code in ERRORS else f"{reply.status}"
         raise NotAllowed(f"{who} gives us no token: {said}")
     judge(reply.status, b"", retry_after_s(reply.headers), who=who)
 

@@ -51,11 +51,15 @@ class Caller:
 
     def patient(self, call: Call) -> Mapping[str, object] | None:
         """The patient's resource; None where the server may not be asked, or does not answer in time."""
+        return self.resource(call, f"Patient/{call.patient_id}")
+
+    def resource(self, call: Call, reference: str) -> Mapping[str, object] | None:
+        """A resource by its relative reference; None as for the patient."""
         client = self._client(call)
         if isinstance(client, str):
             return None
         with _Pool(client) as pool:
-            future = pool.submit(client.read, f"Patient/{call.patient_id}")
+            future = pool.submit(client.read, reference)
             wait_for([future], self._within_s)
             return None if not future.done() or isinstance(future.exception(), SightlineError) else future.result()
 

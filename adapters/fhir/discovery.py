@@ -40,7 +40,7 @@ def discover(http: httpx.Client, base_url: str, *, who: str, deadline: float) ->
     found = _smart_configuration(get, who) or _oauth_uris(get, who)
     if found is None:
         raise NotAllowed(f"{who} does not say where its tokens come from: want token_url")
-    if not _may_be_told(found.url, base_url):
+    if not may_be_told(found.url, base_url):
         raise NotAllowed(f"{who} names a token endpoint without https: want token_url, if it is right")
     return found
 
@@ -81,7 +81,7 @@ def _strings(value: object) -> tuple[str, ...]:
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
-def _may_be_told(url: str, base_url: str) -> bool:
+def may_be_told(url: str, base_url: str) -> bool:
     """True where a secret sent there stays secret, or goes where the site's own setting sends requests anyway."""
     try:
         found, base = httpx.URL(url), httpx.URL(base_url)

@@ -1,4 +1,4 @@
-"""Draft imaging orders of a CDS Hooks call (order-select, order-sign): ServiceRequests of `context.draftOrders`.
+"""Imaging orders of a CDS Hooks call: drafts of `context.draftOrders` (order-select, order-sign), and dispatched ones.
 
 Read tolerantly: what is no ServiceRequest, or is not a draft any more, is no draft order; odd members say less. Of why
 an exam is ordered nothing is lost without a word: what is not read here is told by `ImagingOrder.further`.
@@ -6,7 +6,7 @@ an exam is ordered nothing is lost without a word: what is not read here is told
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from adapters.fhir.tolerant import codings, full_day, items, obj, text
 from cds import exam_codes
@@ -14,8 +14,9 @@ from cds.domain.coding import Coding
 from cds.domain.imaging_order import Exam, ImagingOrder
 from cds.domain.order import Priority
 
-#: R4 request-status of what nobody has signed.
-_DRAFT = "draft"
+#: R4 request-status of what nobody has signed, and of what is still to be done.
+_DRAFT = frozenset({"draft"})
+_STANDING = frozenset({"draft", "active", "on-hold"})
 #: R4 request-priority.
 _PRIORITIES = {one.value: one for one in Priority}
 #: Members that say why, and are not read: R4 references and notes; `reason` is that of R5.
@@ -39,6 +40,13 @@ def read_draft_orders(context: Mapping[str, object], site: Mapping[str, Exam] = 
     return tuple(found.values())
 
 
+def read_orders(
+    resources: Iterable[Mapping[str, object]], site: Mapping[str, Exam] = _NO_CODES
+) -> tuple[ImagingOrder, ...]:
+    """Orders that were dispatched, signed or not, as far as they still stand: whoever performs one is to know more."""
+    return tuple(_order(text(one.get("id")), one, site) for one in resources if _asks(one, _STANDING))
+
+
 def _selections(value: object) -> frozenset[str] | None:
     """The ids of what was selected, with or without their type; None where nothing says it (order-sign)."""
     if not isinstance(value, list):
@@ -50,9 +58,14 @@ def _selections(value: object) -> frozenset[str] | None:
 def _service_requests(bundle: object) -> Iterator[Mapping[str, object]]:
     for entry in items(obj(bundle).get("entry")):
         resource = obj(entry.get("resource"))
-        asked = resource.get("resourceType") == "ServiceRequest" and resource.get("doNotPerform") is not True
-        if asked and text(resource.get("status")) == _DRAFT:
+        if _asks(resource, _DRAFT):
             yield resource
+
+
+def _asks(resource: Mapping[str, object], statuses: Collection[str]) -> bool:
+    """Whether it asks for something to be done, and has one of these statuses."""
+    asked = resource.get("resourceType") == "ServiceRequest" and resource.get("doNotPerform") is not True
+    return asked and text(resource.get("status")) in statuses
 
 
 def _order(key: str, resource: Mapping[str, object], site: Mapping[str, Exam]) -> ImagingOrder:
@@ -69,6 +82,7 @@ def _order(key: str, resource: Mapping[str, object], site: Mapping[str, Exam]) -
         wanted_on=full_day(resource.get("occurrenceDateTime")) or full_day(_period(resource).get("start")),
         priority=_PRIORITIES.get(priority),
         further=_says_further(resource),
+        authored_on=full_day(resource.get("authoredOn")),
     )
 
 

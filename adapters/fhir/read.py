@@ -5,9 +5,12 @@ Nothing here validates: an odd resource says less, it does not fail the call.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from urllib.parse import unquote
+
+import orjson
 
 from adapters.fhir.clinical import Others, Resource, values
 from adapters.fhir.race import read_race
@@ -53,6 +56,15 @@ def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statem
         if patient.get("resourceType") == "Patient" and (race := read_race(patient)):
             found[race.key] = Statement(race, SOURCE, _received(patient, latest))
     return tuple(found.values())
+
+
+def digest(prefetch: Mapping[str, object]) -> tuple[bytes, int]:
+    """What tells a prefetch from every other one, and its size in bytes; b"" where it is no JSON."""
+    try:
+        written = orjson.dumps(prefetch)
+    except TypeError:
+        return b"", 0
+    return hashlib.blake2b(written, digest_size=32).digest(), len(written)
 
 
 def statements(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from cds import codes, pathways
+from cds import codes, ordering, pathways
 from cds.action_codes import with_orderables
 from cds.codes import ValueSet
 from cds.domain.coding import Coding
 from cds.domain.identity import Patient
 from cds.domain.message import RecordStatements, Unasked
 from cds.domain.report import Mode
-from cds.hooks import HookContext, imaging_findings
+from cds.hooks import HookContext, imaging_findings, order_advice, order_routing
 from cds.hooks.request import FhirAccess
 from cds.ports import Clock, PatientRecord
 from cds.record import merge
@@ -58,20 +59,26 @@ class MergedRecord:
         return merge(self.own.statements(patient), self.sources.statements(patient))
 
 
-def asks(settings: Settings, modes: Collection[Mode] = (Mode.ADVISORY, Mode.SHADOW)) -> tuple[ValueSet, ...]:
+def asks(
+    settings: Settings,
+    modes: Collection[Mode] = (Mode.ADVISORY, Mode.SHADOW),
+    package: ModuleType | None = None,
+) -> tuple[ValueSet, ...]:
     """What the pathways ask that are in one of these modes at some site: nothing else is asked of an EHR.
 
-    A client of CDS Hooks is asked for what advisory ones want: no other speaks in a card.
+    A client of CDS Hooks is asked for what advisory ones want: no other speaks in a card. `package` is `cds.ordering`
+    for the checks of an order.
     """
     sites = ("", *settings.sites)
-    used = [one for one in pathways.load() if any(settings.pathway_mode(one, site) in modes for site in sites)]
-    wanted, known = pathways.asked(used), value_sets(settings)
+    used = [one for one in pathways.load(package) if any(settings.pathway_mode(one, site) in modes for site in sites)]
+    wanted, known = pathways.asked(used, package), value_sets(settings)
     return wanted if known is None else tuple(known.get(one.name, one) for one in wanted)
 
 
 def asked_by(settings: Settings) -> dict[str, tuple[ValueSet, ...]]:
     """What clients of CDS Hooks are asked for, by service: what speaks in its cards."""
-    return {imaging_findings.ID: asks(settings, SPEAKING)}
+    orders = asks(settings, SPEAKING, ordering)
+    return {imaging_findings.ID: asks(settings, SPEAKING), order_advice.ID: orders, order_routing.ID: orders}
 
 
 def value_sets(settings: Settings) -> Questions | None:
@@ -82,10 +89,10 @@ def value_sets(settings: Settings) -> Questions | None:
     return Questions(with_orderables(codes.loaded().values(), own))
 
 
-def sources(settings: Settings, clock: Clock) -> EhrSources | None:
+def sources(settings: Settings, clock: Clock, *, orders: bool = False) -> EhrSources | None:
     """The FHIR servers that are asked for patients' data; None where there is none, and their libraries stay unloaded.
 
-    They have threads of their own: make them where they are used, after a fork.
+    With `orders` they are asked for what checks of orders want as well, which no study needs. They have threads of their own: make them where they are used, after a fork.
     """
     named = {name: server for name, server in settings.fhir_sources.items() if server.ehr_data}
     if not named:
@@ -94,7 +101,8 @@ def sources(settings: Settings, clock: Clock) -> EhrSources | None:
     from adapters.fhir.ehr import EhrSource, EhrSources
     from adapters.fhir.keys import SmartKeys
 
-    keys, wanted = SmartKeys(settings.smart_key_files), asks(settings)
+    wanted = tuple(dict.fromkeys((*asks(settings), *(asks(settings, package=ordering) if orders else ()))))
+    keys = SmartKeys(settings.smart_key_files)
     return EhrSources(
         [
             EhrSource(

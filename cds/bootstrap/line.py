@@ -14,6 +14,7 @@ from cds.bootstrap import Stores, advising, dicom, fhir_events
 from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
 from cds.bootstrap.ehr import MergedRecord, decide_again, sources, value_sets
 from cds.bootstrap.emitting import forms, model_cards
+from cds.bootstrap.failures import at_once, failures, heard
 from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.installed import manifests
 from cds.bootstrap.priority import raisers
@@ -61,6 +62,7 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
     ahead = dicom.ahead_decoding(settings, pool)
     ehr = sources(settings, clock)
     built = line(settings, held, models, clock, pool, ahead=ahead)
+    built = replace(built, evaluate=heard(built.evaluate, failures(settings, database, clock, at_once)))
     if ehr is not None:
         missed = EnrichingStore(database).missed
         built = replace(built, ehr=MergedRecord(held.record, ehr), missed=missed)

@@ -105,6 +105,11 @@ def misspelt(settings: Settings) -> Check:
     wrong += [f"CDS_PATHWAY_MODES: no pathway {name!r}" for name in settings.pathway_modes if name not in known]
     wrong += [f"CDS_SITE_OPTIONS: {mistake}" for mistake in ordering.mistakes(settings.site_options)]
     wrong += [f"CDS_PATHWAY_AUDIENCES: no pathway {name!r}" for name in settings.pathway_audiences if name not in known]
+    wrong += [
+        f"CDS_FATIGUE: roles: {role}: no pathway {name!r}"
+        for role, told in settings.fatigue.roles.items()
+        for name in sorted(told - known.keys())
+    ]
     wrong += [f"CDS_ORDERABLES: no action {name!r}" for name in settings.orderables if name not in advising.actions()]
     wrong += _unknown_language("CDS_TEXT_LANGUAGE", settings.text_language)
     named = {row.finding.partition(".")[0] for row in settings.release_rows if row.finding != "*"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,14 @@ from cds.bootstrap.readiness import misspelt
 from cds.clock import SystemClock
 from cds.errors import ConfigurationError
 from cds.exclusive import doors, take_role, why_closed
+from cds.hook_peers import INSECURE
 from cds.lifeline import follow_lifeline, notify_ready
 from cds.settings import Settings
 from cds.store.commitments import CommitmentStore
 from cds.store.heartbeats import Heartbeat
 from cds.store.study_events import StudyEventStore
+
+log = logs.get_logger(__name__)
 
 
 def serve(settings: Settings) -> int:
@@ -34,6 +38,8 @@ def serve(settings: Settings) -> int:
     wrong += wrong_keys(settings)
     if wrong:
         raise ConfigurationError(wrong)
+    if settings.insecure:
+        sys.stderr.write(f"{INSECURE}\n")
     return Supervisor(settings, standard_roles(settings), before_start=lambda: upgrade(settings)).run()
 
 
@@ -43,6 +49,8 @@ def run_web(settings: Settings) -> None:
     _refuse_a_taken_port(settings, "CDS_HTTP_PORT")
     from cds.web.serve import run
 
+    if settings.insecure:
+        log.warning("CDS Hooks answer whoever calls: development mode")
     run(lambda: services(settings), settings, on_ready=notify_ready)
 
 

@@ -14,6 +14,7 @@ from cds.domain.subscription import Subscription
 from cds.domain.switch import SwitchKind
 from cds.errors import SightlineError
 from cds.fhir_peers import FhirSource
+from cds.hook_peers import INSECURE
 from cds.ports import Clock
 from cds.settings import Settings
 from cds.store import watch as store
@@ -84,13 +85,14 @@ def messages(settings: Settings) -> store.Notify:
 
 
 def banner(settings: Settings, database: Database, clock: Clock) -> Callable[[], tuple[str, ...]]:
-    """What is alarming now, for pages and lists; nothing where the database is away, which readiness says."""
+    """What is alarming now, for pages and lists; without alarms where the database is away, which readiness says."""
+    always = (INSECURE,) if settings.insecure else ()
 
     def lines() -> tuple[str, ...]:
         try:
-            return store.banner(database, limits(settings), clock.now())
+            return (*always, *store.banner(database, limits(settings), clock.now()))
         except SightlineError:
-            return ()
+            return always
 
     return lines
 

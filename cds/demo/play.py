@@ -109,8 +109,9 @@ def _configure(folder: Path, engine_port: int, cast: Cast, *, usual_ports: bool)
             "CDS_IDENTIFIER_SYSTEMS": json.dumps({IDENTIFIER_SYSTEM: cast.authority}),
             "CDS_QUIET_PERIOD_S": "3",
             "CDS_MINIMUM_FREE_BYTES": "0",
+            "CDS_INSECURE": "1",
             "CDS_MODEL_MODES": json.dumps({"ct_lung_density": "advisory"}),
-            "CDS_PATHWAY_MODES": json.dumps({"emphysema": "advisory"}),
+            "CDS_PATHWAY_MODES": json.dumps({"emphysema": "advisory", "duplicate_imaging": "advisory"}),
             "CDS_RELEASE": json.dumps({"ehr": "immediate", "referral": "immediate"}),
             "CDS_SITE_OPTIONS": json.dumps(
                 {
@@ -176,9 +177,9 @@ def _server(stage: Stage, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     stage.console.rule("[bold]Sightline starts")
     stage.console.print(f"data {settings.data_dir}\nlog  {log_file}")
     stage.console.print(
-        "The demo switches the model ct_lung_density and the pathway emphysema from shadow to [bold]advisory[/], and\n"
-        "releases unverified results at once. A site starts in shadow and waits for the radiologist. The cut-off of\n"
-        f"LAA-950, {_DEMO_CUT_OFF} %, is the demo's: there is no agreed one."
+        "The demo switches the model ct_lung_density, the pathway emphysema and the check duplicate_imaging from\n"
+        "shadow to [bold]advisory[/], and releases unverified results at once. A site starts in shadow and waits for\n"
+        f"the radiologist. The cut-off of LAA-950, {_DEMO_CUT_OFF} %, is the demo's: there is no agreed one."
     )
     with log_file.open("wb") as log:
         lifeline, ours = os.pipe()  # closed by the kernel, however the demo ends: the server ends with it
@@ -316,6 +317,7 @@ def _show_hook(stage: Stage, cast: Cast) -> list[dict[str, Any]]:
         "context": {"userId": "Practitioner/demo", "patientId": demo_story.FHIR_ID},
         "prefetch": {"patient": demo_story.patient_resource(cast)},
     }
+    stage.console.print("The demo runs with CDS_INSECURE=1: no EHR proves who it is, as it must at a site.")
     started = time.perf_counter()
     response = _request(f"{stage.url}/cds-services/imaging-findings", request)
     stage.console.print(f"answered in {(time.perf_counter() - started) * 1000:.0f} ms")
@@ -344,6 +346,9 @@ def _show_urls(stage: Stage, images: Images) -> None:
     for path in ("/cds-services", "/fhir/metadata", "/fhir/DiagnosticReport", "/health/ready", "/metrics"):
         stage.console.print(f"{base}{path}")
     stage.console.print(f"CDS_DATA_DIR={stage.settings.data_dir} .venv/bin/cds why {images.cast.accession_number}")
+    chart = stage.settings.data_dir.parent / "patient.json"
+    chart.write_text(json.dumps(demo_story.chart(images.cast), indent=1))
+    stage.console.print(f"the EHR's side, on a page: .venv/bin/cds hooks sandbox --url {base} --patient {chart}")
 
 
 def _delivered(stage: Stage, cast: Cast) -> Story:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from cds.value_sets import LOINC, UCUM
+
 AUTHORITY = "DEMO-HOSPITAL"
 IDENTIFIER_SYSTEM = "urn:sightline:demo:mrn"
 FHIR_ID = "demo-patient"
@@ -52,9 +54,38 @@ def patient_resource(cast: Cast) -> dict[str, object]:
         "resourceType": "Patient",
         "id": FHIR_ID,
         "identifier": [{"system": IDENTIFIER_SYSTEM, "value": cast.mrn}],
+        "name": [{"family": cast.family, "given": [cast.given]}],
         "gender": {"F": "female", "M": "male", "O": "other"}.get(cast.sex, "unknown"),
         "birthDate": cast.birth_date.isoformat(),
     }
+
+
+def chart(cast: Cast) -> dict[str, object]:
+    """What an EHR holds of the patient, as a FHIR R4 Bundle: `cds hooks sandbox` plays that EHR."""
+    who = {"reference": f"Patient/{FHIR_ID}"}
+    measured = (cast.now - timedelta(days=40)).date().isoformat()
+    visit = {"resourceType": "Encounter", "id": "demo-visit", "status": "in-progress", "subject": who}
+    creatinine = {
+        "resourceType": "Observation",
+        "id": "demo-creatinine",
+        "status": "final",
+        "subject": who,
+        "code": {"coding": [{"system": LOINC, "code": "2160-0", "display": "Creatinine"}]},
+        "effectiveDateTime": measured,
+        "valueQuantity": {"value": 0.9, "unit": "mg/dL", "system": UCUM, "code": "mg/dL"},
+    }
+    density = {
+        "resourceType": "DiagnosticReport",
+        "id": "demo-bone-density",
+        "status": "final",
+        "subject": who,
+        "code": {
+            "coding": [{"system": LOINC, "code": "38268-9", "display": "DXA Skeletal system Views for bone density"}]
+        },
+        "effectiveDateTime": (cast.now - timedelta(days=12)).date().isoformat(),
+    }
+    entries = [{"resource": one} for one in (patient_resource(cast), visit, creatinine, density)]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
 def _adt(cast: Cast) -> bytes:

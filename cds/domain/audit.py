@@ -7,14 +7,10 @@ from datetime import datetime
 
 #: What the audit log says of a card that somebody was shown.
 CARD_SHOWN = "card shown"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Who saw something of which patient: a CDS Hooks userId, and the patient's random id."""
-
-    by: str
-    patient_id: str | None
+#: What it says of a study page that somebody looked at.
+PAGE_VIEWED = "study page viewed"
+#: Whoever did one of these has seen a result, and must learn that it does not hold any more.
+SEEN = (CARD_SHOWN, PAGE_VIEWED)
 
 
 @dataclass(frozen=True, slots=True)

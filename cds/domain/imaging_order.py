@@ -49,7 +49,7 @@ class ImagingOrder:
 
     `reasons` are the coded indications, `reason_text` what was written; `wanted_on` the day that it is planned for.
     `priority` is None where nobody stated one. `further` is True where the order says more of why than was read: it
-    points to other resources, or has reasons of a form that is not known.
+    points to other resources, or has reasons of a form that is not known. `authored_on` is the day that it was written.
     """
 
     key: str
@@ -61,3 +61,4 @@ class ImagingOrder:
     wanted_on: date | None = None
     priority: Priority | None = None
     further: bool = False
+    authored_on: date | None = None

@@ -18,11 +18,13 @@ class PendingStudy:
     modality: str = ""
     title: str = ""
     study_instance_uid: str | None = None
+    #: Who asked for it and is told of its result; empty where that is not known.
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """All of it, for one patient."""
+    """All of it, for one patient. `follow_ups` are all that hold: those that are answered are not told as open."""
 
     follow_ups: tuple[FollowUp, ...] = ()
     critical: tuple[CriticalResult, ...] = ()

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from cds.codes import ValueSet
 from cds.domain.hook import HookCall, Reader
 from cds.errors import NotFound
-from cds.hooks import discharge_check, fatigue, imaging_findings, order_advice, order_routing, prefetch, request
+from cds.hooks import (
+    discharge_check,
+    fatigue,
+    imaging_findings,
+    lay_reader,
+    order_advice,
+    order_routing,
+    prefetch,
+    request,
+)
 from cds.hooks.answer import finished
 from cds.hooks.request import HookRequest
 from cds.hooks.service import CallLog, Forgetful, HookContext, Json, Service
@@ -34,11 +43,12 @@ def call(service_id: str, body: Mapping[str, object], context: HookContext, *, c
 
     NothingEvaluated (500) where no guideline could be evaluated: an empty list would read as nothing found.
     """
-    found = {service.hook: service for service in services(context.asks) if service.id == service_id}
+    of_id = (one.services(context.asks.get(one.ID)) for one in _SERVICES if service_id == one.ID)
+    found = {service.hook: service for offered in of_id for service in offered}
     if not found:
         raise NotFound("there is no such CDS service; see /cds-services")
     asked = request.read(body, hooks=found.keys())
-    answer = found[asked.hook].respond(asked, context)
+    answer = lay_reader.answer(asked, context) or found[asked.hook].respond(asked, context)
     reader = _reader(asked, client)
     kept, held_back = fatigue.choose(answer.cards, reader, context, answer.whose)
     bodies, shown = finished(kept)

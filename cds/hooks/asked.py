@@ -18,6 +18,7 @@ from cds.domain.message import RecordStatements
 from cds.domain.report import Report
 from cds.errors import PreconditionFailed
 from cds.hooks import prefetch
+from cds.hooks.again import UNKNOWN, Digest
 from cds.hooks.parts import Site
 from cds.hooks.prefetch import Given
 from cds.hooks.request import HookRequest
@@ -41,6 +42,8 @@ class Asked:
     #: The newest report of each study under any of the patient's identifiers.
     reports: tuple[Report, ...]
     given: Given
+    #: What the prefetch is known by.
+    digest: Digest = UNKNOWN
 
     @cached_property
     def site(self) -> Site:
@@ -51,14 +54,18 @@ class Asked:
     @cached_property
     def doubt(self) -> str:
         """Why no result may be shown for this patient; empty where nothing contradicts."""
-        return _doubt(self.patient, self.reports, self.context)
+        return _doubt(self)
+
+    @cached_property
+    def owners(self) -> frozenset[str]:
+        """The stored patients who own any of the identifiers."""
+        return self.context.reports.owners(self.patient.identifiers) if self.patient.identifiers else frozenset()
 
     @cached_property
     def whose(self) -> str:
         """The patient as cards are remembered: our random id, or where there is none the client's reference."""
-        known = self.context.reports.owners(self.patient.identifiers) if self.patient.identifiers else frozenset()
-        if len(known) == 1:
-            return next(iter(known))
+        if len(self.owners) == 1:
+            return next(iter(self.owners))
         return f"{self.request.fhir_server}/Patient/{self.request.patient_id}"
 
     @cached_property
@@ -67,16 +74,33 @@ class Asked:
         own = RecordStatements(self.context.read_statements({prefetch.PATIENT: self.resource}))
         return record.merge(_completed(self), own)
 
+    def held(self, stored: Patient | None = None) -> RecordStatements:
+        """Our own record of `stored`, or of this patient."""
+        whose = stored or self.patient
+        return self._held.get(whose) or self._held.setdefault(whose, self.context.record.statements(whose))
+
     def ehr(self, stored: Patient | None = None) -> EhrData:
         """What is known of the patient, from the call and from our own record of `stored`, or of this patient."""
+        return self._known.get(stored) or self._known.setdefault(stored, self._assembled(stored))
+
+    def _assembled(self, stored: Patient | None) -> EhrData:
         context = self.context
         return record.assemble(
             combined(self.patient, stored),
-            record.merge(context.record.statements(stored or self.patient), self.stated),
+            record.merge(self.held(stored), self.stated),
             now=context.clock.now(),
             today=context.clock.today(),
             value_sets=context.value_sets,
         )
+
+    @cached_property
+    def _held(self) -> dict[Patient, RecordStatements]:
+        return {}
+
+    @cached_property
+    def _known(self) -> dict[Patient | None, EhrData]:
+        """Several studies are of one patient."""
+        return {}
 
 
 def ask(request: HookRequest, context: HookContext, asks: Sequence[ValueSet] | None) -> Asked:
@@ -84,8 +108,14 @@ def ask(request: HookRequest, context: HookContext, asks: Sequence[ValueSet] | N
     resource = _resource(request, context)
     patient = context.read_patient(resource)
     wanted = prefetch.templates(asks)
-    given = prefetch.statements(request.prefetch, request.patient_id, context.read_statements, wanted)
-    return Asked(request, context, resource, patient, _reports(patient, context), given)
+    read = context.read_statements
+    digest = context.again.digest(request.prefetch)
+    given = context.again.read(
+        digest,
+        (request.patient_id, context.clock.today(), tuple(wanted)),
+        lambda: prefetch.statements(request.prefetch, request.patient_id, read, wanted),
+    )
+    return Asked(request, context, resource, patient, _reports(patient, context), given, digest)
 
 
 def combined(client: Patient, stored: Patient | None) -> Patient:
@@ -134,12 +164,13 @@ def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
     return tuple({report.study.study_instance_uid: report for report in found}.values())
 
 
-def _doubt(patient: Patient, reports: tuple[Report, ...], context: HookContext) -> str:
+def _doubt(asked: Asked) -> str:
+    patient, owners = asked.patient, asked.owners
     if not patient.identifiers:
         return _UNMAPPED
-    stored = [report.patient for report in reports if report.patient]
-    survivors = {context.reports.survivor(p.id) for p in stored if p.id}
-    if len(context.reports.owners(patient.identifiers) | survivors) > 1:
+    stored = [report.patient for report in asked.reports if report.patient]
+    others = {p.id for p in stored if p.id} - owners
+    if len(owners | {asked.context.reports.survivor(one) for one in others}) > 1:
         return _SEVERAL
     if len({p.birth_date for p in (patient, *stored) if p.birth_date}) > 1:
         return _OTHER_BIRTH_DATE

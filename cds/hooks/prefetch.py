@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from cds import pathways
 from cds.codes import ValueSet
 from cds.domain.message import RecordStatements, Searched, Statement
 from cds.errors import InvalidResource, PreconditionFailed
+from cds.remembered import Remembered
 from cds.searches import Search, searches
 
 PATIENT = "patient"
@@ -32,16 +34,43 @@ class _Answer:
     complete: bool = True
 
 
-def templates(asks: Iterable[ValueSet] | None = None) -> dict[str, Search]:
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What clients are asked for, worked out once; it keeps the value sets, whose places it is known by."""
+
+    asks: tuple[ValueSet, ...]
+    templates: Mapping[str, Search]
+    queries: Mapping[str, str]
+
+
+_PREPARED: Remembered[tuple[int, ...], _Prepared] = Remembered(16)
+
+
+def templates(asks: Iterable[ValueSet] | None = None) -> Mapping[str, Search]:
     """The searches of the imaging services by prefetch key; `asks` unsaid: what all installed pathways ask."""
-    return {search.key: search for search in searches(pathways.asked() if asks is None else asks)}
+    return _prepared(asks).templates
 
 
-def queries(asks: Iterable[ValueSet] | None = None) -> dict[str, str]:
+def queries(asks: Iterable[ValueSet] | None = None) -> Mapping[str, str]:
     """The templates of a service that reads the record, as they are discovered."""
-    searched = {key: query(search) for key, search in templates(asks).items()}
+    return _prepared(asks).queries
+
+
+def _prepared(asks: Iterable[ValueSet] | None) -> _Prepared:
+    wanted = _everything() if asks is None else tuple(asks)
+    return _PREPARED.get(tuple(map(id, wanted)), lambda: _prepare(wanted))
+
+
+def _prepare(asks: tuple[ValueSet, ...]) -> _Prepared:
+    made = {search.key: search for search in searches(asks)}
     role = "PractitionerRole/{{userPractitionerRoleId}}"
-    return {PATIENT: "Patient/{{context.patientId}}", ROLE: role} | searched
+    own = {PATIENT: "Patient/{{context.patientId}}", ROLE: role}
+    return _Prepared(asks, made, own | {key: query(search) for key, search in made.items()})
+
+
+@cache
+def _everything() -> tuple[ValueSet, ...]:
+    return pathways.asked()
 
 
 def roles(prefetched: Mapping[str, object]) -> tuple[str, ...]:

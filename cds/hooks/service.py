@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from cds.codes import ValueSet
+from cds.domain.coding import Coding
 from cds.domain.hook import CardHistory, HookCall, Reader
 from cds.domain.identity import Patient
-from cds.domain.imaging_order import ImagingOrder
+from cds.domain.imaging_order import Exam, ImagingOrder
 from cds.domain.message import RecordStatements, Statement
 from cds.domain.outstanding import Outstanding
 from cds.domain.recommendation import Case, PathwayOutcome
 from cds.domain.report import Report
 from cds.hook_peers import Fatigue
+from cds.hooks.again import Again
 from cds.hooks.answer import Answer
 from cds.hooks.request import FhirAccess, HookRequest
 from cds.ports import Clock, PatientRecord, ReportStore
@@ -65,9 +67,18 @@ def no_orders(context: Mapping[str, object]) -> tuple[ImagingOrder, ...]:
     return ()
 
 
-def no_judgement(case: Case) -> tuple[PathwayOutcome, ...]:
+def none_dispatched(resources: Sequence[Mapping[str, object]]) -> tuple[ImagingOrder, ...]:
+    """Where no imaging order can be read."""
+    return ()
+
+
+def no_judgement(case: Case, whose: Patient) -> tuple[PathwayOutcome, ...]:
     """Where no check of an order may speak."""
     return ()
+
+
+def no_exam(codes: Iterable[Coding]) -> None:
+    """Where nobody knows what a code asks for."""
 
 
 def no_resource(access: FhirAccess, reference: str) -> None:
@@ -80,6 +91,11 @@ def nothing_outstanding(patient_id: str) -> Outstanding:
 
 
 def no_site(report: Report) -> str:
+    """Where an installation has one site."""
+    return ""
+
+
+def no_home(patient: Patient) -> str:
     """Where an installation has one site."""
     return ""
 
@@ -114,14 +130,20 @@ class HookContext:
     acts: frozenset[str] = frozenset()
     #: `context` of a call → the draft imaging orders in it, those that are selected alone where it says which.
     read_orders: Callable[[Mapping[str, object]], tuple[ImagingOrder, ...]] = no_orders
-    #: What the checks of an order that may speak now say to a case that has one.
-    judge: Callable[[Case], tuple[PathwayOutcome, ...]] = no_judgement
+    #: ServiceRequests that were dispatched → the orders among them that still stand.
+    read_dispatched: Callable[[Sequence[Mapping[str, object]]], tuple[ImagingOrder, ...]] = none_dispatched
+    #: What the codes of an exam ask for; None where nobody here knows them.
+    exam_of: Callable[[Iterable[Coding]], Exam | None] = no_exam
+    #: What the checks of an order that may speak now at the patient's site say to a case that has one.
+    judge: Callable[[Case, Patient], tuple[PathwayOutcome, ...]] = no_judgement
     #: A resource at the client's own server by relative reference, with the call's token; None where there is none.
     fetch_resource: Callable[[FhirAccess, str], Mapping[str, object] | None] = no_resource
     #: What is not arranged yet for a patient, by our random id.
     outstanding: Callable[[str], Outstanding] = nothing_outstanding
     #: The site that a report belongs to, by its name in the settings.
     where: Callable[[Report], str] = no_site
+    #: The site that a patient belongs to, likewise.
+    home: Callable[[Patient], str] = no_home
     #: The patient's resource at the client's own server, with the call's token; None where it cannot be had in time.
     fetch_patient: Callable[[FhirAccess, str], Mapping[str, object] | None] = no_patient
     #: What searches at the client's own server state in time, with the call's token: (access, patient id, searches).
@@ -132,6 +154,8 @@ class HookContext:
     asks: Mapping[str, Sequence[ValueSet]] = field(default_factory=dict)
     #: The questions by name; None: those of `cds.codes`.
     value_sets: Mapping[str, ValueSet] | None = None
+    #: What is not worked out anew for the same; unsaid: everything is.
+    again: Again = field(default_factory=Again)
     #: How many steps of one study are shown at once; critical ones are not counted.
     most_steps: int = 5
 

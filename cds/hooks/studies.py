@@ -10,7 +10,7 @@ from cds.domain.hook import StudyNote
 from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
 from cds.domain.report import Report
 from cds.errors import NothingEvaluated
-from cds.hooks import cards
+from cds.hooks import cards, prefetch
 from cds.hooks.answer import Card
 from cds.hooks.asked import Asked
 from cds.pathways.merging import first, merged
@@ -21,12 +21,16 @@ _UNDATED = CouldNotTell("imaging-findings", "All guidelines", "the images carry 
 
 @dataclass(frozen=True, slots=True)
 class StudyCards:
-    """The cards of one study, and what was kept back and why. `failed` where every pathway that had to speak broke."""
+    """The cards of one study, and what was kept back and why. `failed` where every pathway that had to speak broke.
+
+    `untold` where any of them did.
+    """
 
     report: Report
     cards: tuple[Card, ...] = ()
     quiet: tuple[str, ...] = ()
     failed: bool = False
+    untold: bool = False
 
     @property
     def note(self) -> StudyNote:
@@ -37,7 +41,8 @@ class StudyCards:
 
 def shown(asked: Asked, reports: Sequence[Report]) -> tuple[StudyCards, ...]:
     """The cards of each study; raise NothingEvaluated where none of them could be evaluated (SAFETY section 6)."""
-    told = tuple(_study(asked, report) for report in reports)
+    seen = tuple(map(asked.context.view, reports))
+    told = _told_again(asked, tuple(reports), seen)
     if any(one.failed for one in told) and all(one.failed or not one.cards for one in told):
         raise NothingEvaluated("no guideline could be evaluated; this was reported to the administrator")
     return told
@@ -52,10 +57,34 @@ def advices(asked: Asked, report: Report) -> tuple[tuple[Advice, ...], Report | 
     return tuple(one for one in merged(said) if isinstance(one, Advice)), seen
 
 
-def _study(asked: Asked, report: Report) -> StudyCards:
-    seen, withheld = asked.context.view(report), asked.context.withheld(report)
+def judged(asked: Asked, seen: Report) -> tuple[PathwayOutcome, ...]:
+    """All that pathways say to a report as it may be shown."""
+    return merged(_evaluated(asked, seen, believed(seen.outcomes, seen.verifications)))
+
+
+def _told_again(asked: Asked, reports: tuple[Report, ...], seen: tuple[Report | None, ...]) -> tuple[StudyCards, ...]:
+    """The cards, or those that the same reports, record and prefetch made before on this day.
+
+    Where something had to be fetched, or failed, they are made each time.
+    """
+
+    def made() -> tuple[StudyCards, ...]:
+        return tuple(_study(asked, report, view) for report, view in zip(reports, seen, strict=True))
+
+    brought = asked.request.prefetch.get(prefetch.PATIENT)
+    if not asked.digest.value or asked.given.missing or brought is not asked.resource:
+        return made()
+    held = (asked.held(report.patient) for report in reports)
+    key = (asked.digest.value, asked.patient, asked.request.patient_id, asked.site, asked.context.clock.today())
+    made_of = (*held, *reports, *seen)
+    return asked.context.again.answered(key, made_of, made, holds=lambda told: not any(one.untold for one in told))
+
+
+def _study(asked: Asked, report: Report, seen: Report | None) -> StudyCards:
     if seen is None:
-        return StudyCards(report, quiet=withheld or ("the report is not released to referral cards",))
+        quiet = asked.context.withheld(report) or ("the report is not released to referral cards",)
+        return StudyCards(report, quiet=quiet)
+    withheld = seen.decision.release.withheld
     if not any(isinstance(outcome, Findings) for outcome in seen.outcomes):
         return StudyCards(report, quiet=("no model could evaluate this study",))
     told = _cards(asked, seen, _evaluated(asked, seen, believed(seen.outcomes, seen.verifications)))
@@ -88,7 +117,7 @@ def _cards(asked: Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -
     unevaluated = [cards.could_not_tell(asked.site, report, failed)] if failed else []
     quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if not isinstance(o, Advice) and o not in failed)
     broken = bool(failed) and len(failed) == len(outcomes)
-    return StudyCards(report, (*advised, *unevaluated), quiet, failed=broken)
+    return StudyCards(report, (*advised, *unevaluated), quiet, failed=broken, untold=bool(failed))
 
 
 def _at(where: str, card: Card) -> Card:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Mapping
 
-from cds import pathways
-from cds.domain.recommendation import Case, PathwayOutcome
+from cds import action_codes, pathways
+from cds.domain.recommendation import Case, PathwayOutcome, Recommendation
 from cds.errors import ConfigurationError
 from cds.pathways.declaration import Pathway
 from cds.pathways.merging import merged
@@ -41,3 +41,8 @@ def mistakes(options: Mapping[str, str]) -> list[str]:
 def evaluate(case: Case, enabled: Collection[str]) -> tuple[PathwayOutcome, ...]:
     """What the enabled checks say of the order of a case, for a reader; one that fails does not stop the others."""
     return merged(pathways.evaluate(case, enabled, importlib.import_module(__name__)))
+
+
+def takes_away(step: Recommendation) -> bool:
+    """Whether a step says that nothing takes the place of the order: then it has no draft of its own."""
+    return step.instead and step.code.same(action_codes.NO_IMAGING)

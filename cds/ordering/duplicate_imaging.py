@@ -272,11 +272,11 @@ def _open(found: Reasoning, order: ImagingOrder, kind: _Kind) -> tuple[str, ...]
 
 
 def _forgotten_or_own(case: Case, order: ImagingOrder, request: Known[ClinicalItem]) -> bool:
-    """Whether an open order is older than 12 months, or is this order itself, as the record has it since today."""
+    """Whether an open order is older than 12 months, or is this order itself, as the record has it since that day."""
     day = request.effective
     if day is None:
         return False
-    own = day == case.today and any(one.same(request.value.code) for one in order.codes)
+    own = day in (case.today, order.authored_on) and any(one.same(request.value.code) for one in order.codes)
     return own or add_months(day, _ORDER_MONTHS) < case.today
 
 

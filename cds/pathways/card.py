@@ -12,19 +12,22 @@ from cds.pathways import markdown as md
 from cds.pathways._facts import NONE_FOUND
 from cds.pathways.language import say
 
-_DISCLAIMER = "Advice for a clinician, who decides. Research software, not a cleared medical device."
+#: What stands in the place of a finding where an order is judged: checks of orders speak English alone.
+_ORDERED = "What the order and the record say"
+#: What every card about images or orders ends with.
+DISCLAIMER = "Advice for a clinician, who decides. Research software, not a cleared medical device."
 
 
-def detail(advice: Advice) -> str:
-    """The whole detail of the card."""
+def detail(advice: Advice, *, ordered: bool = False) -> str:
+    """The whole detail of the card; `ordered` where it is about an order, so that nothing was found on images."""
     language = advice.language
 
     def section(title: str, lines: Iterator[str]) -> str:
         return md.section(say(language, title), md.bullets(lines))
 
-    sources = tuple(dict.fromkeys(advice.further))
+    sources, seen = tuple(dict.fromkeys(advice.further)), map(md.escape, advice.seen)
     return md.document(
-        section("Finding (AI, preliminary)", map(md.escape, advice.seen)),
+        section(_ORDERED, seen) if ordered else section("Finding (AI, preliminary)", seen),
         section("What it means", map(md.escape, advice.meaning)),
         section("Contradictions", map(md.escape, advice.contradictions)),
         section("To consider", _steps(advice)),
@@ -34,7 +37,7 @@ def detail(advice: Advice) -> str:
         section("What would change this", _changes(advice)),
         section("Limits", map(md.escape, advice.limits)),
         section("Sources", (md.link(source) for source in (advice.source, *sources))),
-        say(language, _DISCLAIMER),
+        say(language, DISCLAIMER),
     )
 
 

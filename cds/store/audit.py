@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
-from cds.domain.audit import CARD_SHOWN, AuditEvent
+from cds.domain.audit import SEEN, AuditEvent
 from cds.domain.report import DeliveryKind, DeliveryState
 from cds.store.engine import Database
 from cds.store.safety_tables import AuditRow
@@ -70,7 +70,7 @@ def seen_by(session: Session, study_uid: str) -> Sequence[AuditEvent]:
 
     What was sent and never answered may have arrived all the same; what was refused at once has not.
     """
-    shown = session.exec(select(AuditRow).where(AuditRow.study_uid == study_uid, AuditRow.action == CARD_SHOWN)).all()
+    shown = session.exec(select(AuditRow).where(AuditRow.study_uid == study_uid, col(AuditRow.action).in_(SEEN))).all()
     sent = session.exec(
         select(DeliveryRow)
         .options(defer(DeliveryRow.payload))  # type: ignore[arg-type]  # an instrumented attribute, as SQLModel types it

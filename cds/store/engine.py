@@ -7,9 +7,10 @@ BEGIN IMMEDIATE, so that a read-modify-write cannot fail half-way. `durable` eng
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ _PATIENCE_MS = 30_000
 _WAL_PAGES = 1000
 _LONG_WAL_PAGES = 16_384
 _PAGE_BYTES = 4096
+#: What this thread is looking at, by the engine.
+_LOOKING = threading.local()
 _FULL_DISK = ("database or disk is full", "disk i/o error", "no space left", "file too large")
 
 
@@ -99,6 +102,14 @@ def _psycopg(url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A reader's cursor as the driver has it, and rows that one statement has found for others to come."""
+
+    cursor: Any
+    foreseen: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """Two engines on the same tables: one to read, one to write."""
 
@@ -120,14 +131,30 @@ class Database:
     @contextmanager
     def driven(self) -> Iterator[Any]:
         """A writer's connection as the driver has it, for rows that somebody waits for; errors as in `writing`."""
-        with translated():
-            pooled = self.writer.raw_connection()
-        try:
-            yield pooled.driver_connection
-        except self.writer.dialect.loaded_dbapi.Error as error:
-            raise as_unavailable(_wrapped(error, self.writer.dialect.loaded_dbapi.Error)) from error
-        finally:
-            pooled.close()  # what is not committed is rolled back
+        with _driven(self.writer) as connection:
+            yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[Look]:
+        """One look at what is committed, without a transaction; within another one of this thread, that one again.
+
+        Raise Unavailable as `reading` does.
+        """
+        if (begun := self.look()) is not None:
+            with _as_ours(self.reader):
+                yield begun
+            return
+        with _driven(self.reader) as connection, _each_for_itself(connection, self.reader) as cursor:
+            looking: dict[str, Look] = _LOOKING.__dict__
+            look = looking[str(id(self.reader))] = Look(cursor)
+            try:
+                yield look
+            finally:
+                del looking[str(id(self.reader))]
+
+    def look(self) -> Look | None:
+        """What this thread is looking at; None where it is not."""
+        return _LOOKING.__dict__.get(str(id(self.reader)))
 
     @contextmanager
     def inserting(self) -> Iterator[Any]:
@@ -196,6 +223,40 @@ def lock_key(*parts: str) -> int:
     """What PostgreSQL's advisory locks know a thing by."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@contextmanager
+def _each_for_itself(connection: Any, engine: sa.Engine) -> Iterator[Any]:
+    """A cursor whose statements are in no transaction, as SQLite's are where none is begun."""
+    if engine.dialect.name == "sqlite":
+        yield connection.cursor()
+        return
+    connection.autocommit = True
+    try:
+        yield connection.cursor()
+    finally:
+        connection.autocommit = False
+
+
+@contextmanager
+def _driven(engine: sa.Engine) -> Iterator[Any]:
+    """A pooled connection of the driver; raise Unavailable or OutOfResources for the driver's errors."""
+    with translated():
+        pooled = engine.raw_connection()
+    try:
+        with _as_ours(engine):
+            yield pooled.driver_connection
+    finally:
+        pooled.close()  # what is not committed is rolled back
+
+
+@contextmanager
+def _as_ours(engine: sa.Engine) -> Iterator[None]:
+    """The driver's errors as ours."""
+    try:
+        yield
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise as_unavailable(_wrapped(error, engine.dialect.loaded_dbapi.Error)) from error
 
 
 @contextmanager

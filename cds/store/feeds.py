@@ -77,7 +77,7 @@ def hear(session: Session, source: str, message_type: str, at: datetime) -> None
     )
 
 
-def searched(feed: FeedRow) -> Searched:
+def searched(source: str, message_type: str, first_at: datetime) -> Searched:
     """What an applied message of this type can have told: a feed of registrations says nothing of spirometry."""
-    kinds = _TELLS.get(feed.message_type, ())
-    return Searched(feed.source, feed.first_at.date(), tuple(s.name for s in loaded().values() if s.kind in kinds))
+    kinds = _TELLS.get(message_type, ())
+    return Searched(source, first_at.date(), tuple(s.name for s in loaded().values() if s.kind in kinds))

@@ -23,7 +23,6 @@ from cds.domain.message import (
     RawMessage,
     RecordStatements,
     RecordValue,
-    Statement,
 )
 from cds.domain.order import ServiceRequest
 from cds.domain.report import DeliveryKind
@@ -38,8 +37,9 @@ from cds.store.identity import members
 from cds.store.identity_changes import PATIENT_CHANGED, Cause
 from cds.store.orders import FiledUnder, apply_order, exams_apart, key, order_of, rematch_all, studies_of, studies_with
 from cds.store.realm import in_test
-from cds.store.tables import FeedRow, MessageOutcomeRow, OrderRow, StatementRow, StudyRow
-from cds.store.values import dump, parse
+from cds.store.record_reading import RecordReading
+from cds.store.tables import MessageOutcomeRow, OrderRow, StatementRow, StudyRow
+from cds.store.values import dump
 
 #: A message of the log, and what the reader made of it.
 Entry = tuple[LoggedMessage, MessageContent | InvalidMessage]
@@ -59,6 +59,7 @@ class RecordStore:
     def __init__(self, database: Database, answer: Answer | None = None) -> None:
         self._database = database
         self._answer = answer
+        self._reading = RecordReading(database)
 
     def applied_up_to(self) -> int:
         """The id of the last message that was applied, ignored or quarantined."""
@@ -80,18 +81,7 @@ class RecordStore:
 
         Where two patients became one, the newest of their statements under the same key counts.
         """
-        with self._database.reading() as session:
-            rows = session.exec(
-                select(StatementRow)
-                .where(col(StatementRow.patient_id).in_(members(session, patient.id or "")))
-                .order_by(col(StatementRow.received_at), col(StatementRow.id))
-            ).all()
-            heard = session.exec(select(FeedRow).order_by(col(FeedRow.first_at))).all()
-        newest = sorted({(row.source, row.key): row for row in rows}.values(), key=lambda row: row.id or 0)
-        return RecordStatements(
-            tuple(Statement(parse(RecordValue, row.body), row.source, row.received_at) for row in newest),
-            tuple(map(feeds.searched, heard)),
-        )
+        return self._reading.statements(patient.id or "")
 
     def patient(self, identifier: Identifier) -> Patient | None:
         """The patient who owns an identifier: the survivor, with the identifiers of everybody merged with her."""

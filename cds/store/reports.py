@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from cds.domain.audit import CARD_SHOWN, AuditEvent, Seen
+from cds.domain.audit import SEEN, AuditEvent
 from cds.domain.identity import Identifier
 from cds.domain.matching import MatchState
 from cds.domain.report import Report
 from cds.domain.resource import Encode
 from cds.domain.story import Withdrawn
 from cds.errors import NotFound
+from cds.remembered import Remembered
 from cds.store import audit, criticals, follow_ups, opinions, publishing, timeline
+from cds.store.at_once import foresee
 from cds.store.engine import Database, lock
-from cds.store.identity import canonical, members
+from cds.store.newest import NEWEST
 from cds.store.revisions import current
 from cds.store.safety_tables import AuditRow
-from cds.store.tables import DeliveryRow, PatientIdentifierRow, ReportRow, StudyRow, WorkRow
+from cds.store.tables import DeliveryRow, ReportRow, StudyRow, WorkRow
 from cds.store.values import dump, parse
+from cds.store.whose import named, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,16 @@ class Committed:
     changed_hands: bool = False
 
 
+#: Reports that are kept as they were read.
+_KNOWN = 256
+
+
 class SqlReportStore:
     """Implements `cds.ports.ReportStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known: Remembered[str, Report] = Remembered(_KNOWN)
 
     def commit(
         self,
@@ -70,58 +77,35 @@ class SqlReportStore:
 
     def latest_of_patient(self, patient: Identifier) -> Sequence[Report]:
         """See the port."""
-        with self._database.reading() as session:
-            owner = session.get(PatientIdentifierRow, (patient.value, patient.assigner))
-            if owner is None:
-                return []
-            newest = (
-                select(ReportRow.study_uid, sa.func.max(ReportRow.version).label("version"))
-                .group_by(col(ReportRow.study_uid))
-                .subquery()
-            )
-            rows = session.exec(
-                select(ReportRow)
-                .join(
-                    newest,
-                    sa.and_(newest.c.study_uid == ReportRow.study_uid, newest.c.version == ReportRow.version),
-                )
-                .where(col(ReportRow.patient_id).in_(members(session, owner.patient_id)))
-            ).all()
-        reports: list[Report] = [parse(Report, row.body) for row in rows]
+        with self._database.looking():
+            foresee(self._database, patient)
+            hers = named(self._database, patient)
+            newest = {row for one in hers for row in NEWEST.rows(self._database, one)}
+        reports = [self._parsed(work_id) for work_id, _, owner, _ in newest if owner in hers]
         return sorted(reports, key=lambda r: (r.study.study_date or date.min, r.issued), reverse=True)
 
     def withdrawn_of_patient(self, patient: Identifier, since: datetime) -> Sequence[Withdrawn]:
         """See the port."""
+        hers = named(self._database, patient)
+        newest = {row for one in hers for row in NEWEST.rows(self._database, one)}
+        lost = sorted(uid for _, uid, owner, issued in newest if owner not in hers and issued >= since)
+        if not lost:
+            return []
         with self._database.reading() as session:
-            owner = session.get(PatientIdentifierRow, (patient.value, patient.assigner))
-            if owner is None:
-                return []
-            shown = session.exec(
-                select(AuditRow.study_uid)
-                .where(
-                    AuditRow.action == CARD_SHOWN,
-                    col(AuditRow.patient_id).in_(members(session, owner.patient_id)),
-                )
-                .distinct()
-            ).all()
-            found = [_withdrawn(session, uid, members(session, owner.patient_id), since) for uid in shown if uid]
+            found = [_withdrawn(session, uid, hers, since) for uid in lost if _was_shown(session, uid, hers)]
         return [one for one in found if one is not None]
 
     def knows_patient(self, patient: Identifier) -> bool:
         """See the port."""
-        with self._database.reading() as session:
-            return session.get(PatientIdentifierRow, (patient.value, patient.assigner)) is not None
+        return bool(named(self._database, patient))
 
     def owners(self, patients: Sequence[Identifier]) -> frozenset[str]:
         """See the port."""
-        with self._database.reading() as session:
-            rows = [session.get(PatientIdentifierRow, (i.value, i.assigner)) for i in patients]
-            return frozenset(canonical(session, row.patient_id) for row in rows if row is not None)
+        return frozenset(hers[0] for one in patients if (hers := named(self._database, one)))
 
     def survivor(self, patient_id: str) -> str:
         """See the port."""
-        with self._database.reading() as session:
-            return canonical(session, patient_id)
+        return tree(self._database, patient_id)[0]
 
     def of_work(self, work_id: str) -> Report:
         """The report that a work committed; raise NotFound."""
@@ -132,18 +116,15 @@ class SqlReportStore:
             report: Report = parse(Report, row.body)
             return report
 
+    def _parsed(self, work_id: str) -> Report:
+        """Reports are never changed: each is read once while it is asked for again and again."""
+        return self._known.get(work_id, lambda: self.of_work(work_id))
+
     def latest_of_study(self, study_uid: str) -> Report | None:
         """The newest report of a study."""
         with self._database.reading() as session:
             row = _last(session, study_uid)
             return parse(Report, row.body) if row else None
-
-    def shown(self, study_uid: str, now: datetime, outcome: str, detail: tuple[str, ...], *, seen: Seen | None) -> None:
-        """Tell the timeline that a card of this study was shown or suppressed, and the audit log who saw it."""
-        with self._database.writing() as session:
-            timeline.write(session, now, "card", outcome, study_uid=study_uid, detail=detail)
-            if seen is not None:
-                audit.append(session, AuditEvent(now, seen.by, CARD_SHOWN, study_uid, seen.patient_id, (outcome,)))
 
 
 def _commit(session: Session, report: Report, encode: Encode, now: datetime, *, changed_hands: bool) -> Committed:
@@ -217,6 +198,13 @@ def _withdrawn(session: Session, study_uid: str, patients: Sequence[str], since:
     if report.match.state is MatchState.DETACHED:
         return None
     return Withdrawn(study_uid, report.study.study_date, last.issued)
+
+
+def _was_shown(session: Session, study_uid: str, patients: Sequence[str]) -> bool:
+    shown = select(AuditRow.id).where(
+        AuditRow.study_uid == study_uid, col(AuditRow.action).in_(SEEN), col(AuditRow.patient_id).in_(patients)
+    )
+    return session.exec(shown.limit(1)).first() is not None
 
 
 def _patient_before(session: Session, report: Report) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from flask import Flask
 
 from cds.services import Services
@@ -17,8 +15,11 @@ from cds.web import (
     headers,
     health,
     holds,
+    hook_callers,
     hooks,
     jwks,
+    smart,
+    study,
     subscriptions,
     taken,
 )
@@ -27,19 +28,20 @@ from cds.web import (
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
 
-def create_app(services: Services, *, cors_origins: Collection[str] = ()) -> Flask:
-    """Every route of Sightline over what `services` gives. `cors_origins` may call CDS Hooks from a browser.
+def create_app(services: Services) -> Flask:
+    """Every route of Sightline over what `services` gives.
 
-    Each route wants the bearer token of `services` where there is one, those of FHIR also take its access tokens; what
-    needs none is in `cds.web.auth`.
+    Each route wants the bearer token of `services` where there is one, those of FHIR also take its access tokens, those
+    of CDS Hooks want an EHR's where there are EHRs; what needs none is in `cds.web.auth`.
     """
+    settings = services.settings
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     errors.install(app, services.outcome)
-    cors.install(app, frozenset(cors_origins))
-    auth.install(app, services.token, services.access)
-    headers.install(app)
-    for routes in (health, fhir, taken, hooks, holds, critical, dicomweb, jwks, subscriptions):
+    cors.install(app, frozenset(settings.hook_origins))
+    auth.install(app, services.token, services.access, hook_callers.gate(services))
+    headers.install(app, insecure=settings.insecure)
+    for routes in (health, fhir, taken, hooks, holds, critical, dicomweb, jwks, smart, study, subscriptions):
         app.register_blueprint(routes.blueprint(services))
     return app

@@ -9,33 +9,42 @@ from flask import Flask, g, request
 
 from cds.errors import ConfigurationError, Unauthorized
 
-#: What a load balancer or another server may ask without a secret: "live", and public keys.
-OPEN_PATHS = frozenset({"/health/live", "/.well-known/jwks.json"})
-#: Below these, addresses have secrets of their own: links in mails (`cds.web.critical`), and notifications of FHIR
-#: servers, which carry the secret of their subscription (`cds.web.subscriptions`).
-OPEN_BELOW = ("/critical/", "/subscriptions/")
+#: What a load balancer or another server may ask without a secret: "live", and public keys; and the list of a session's
+#: studies.
+OPEN_PATHS = frozenset({"/health/live", "/.well-known/jwks.json", "/studies"})
+#: Below these, addresses have secrets of their own: links in mails (`cds.web.critical`), notifications of FHIR servers,
+#: which carry the secret of their subscription (`cds.web.subscriptions`), and the pages of browsers, which carry the
+#: session that an EHR let them have (`cds.web.smart`, `cds.web.study`).
+OPEN_BELOW = ("/critical/", "/subscriptions/", "/smart/", "/studies/")
+HOOKS = "/cds-services"
 _FHIR = "/fhir"
 
 
-def install(app: Flask, token: str | None, access: Callable[[str], object] | None = None) -> None:
+def install(
+    app: Flask,
+    token: str | None,
+    access: Callable[[str], object] | None = None,
+    hooks: Callable[[str], None] | None = None,
+) -> None:
     """Refuse every request without the bearer token (RFC 6750), unknown addresses included; None asks for none.
 
     With `access` the FHIR API is also, and without a `token` only, open to access tokens that it can read; what they
-    grant is `flask.g.access`. Raise ConfigurationError for an empty token, which would open the door to everybody.
+    grant is `flask.g.access`. With `hooks` it alone says who may call CDS Hooks, by what the caller shows. Raise
+    ConfigurationError for an empty token, which would open the door to everybody.
     """
     if token is not None and not token.strip():
         raise ConfigurationError(["CDS_HTTP_TOKEN_FILE holds no token"])
-    if token is None and access is None:
-        return
     wanted = token.encode() if token is not None else None
 
     def check() -> None:
         if request.path in OPEN_PATHS or request.path.startswith(OPEN_BELOW):
             return
         bearer = _bearer()
-        if wanted is not None and hmac.compare_digest(bearer.encode(), wanted):
+        if hooks is not None and _is_below(HOOKS, request.path):
+            hooks(bearer)
+        elif wanted is not None and hmac.compare_digest(bearer.encode(), wanted):
             return
-        if access is not None and _is_fhir(request.path):
+        elif access is not None and _is_below(_FHIR, request.path):
             g.access = access(bearer)
         elif wanted is not None:
             raise Unauthorized
@@ -49,5 +58,5 @@ def _bearer() -> str:
     return given.strip() if scheme.lower() == "bearer" else ""
 
 
-def _is_fhir(path: str) -> bool:
-    return path == _FHIR or path.startswith(f"{_FHIR}/")
+def _is_below(base: str, path: str) -> bool:
+    return path == base or path.startswith(f"{base}/")

@@ -21,13 +21,18 @@ def install(app: Flask, origins: frozenset[str]) -> None:
         return Response(status=204, headers=_PREFLIGHT) if request.method == "OPTIONS" and _allowed() else None
 
     def name_origin(response: Response) -> Response:
+        if _ours():
+            response.headers.add("Vary", "Origin")
         if _allowed():
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-            response.headers.add("Vary", "Origin")
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         return response
 
+    def _ours() -> bool:
+        return request.path == _PATH or request.path.startswith(f"{_PATH}/")
+
     def _allowed() -> bool:
-        return request.path.startswith(_PATH) and request.headers.get("Origin") in origins
+        return _ours() and request.headers.get("Origin") in origins
 
     app.before_request(preflight)
     app.after_request(name_origin)

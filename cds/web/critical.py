@@ -17,15 +17,10 @@ from flask import Blueprint, Response, abort, request
 from adapters.fhir.outcome import informational
 from cds.domain.critical import CriticalResult, CriticalState
 from cds.errors import InvalidInput, InvalidResource, NotFound
-from cds.web import fhir_access
+from cds.settings import Settings
+from cds.web import fhir_access, pages
 from cds.web.answers import FHIR_JSON, JSON, answer
 
-_HTML = "text/html; charset=utf-8"
-_PAGE = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Critical result</title>'
-    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex"></head>'
-    "<body><main><h1>{title}</h1>{body}</main></body></html>"
-)
 _FORM = (
     '<form method="post"><p><label>Your name: <input name="name" required maxlength="200" autocomplete="name"></label>'
     '</p><p><button type="submit">I have this result and act on it</button></p></form>'
@@ -34,6 +29,11 @@ _FORM = (
 
 class CriticalServices(Protocol):
     """What of the services these routes use."""
+
+    @property
+    def settings(self) -> Settings:
+        """Whether every page wants to say that this is development."""
+        ...
 
     @property
     def critical(self) -> Callable[[str], CriticalResult]:
@@ -56,10 +56,11 @@ def blueprint(services: CriticalServices) -> Blueprint:
     found = Blueprint("critical", __name__)
 
     def show(token: str) -> Response:
-        return _page_of(lambda: services.critical(token))
+        return _page_of(services, lambda: services.critical(token))
 
     def confirm(token: str) -> Response:
-        return _page_of(lambda: services.acknowledge_critical(token, request.form.get("name", "")))
+        name = request.form.get("name", "")
+        return _page_of(services, lambda: services.acknowledge_critical(token, name))
 
     def answered() -> Response:
         fhir_access.may_send("Communication", "c")
@@ -72,19 +73,19 @@ def blueprint(services: CriticalServices) -> Blueprint:
     return found
 
 
-def _page_of(find: Callable[[], CriticalResult]) -> Response:
+def _page_of(services: CriticalServices, find: Callable[[], CriticalResult]) -> Response:
     try:
         result = find()
     except NotFound:
-        return _page("There is no critical result at this address", "", status=404)
+        return _page(services, "There is no critical result at this address", "", status=404)
     except InvalidInput as error:
-        return _page("Please give your name", f"<p>{escape(str(error))}</p>{_FORM}", status=400)
+        return _page(services, "Please give your name", f"<p>{escape(str(error))}</p>{_FORM}", status=400)
     if result.state is CriticalState.CLOSED:
         closed = "<p>This critical result was withdrawn. Nobody has to act on it.</p>"
-        return _page("Withdrawn", closed + _facts(result), status=410)
+        return _page(services, "Withdrawn", closed + _facts(result), status=410)
     if result.state is CriticalState.ACKNOWLEDGED:
-        return _page("Acknowledged", _facts(result) + _who(result))
-    return _page("Critical AI finding", _facts(result) + _FORM)
+        return _page(services, "Acknowledged", _facts(result) + _who(result))
+    return _page(services, "Critical AI finding", _facts(result) + _FORM)
 
 
 def _facts(result: CriticalResult) -> str:
@@ -106,8 +107,8 @@ def _who(result: CriticalResult) -> str:
     return f"<p>Acknowledged by {escape(result.acknowledged_by)} at {escape(at)}.</p>"
 
 
-def _page(title: str, body: str, *, status: int = 200) -> Response:
-    return Response(_PAGE.format(title=escape(title), body=body), status=status, content_type=_HTML)
+def _page(services: CriticalServices, heading: str, body: str, *, status: int = 200) -> Response:
+    return pages.page("Critical result", heading, body, settings=services.settings, status=status)
 
 
 def _body() -> Mapping[str, object]:

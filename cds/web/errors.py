@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
-from cds.errors import SightlineError, Unauthorized
+from cds.errors import SightlineError, TooManyRequests, Unauthorized
 from cds.logs import get_logger
 from cds.services import Json
 from cds.web.answers import FHIR_JSON, JSON, answer
@@ -42,8 +42,7 @@ def install(app: Flask, outcome: Outcome) -> None:
         if error.http_status >= _INTERNAL:
             log.warning("a request was refused", route=_route(), method=request.method, exc_info=error)
         response = _answer(outcome(error.issue_code, str(error)), error.http_status)
-        if isinstance(error, Unauthorized):
-            response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers.update(_told_in_headers(error))
         return response
 
     def http(error: HTTPException) -> Response:
@@ -63,6 +62,13 @@ def install(app: Flask, outcome: Outcome) -> None:
     for broken in (ClientDisconnected, SlowPeer, ParseException, NoMoreData):
         app.register_error_handler(broken, partial(_cut_off, outcome))
     app.register_error_handler(Exception, unexpected)
+
+
+def _told_in_headers(error: SightlineError) -> dict[str, str]:
+    """RFC 9110 sections 11.6.1 and 10.2.3."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyRequests) else {}
 
 
 def _cut_off(outcome: Outcome, error: Exception) -> Response:

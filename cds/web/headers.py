@@ -6,9 +6,11 @@ from flask import Flask, Response, request
 
 from cds import metrics
 
+_CSP = "Content-Security-Policy"
+#: Where a route names no other: a page names the style that it has.
+_NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'"
 _ALWAYS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -16,11 +18,17 @@ _ALWAYS = {
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 
-def install(app: Flask) -> None:
-    """Add the headers to answers of every kind, errors included, and count them by url rule."""
+def install(app: Flask, *, insecure: bool = False) -> None:
+    """Add the headers to answers of every kind, errors included, and count them by url rule.
+
+    `insecure` says in every answer that this server is for development.
+    """
 
     def finish(response: Response) -> Response:
         response.headers.update(_ALWAYS)
+        response.headers.setdefault(_CSP, _NOTHING_LOADS)
+        if insecure:
+            response.headers["Sightline-Insecure"] = "development mode"
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.method in _METHODS else "other"
         metrics.HTTP_REQUESTS.inc(route=route, method=method, status=str(response.status_code))

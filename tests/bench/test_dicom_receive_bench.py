@@ -42,7 +42,7 @@ for line in sys.stdin:
         image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.1"
         image.SOPInstanceUID = f"1.2.3.{number}.1.{image.InstanceNumber}"
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    association = entity.associate("127.0.0.1", int(port), ae_title="SIGHTLINE")
+    association = attentive(entity.associate("127.0.0.1", int(port), ae_title="SIGHTLINE"))
     take = association.dimse.get_msg
     association.dimse.get_msg = lambda block=False, take=take: take(block) if block else (None, None)
     started = time.perf_counter()

@@ -20,6 +20,7 @@ from cds.errors import Unavailable
 from cds.imaging_peers import DicomNode
 from tests.e2e.site import free_port, stop, until
 from tests.peers.dicom_peers import noise, write_series
+from tests.pynetdicom_requestor import attentive
 
 pytestmark = [
     pytest.mark.bench,
@@ -64,7 +65,7 @@ def _answers(node: DicomNode) -> bool:
 def by_pynetdicom(paths: Sequence[Path], node: DicomNode) -> list[int]:
     entity = AE()
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    association = entity.associate(node.host, node.port, ae_title=node.ae_title)
+    association = attentive(entity.associate(node.host, node.port, ae_title=node.ae_title))
     statuses = [int(association.send_c_store(pydicom.dcmread(path)).Status) for path in paths]
     association.release()
     return statuses

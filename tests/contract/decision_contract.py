@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel, select
 
-from cds.domain.audit import Seen
+from cds.domain.audit import CARD_SHOWN, AuditEvent
 from cds.domain.coding import Coding, Quantity
 from cds.domain.critical import CriticalState, delivery_id
 from cds.domain.hold import ACTIONS, NEEDS, Action, Hold, HoldKind
@@ -28,7 +28,6 @@ from cds.store.decisions import DecisionStore, Said
 from cds.store.deliveries import DeliveryStore
 from cds.store.holds import HoldStore
 from cds.store.record import RecordStore
-from cds.store.reports import SqlReportStore
 from cds.store.revisions import stop
 from cds.store.safety_tables import CriticalResultRow
 from cds.store.studies import StudyStore
@@ -513,9 +512,8 @@ class DecisionContract:
     def test_a_wrong_patient_stops_the_study_and_tells_who_saw_it(
         self, databases: Databases, decisions: DecisionStore, studies: StudyStore, order_id: str
     ) -> None:
-        reports = SqlReportStore(databases.app)
         for who in ("Practitioner/7", "Practitioner/7", "Patient/8"):
-            reports.shown(STUDY, NOW, "1 shown", (), seen=Seen(who, "random-id"))
+            AuditStore(databases.app).write(AuditEvent(NOW, who, CARD_SHOWN, STUDY, "random-id"))
         self.sent(databases, "d").sent("d", "AA", NOW)
         before = studies.study(STUDY).match_revision
         seen = decisions.wrong_patient("A1", said("wrong-patient", reason="swapped at the scanner"))

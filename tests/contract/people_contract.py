@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
-from cds.domain.audit import CARD_SHOWN, AuditEvent, Seen
+from cds.domain.audit import CARD_SHOWN, AuditEvent
 from cds.domain.coding import Coding
 from cds.domain.finding import Finding, Findings, ModelOutcome, Presence
 from cds.domain.hold import HoldKind
@@ -310,10 +310,9 @@ class PeopleContract:
         assert store.search(limit=1) == events[-1:]
 
     def test_it_tells_who_saw_a_study_people_and_destinations(self, databases: Databases) -> None:
-        reports, sent = SqlReportStore(databases.app), DeliveryStore(databases.app)
-        reports.shown("1.2", NOW, "1 shown", (), seen=Seen("Practitioner/7", "random-id"))
-        reports.shown("1.2", NOW, "suppressed", ("too old",), seen=None)
-        reports.shown("1.9", NOW, "1 shown", (), seen=Seen("Practitioner/8", "random-id"))
+        store, sent = AuditStore(databases.app), DeliveryStore(databases.app)
+        store.write(AuditEvent(NOW, "Practitioner/7", CARD_SHOWN, "1.2", "random-id"))
+        store.write(AuditEvent(NOW, "Practitioner/8", CARD_SHOWN, "1.9", "random-id"))
         with databases.app.writing() as session:
             for name, kind in (
                 ("ehr", DeliveryKind.REPORT),

@@ -150,3 +150,19 @@ def test_all_checks_are_run_and_the_callers_own_come_last(tmp_path: Path) -> Non
     assert names[-2:] == ["destination EHR", "database"]
     assert [check.name for check in done if not check.ok and check.name != "file system"] == ["destination EHR"]
     assert all(check.ok or check.how_to_fix for check in done)
+
+
+def test_a_server_that_answers_everybody_or_nobody_warns(tmp_path: Path) -> None:
+    everybody, nobody = checks.hook_callers(Settings(insecure=True)), checks.hook_callers(Settings())
+    assert everybody.ok
+    assert nobody.ok
+    assert everybody.warns
+    assert nobody.warns
+    assert "CDS_INSECURE" in everybody.detail
+    assert "CDS_HOOK_CLIENTS" in nobody.how_to_fix
+    (tmp_path / "file").write_text("x")
+    client = {"issuer": "https://ehr.example", "jwks_file": tmp_path / "file"}
+    proven = checks.hook_callers(Settings(hook_clients={"north": client}))
+    assert (proven.ok, proven.warns) == (True, False)
+    assert "north" in proven.detail
+    assert not checks.hook_callers(Settings(http_token_file=tmp_path / "file")).warns

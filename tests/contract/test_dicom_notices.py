@@ -31,6 +31,7 @@ from cds.domain.event import StudyEvent, StudyEventKind
 from cds.errors import OutOfResources
 from cds.limits import DicomLimits
 from tests.peers.dicom_peers import AE_TITLE, MemoryIndex, node_at, receiving, write_series
+from tests.pynetdicom_requestor import attentive
 
 REPORT = "1.2.840.10008.5.1.4.1.1.88.33"
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -94,7 +95,9 @@ def associated(
             opened.append(wrapper.socket)
 
     handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, remember)]
-    association = entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE, evt_handlers=handlers, **options)
+    association = attentive(
+        entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE, evt_handlers=handlers, **options)
+    )
     try:
         yield association
     finally:

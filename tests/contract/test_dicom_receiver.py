@@ -46,6 +46,7 @@ from tests.peers.dicom_peers import (
     receiving,
     write_series,
 )
+from tests.pynetdicom_requestor import attentive
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def associated(receiver: Receiver, syntax: str = ExplicitVRLittleEndian) -> Iter
     entity = pynetdicom.AE("TESTER")
     entity.add_requested_context(CTImageStorage, syntax)
     entity.dimse_timeout = entity.acse_timeout = 10
-    association = entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE)
+    association = attentive(entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE))
     assert association.is_established
     try:
         yield association
@@ -267,7 +268,7 @@ def test_deflated_data_sets_are_not_negotiated(data_dir: Path) -> None:
     entity = pynetdicom.AE("TESTER")
     entity.add_requested_context(CTImageStorage, DeflatedExplicitVRLittleEndian)
     with receiving(data_dir, MemoryIndex()) as receiver:
-        association = entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE)
+        association = attentive(entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE))
         assert association.accepted_contexts == []
         association.abort()
 
@@ -278,7 +279,7 @@ def test_of_several_syntaxes_the_one_that_needs_no_decoder_is_chosen(data_dir: P
         CTImageStorage, ["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2", ExplicitVRLittleEndian]
     )
     with receiving(data_dir, MemoryIndex()) as receiver:
-        association = entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE)
+        association = attentive(entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE))
         (context,) = association.accepted_contexts
         association.release()
     assert context.transfer_syntax == [ExplicitVRLittleEndian]
@@ -429,8 +430,8 @@ def test_tls_is_spoken_and_a_silent_peer_holds_nobody_up(series: list[Path], tmp
     entity.add_requested_context(CTImageStorage)
     with receiving(data_dir, MemoryIndex(), ssl_context=server) as receiver:
         with socket.create_connection(("127.0.0.1", receiver.port), timeout=5):
-            association = entity.associate(
-                "127.0.0.1", receiver.port, ae_title=AE_TITLE, tls_args=(client, "localhost")
+            association = attentive(
+                entity.associate("127.0.0.1", receiver.port, ae_title=AE_TITLE, tls_args=(client, "localhost"))
             )
             assert association.is_established
             assert association.send_c_store(pydicom.dcmread(series[0])).Status == 0

@@ -94,6 +94,7 @@ def missing(cards: Sequence[Json]) -> str:
     return str(card["detail"])
 
 
+@pytest.mark.requirement(60, 61)
 def test_what_was_not_prefetched_is_fetched_with_the_token_of_the_call() -> None:
     with client(Ehr(resources=[person(), SMOKES, PACK_YEARS, SPIROMETRY])) as caller:
         (card,) = caller.call(patient=person())
@@ -190,6 +191,7 @@ def test_only_the_very_address_counts(changed: str) -> None:
         assert caller.wire.asked == []
 
 
+@pytest.mark.requirement(61)
 def test_a_page_on_another_server_is_not_asked_for_and_the_token_does_not_go_there() -> None:
     with serving(Ehr().answer) as other:
         link = [{"relation": "next", "url": f"{other.url}/Condition?page=2"}]
@@ -230,6 +232,7 @@ def test_a_scope_that_keeps_something_from_us_is_said_where_nobody_else_was_aske
     assert "COPD: the FHIR server of the call gives a token that allows no Condition" in detail
 
 
+@pytest.mark.requirement(27)
 def test_a_slow_server_does_not_keep_the_clinician_waiting() -> None:
     slow = {kind: (lambda _: Reply(pause_s=6)) for kind in PARAMETERS if kind != "Observation"}
     with client(Ehr(faults=slow)) as caller:

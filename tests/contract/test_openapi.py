@@ -134,6 +134,11 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", HOOK, {"data": REQUEST}, 415),
     ("POST", HOOK, {"content": b"x" * 5_000_000, "headers": {"Content-Type": "application/json"}}, 413),
     ("POST", "/cds-services/none", {"json": REQUEST}, 404),
+    ("POST", f"{HOOK}/feedback", {"json": {"feedback": []}}, 200),
+    ("POST", f"{HOOK}/feedback", {"json": {"feedback": 7}}, 400),
+    ("POST", f"{HOOK}/feedback", {"data": {"feedback": 7}}, 415),
+    ("POST", f"{HOOK}/feedback", {"content": b"x" * 5_000_000, "headers": {"Content-Type": "application/json"}}, 413),
+    ("POST", "/cds-services/none/feedback", {"json": {"feedback": []}}, 404),
 ]
 
 
@@ -152,6 +157,16 @@ def test_a_refusal_without_token_has_the_documented_form() -> None:
             response = httpx.get(url + path)
             assert response.status_code == 401
             _check("GET", path, response)
+
+
+def test_a_caller_who_comes_too_often_is_told_so_in_the_documented_form() -> None:
+    with serving(services(hook_rate_per_minute=1)) as url:
+        calls = {"/cds-services": "GET", HOOK: "POST", f"{HOOK}/feedback": "POST"}
+        httpx.get(f"{url}/cds-services")
+        for path, method in calls.items():
+            response = httpx.request(method, url + path, json=REQUEST if method == "POST" else None)
+            assert response.status_code == 429
+            _check(method, path, response)
 
 
 def test_a_server_that_is_not_ready_has_the_documented_form() -> None:

@@ -17,6 +17,7 @@ from cds import metrics
 from cds.bootstrap.watch import alarm, banner, feeds, watch
 from cds.commands.feeds import app
 from cds.domain.hold import HoldKind
+from cds.hook_peers import INSECURE
 from cds.settings import Settings
 from cds.store.deliveries import DeliveryStore
 from cds.store.tables import FeedRow
@@ -116,6 +117,13 @@ def test_a_sites_own_interval_is_that_of_the_sender(databases: Databases) -> Non
     (line,) = banner(stated, databases.app, StillClock(NOW))()
     assert line == "HL7 LAB|HOSP: last message 30 min ago, normally every 10 min"
     assert banner(site(databases), databases.app, StillClock(NOW))() == ()
+
+
+def test_development_mode_is_told_first_whatever_else_there_is(databases: Databases) -> None:
+    open_to_all = site(databases, insecure=True)
+    assert banner(open_to_all, databases.app, StillClock(NOW))() == (INSECURE,)
+    put(databases, feed(ago(hours=1)))
+    assert banner(open_to_all, databases.app, StillClock(NOW))()[0] == INSECURE
 
 
 def test_the_banner_leaves_it_to_readiness_to_say_that_the_database_is_away(databases: Databases) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from cds import metrics
 from cds.alerting import alert
 from cds.bootstrap.critical import acknowledge, acknowledge_communication
 from cds.domain.critical import CriticalResult, CriticalState, message_number
+from cds.settings import Settings
 from cds.store import criticals
 from cds.web import auth, critical, errors, headers
 from tests.contract.critical_notices import PHI
@@ -35,6 +36,7 @@ class Wired:
     critical: Callable[[str], CriticalResult]
     acknowledge_critical: Callable[[str, str], CriticalResult]
     acknowledge_communication: Callable[[Mapping[str, object]], None]
+    settings: Settings = field(default_factory=Settings)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -193,6 +193,8 @@ def site(folder: Path, **environment: str) -> Site:
         "CDS_RELEASE": json.dumps({"ehr": "immediate", "referral": "immediate"}),
         "CDS_SITE_OPTIONS": json.dumps({"emphysema.laa_950_percent": "5"}),
     }
+    if not environment.keys() & {"CDS_HTTP_TOKEN_FILE", "CDS_HOOK_CLIENTS", "CDS_HTTP_HOST"}:
+        settings["CDS_INSECURE"] = "1"
     return Site(folder / "data", {**kept, **settings, **environment})
 
 

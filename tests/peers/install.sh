@@ -2,7 +2,7 @@
 # The outside peers of `make test-peers`, from Debian's packages. Root is needed only where something is missing.
 set -eu
 missing=""
-for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools curl:curl node:nodejs npm:npm; do
+for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools curl:curl node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so* >/dev/null 2>&1 || missing="$missing orthanc-dicomweb"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.fhir.draft_order import read_draft_orders
+from adapters.fhir.draft_order import read_draft_orders, read_orders
 from cds.domain.coding import Coding
 from cds.domain.imaging_order import Contrast, Exam
 from cds.domain.order import Priority
@@ -169,6 +169,41 @@ def test_odd_members_raise_nothing(members: dict[str, object]) -> None:
 def test_odd_contexts_raise_nothing(bundle: object, selections: object) -> None:
     assert read_draft_orders({"draftOrders": bundle, "selections": selections}) == ()
     read_draft_orders(context(request(), selections=selections))
+
+
+@pytest.mark.parametrize("status", ["draft", "active", "on-hold"])
+def test_an_order_that_still_stands_is_read_as_the_same_draft_is(status: str) -> None:
+    signed = request(status=status, authoredOn="2026-11-20T10:00:00+01:00", priority="stat")
+    [order] = read_orders([signed])
+    [drafted] = read_draft_orders(context(signed | {"status": "draft"}))
+    assert order == drafted
+    assert order.authored_on == date(2026, 11, 20)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"status": "revoked"},
+        {"status": "completed"},
+        {"status": "entered-in-error"},
+        {"status": "unknown"},
+        {"status": None},
+        {"status": "active", "doNotPerform": True},
+        {"status": "active", "resourceType": "DeviceRequest"},
+    ],
+)
+def test_what_is_not_to_be_done_any_more_is_no_order(members: dict[str, object]) -> None:
+    assert read_orders([request(**members)]) == ()
+
+
+def test_a_signed_order_is_no_draft() -> None:
+    assert read_draft_orders(context(request(status="active"))) == ()
+
+
+@given(members=st.dictionaries(st.sampled_from(["code", "reasonCode", "authoredOn", "id", "status", "priority"]), JSON))
+def test_odd_members_of_a_dispatched_order_raise_nothing(members: dict[str, object]) -> None:
+    for order in read_orders([request(status="active") | members]):
+        assert order.authored_on is None or isinstance(order.authored_on, date)
 
 
 def test_the_published_example_of_order_select_is_read() -> None:

@@ -105,6 +105,19 @@ def test_what_is_no_token_opens_nothing(tokens: AccessTokens, text: str) -> None
         tokens(text)
 
 
+def test_a_head_that_nests_deeper_than_a_stack_is_refused(tokens: AccessTokens) -> None:
+    head = base64.urlsafe_b64encode(b'{"alg":"ES384","x":' + b"[" * 6000 + b"]" * 6000 + b"}").decode().rstrip("=")
+    with pytest.raises(Unauthorized):
+        tokens(f"{head}.e30.AAAA")
+
+
+@pytest.mark.parametrize("text", ['{"keys": 7}', "[]", '{"keys": [7]}'])
+def test_a_key_set_without_keys_lets_nobody_in(tmp_path: Path, text: str) -> None:
+    (tmp_path / "jwks.json").write_text(text)
+    with pytest.raises(Unauthorized):
+        AccessTokens({ISSUER: SmartIssuer(jwks_file=tmp_path / "jwks.json")}, AUDIENCE)(token())
+
+
 def test_keys_are_asked_for_again_when_an_issuer_changes_them(tmp_path: Path) -> None:
     published = [jwks(rsa=RSA)]
     asked: list[str] = []

@@ -183,6 +183,7 @@ def test_the_standards_examples_give_access(reference_dir: Path, name: str) -> N
         ({"patient": {"resourceType": "OperationOutcome"}}, "an OperationOutcome"),
     ],
 )
+@pytest.mark.requirement(54)
 def test_without_a_patient_the_precondition_fails_and_names_the_key(fetched: dict[str, object], found: str) -> None:
     with pytest.raises(PreconditionFailed, match=f"prefetch key 'patient' is needed .* it was {found}"):
         prefetch.patient(fetched, "1")
@@ -210,6 +211,7 @@ def covered(fetched: dict[str, object]) -> set[str]:
     return {name for searched in record.searched for name in searched.covers or ()}
 
 
+@pytest.mark.requirement(52)
 def test_absent_null_empty_failed_and_further_pages_are_told_apart() -> None:
     assert covered({}) == set()
     assert covered({"smoking": None}) == {"smoking-status"}

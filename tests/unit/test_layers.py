@@ -35,6 +35,8 @@ HOMES = {
     "hl7apy": ("adapters.hl7",),
     "httpx": ("adapters.dicom", "adapters.fhir", "adapters.notify", "cds.demo"),
     "jwt": ("adapters.fhir",),
+    "limits": ("cds.web",),
+    "markdown_it": ("cds.render",),
     "monai": ("models",),
     "numpy": ("adapters.dicom", "models"),
     "openjpeg": ("adapters.dicom",),

@@ -42,8 +42,8 @@ def test_a_forked_process_counts_as_well(tmp_path: Path) -> None:
 
 
 def test_one_process_alone_needs_no_folder() -> None:
-    shown = run("metrics.HOOKS.inc(service='imaging-findings', outcome='cards')\n" + SHOW, None)
-    assert 'sightline_hook_total{outcome="cards",service="imaging-findings"} 1.0' in shown
+    shown = run("metrics.HOOKS.inc(service='imaging-findings', client='ehr', outcome='cards')\n" + SHOW, None)
+    assert 'sightline_hook_total{client="ehr",outcome="cards",service="imaging-findings"} 1.0' in shown
 
 
 def test_a_duration_is_recorded_even_where_the_block_fails(tmp_path: Path) -> None:
@@ -88,6 +88,8 @@ def test_importing_the_metrics_does_not_import_the_library() -> None:
 def test_no_label_can_hold_a_patient(metric: Metric) -> None:
     closed = {"outcome", "step", "destination", "service", "route", "method", "status", "kind", "state"}
     closed |= {"source"}  # the name of a PACS or FHIR server in the settings
+    closed |= {"client"}  # the name of an EHR in the settings
+    closed |= {"pathway", "reason"}  # ids of pathways, codes of override reasons
     closed |= {"model", "device"}  # ids of manifests, names of torch devices
     assert set(metric.labels) <= closed
     assert metric.name.startswith("sightline_")

@@ -143,6 +143,14 @@ def test_the_order_itself_as_the_record_has_it_since_today_is_no_open_order() ->
     assert advises(CHECK, ordered(own, patient(request=yesterday))).meaning
 
 
+def test_a_signed_order_as_the_record_has_it_since_it_was_written_is_no_open_order() -> None:
+    yesterday = TODAY - timedelta(days=1)
+    own = draft(CT_CHEST_WITHOUT, codes=(Coding(SNOMED, WITHOUT),))
+    there = patient(request=known_item(WITHOUT, "CT", yesterday))
+    assert silent(CHECK, ordered(replace(own, authored_on=yesterday), there))
+    assert advises(CHECK, ordered(replace(own, authored_on=TODAY), there)).meaning
+
+
 def test_an_earlier_exam_before_the_site_s_days_is_no_duplicate() -> None:
     assert silent(CHECK, ordered(draft(CT_CHEST_WITHOUT), patient(scanned(31))))
     later = draft(CT_CHEST_WITHOUT, wanted_on=TODAY + timedelta(days=90))

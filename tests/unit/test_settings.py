@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -135,3 +136,66 @@ def test_what_nobody_switched_runs_in_shadow_and_waits_for_a_radiologist() -> No
 def test_a_text_of_a_mistake_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDS_DATABASE_URL", "mysql://user:hunter2@host/x")
     assert "hunter2" not in "\n".join(mistakes())
+
+
+class TestWhoMayCallCdsHooks:
+    """Deny by default, and development never beside proof."""
+
+    @pytest.fixture
+    def jwks(self, tmp_path: Path) -> Path:
+        (tmp_path / "jwks.json").write_text("{}")
+        return tmp_path / "jwks.json"
+
+    def test_nobody_may_without_a_setting(self) -> None:
+        settings = load()
+        assert (settings.hook_clients, settings.hook_origins, settings.insecure) == ({}, (), False)
+
+    def test_development_is_for_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CDS_INSECURE", "1")
+        assert load().insecure
+        monkeypatch.setenv("CDS_HTTP_HOST", "0.0.0.0")
+        assert any("CDS_INSECURE is for development" in line for line in mistakes())
+
+    def test_development_stands_beside_no_proof_of_who_calls(
+        self, monkeypatch: pytest.MonkeyPatch, jwks: Path, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("CDS_INSECURE", "1")
+        monkeypatch.setenv("CDS_HOOK_CLIENTS", json.dumps({"a": {"issuer": "https://a", "jwks_file": str(jwks)}}))
+        assert any("CDS_INSECURE opens CDS Hooks" in line for line in mistakes())
+        monkeypatch.delenv("CDS_HOOK_CLIENTS")
+        (tmp_path / "token").write_text("secret")
+        monkeypatch.setenv("CDS_HTTP_TOKEN_FILE", str(tmp_path / "token"))
+        assert any("CDS_INSECURE opens CDS Hooks" in line for line in mistakes())
+
+    @pytest.mark.parametrize(
+        ("client", "wanted"),
+        [
+            ({"issuer": "https://a"}, "want jwks_url or jwks_file"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "jwks_file": "x"}, "want jwks_url or jwks_file"),
+            ({"issuer": "", "jwks_url": "https://a/k"}, "issuer"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "algorithms": ["HS256"]}, "algorithms"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "algorithms": ["none"]}, "algorithms"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "algorithms": []}, "algorithms"),
+            ({"issuer": "https://a", "jwks_url": "ftp://a/k"}, "http"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "audiences": [""]}, "audiences"),
+            ({"issuer": "https://a", "jwks_url": "https://a/k", "rate_per_minute": 0}, "rate_per_minute"),
+            ({"issuer": "https://a", "jwks_file": "absent"}, "absent does not exist"),
+        ],
+    )
+    def test_an_ehr_wants_an_issuer_keys_and_an_algorithm_that_cannot_be_forged(
+        self, monkeypatch: pytest.MonkeyPatch, client: dict[str, object], wanted: str
+    ) -> None:
+        monkeypatch.setenv("CDS_HOOK_CLIENTS", json.dumps({"a": client}))
+        assert any(wanted.lower() in line.lower() for line in mistakes())
+
+    def test_two_ehrs_have_two_issuers(self, monkeypatch: pytest.MonkeyPatch, jwks: Path) -> None:
+        one = {"issuer": "https://a", "jwks_file": str(jwks)}
+        monkeypatch.setenv("CDS_HOOK_CLIENTS", json.dumps({"a": one, "b": one}))
+        assert any("two have the issuer https://a" in line for line in mistakes())
+
+    def test_an_origin_is_as_a_browser_sends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CDS_HOOK_ORIGINS", '["https://Sandbox.example/", "http://127.0.0.1:9000"]')
+        assert load().hook_origins == ("https://sandbox.example", "http://127.0.0.1:9000")
+        for wrong in ("*", "https://sandbox.example/app", "null", "https://x.example?y"):
+            monkeypatch.setenv("CDS_HOOK_ORIGINS", json.dumps([wrong]))
+            assert any("CDS_HOOK_ORIGINS" in line for line in mistakes())

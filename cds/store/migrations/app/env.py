@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from cds.store import safety_tables  # noqa: F401 - names its tables to the metadata
+from cds.store import hook_tables, safety_tables  # noqa: F401 - name their tables to the metadata
 from cds.store.tables import AppBase
 
 context.configure(

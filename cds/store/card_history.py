@@ -1,0 +1,81 @@
+"""What a reader was shown and everybody answered, read at every call: one statement for all of it.
+
+A patient's cards are those of whoever they are merged with (SAFETY section 1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from cds.domain.coding import Coding
+from cds.domain.hook import CardHistory, Outcome, PastAnswer, Reader
+from cds.store.card_rows import unpacked
+from cds.store.driver_values import key_text, marked, times
+from cds.store.engine import Database
+
+#: Everybody who is one with a patient: up the chain of merges, and down all of it again.
+_TREE: Final = (
+    "WITH RECURSIVE up (id, parent) AS (SELECT id, merged_into FROM patient WHERE id = ?"
+    " UNION SELECT p.id, p.merged_into FROM patient AS p JOIN up ON p.id = up.parent),"
+    " tree (id) AS (SELECT CAST(? AS VARCHAR) UNION SELECT id FROM up),"
+    " everybody (id) AS (SELECT id FROM tree"
+    " UNION SELECT p.id FROM patient AS p JOIN everybody ON p.merged_into = everybody.id) "
+)
+#: In words that make PostgreSQL go down an index for each of them, however many it expects.
+_THEIRS: Final = {
+    "sqlite": "whose IN (SELECT id FROM everybody)",
+    "postgresql": "whose = ANY(ARRAY(SELECT id FROM everybody))",
+}
+_ANSWERS: Final = (
+    "SELECT 'answer', key, digest, at, outcome, client, user_id, roles, accepted, reason_system, reason_code,"
+    " reason_display FROM hook_answer WHERE {theirs}"
+)
+_OWN: Final = ", key, digest, at, '', '', '', '', '', '', '', '' FROM hook_seen WHERE client = ? AND user_id = ? AND "
+_SEEN: Final = " UNION ALL SELECT 'seen'" + _OWN + "at >= ? AND {theirs}"
+_TODAY: Final = " UNION ALL SELECT 'today'" + _OWN + "at >= ? AND NOT is_critical"
+
+
+class CardHistories:
+    """Reads histories from one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        dialect = database.reader.dialect
+        self._written, self._read = times(dialect)
+        theirs = _THEIRS[dialect.name]
+        asked = _TREE + _ANSWERS.replace("{theirs}", theirs)
+        self._of_nobody = marked(asked, dialect)
+        self._of_reader = marked(asked + _SEEN.replace("{theirs}", theirs) + _TODAY, dialect)
+
+    def history(self, reader: Reader, whose: str, *, since: datetime, midnight: datetime) -> CardHistory:
+        """See `cds.ports.CardLog`. Nobody knows what a reader without a name was shown."""
+        client, user, about = key_text(reader.client), key_text(reader.user), key_text(whose)
+        own = (client, user, self._written(since), client, user, self._written(midnight)) if user else ()
+        asked = self._of_reader if user else self._of_nobody
+        with self._database.looking() as look:
+            rows = look.cursor.execute(asked, (about, about, *own)).fetchall()
+        return self._told(rows)
+
+    def _told(self, rows: Sequence[Any]) -> CardHistory:
+        answers = [self._answer(row) for row in rows if row[0] == "answer"]
+        seen: dict[tuple[str, str], datetime] = {}
+        for part, key, digest, at, *_ in rows:
+            if part == "seen":  # once for each patient of a tree
+                seen[key, digest] = max(self._read(at), seen.get((key, digest), self._read(at)))
+        today = frozenset(row[1] for row in rows if row[0] == "today")
+        return CardHistory(tuple(sorted(answers, key=lambda one: one.at)), seen, today)
+
+    def _answer(self, row: Any) -> PastAnswer:
+        _, key, digest, at, outcome, client, user, roles, accepted, system, code, display = row
+        reader = _reader(client, user, roles)
+        reason = Coding(system, code, display) if code else None
+        return PastAnswer(key, digest, Outcome(outcome), self._read(at), reader, tuple(json.loads(accepted)), reason)
+
+
+@lru_cache(maxsize=1024)
+def _reader(client: str, user: str, roles: str) -> Reader:
+    return Reader(client, user, unpacked(roles))

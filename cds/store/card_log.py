@@ -1,0 +1,199 @@
+"""What CDS Hooks calls showed and held back, and what people did with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlmodel import Session, col, select
+
+from cds import metrics
+from cds.domain.audit import AuditEvent
+from cds.domain.coding import Coding
+from cds.domain.follow_up import Acceptance, Answer
+from cds.domain.hook import CardHistory, Feedback, FeedbackTaken, HookCall, Outcome, Reader
+from cds.domain.hook_stats import NO_REASON, CardCount
+from cds.errors import Conflict, InvalidInput, NotFound
+from cds.store import audit, card_stats, timeline
+from cds.store.acceptances import AcceptanceStore
+from cds.store.card_history import CardHistories
+from cds.store.card_rows import CardRows, packed, unpacked
+from cds.store.driver_values import text
+from cds.store.engine import Database, lock_all
+from cds.store.grouped import GroupWriter, Kind
+from cds.store.hook_tables import HookAnswerRow, HookCardRow
+
+#: A clinician's answer waits so long at most until what it shows is remembered.
+_PATIENCE_S: Final = 0.25
+#: A card's uuid, what was done with it, and when.
+_Said = tuple[str, Outcome, datetime]
+#: What an answer has from its card.
+_SAME: Final = (
+    *("whose", "key", "digest", "client", "user_id", "roles"),
+    *("service", "pathway", "site", "models"),
+)
+_NOT_OFFERED = "an accepted suggestion was none of the card's"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One feedback, and the card that it is about."""
+
+    feedback: Feedback
+    card: HookCardRow
+
+    @property
+    def said(self) -> _Said:
+        return self.card.uuid, self.feedback.outcome, self.feedback.at
+
+    @property
+    def offered(self) -> Mapping[str, str]:
+        """Recommendations by the uuid of their suggestion."""
+        known: Mapping[str, str] = json.loads(self.card.suggestions)
+        return known
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The recommendations that were accepted, each once."""
+        found = (self.offered.get(one.lower()) for one in self.feedback.accepted)
+        return tuple(dict.fromkeys(key for key in found if key is not None))
+
+    @property
+    def who(self) -> str:
+        """Whom the card was shown to: a feedback names nobody."""
+        return self.card.user_id or f"a user of {self.card.client or 'an EHR'}"
+
+
+class SqlCardLog:
+    """Implements `cds.ports.CardLog`. Reads `database`; calls go to the group writer, feedback to `durable`.
+
+    `offered` are the reasons that cards offer: others are counted without their code, which may be anything.
+    """
+
+    def __init__(
+        self, database: Database, writer: GroupWriter, durable: Database, offered: Collection[Coding] = ()
+    ) -> None:
+        self._database, self._writer, self._durable = database, writer, durable
+        self._histories = CardHistories(database)
+        self._kind = Kind("cards", CardRows(database.reader.dialect).write)
+        self._offered = frozenset((one.system, one.code) for one in offered)
+        self._acceptances = AcceptanceStore(durable)
+
+    def history(self, reader: Reader, whose: str, *, since: datetime, midnight: datetime) -> CardHistory:
+        """See the port."""
+        return self._histories.history(reader, whose, since=since, midnight=midnight)
+
+    def keep(self, call: HookCall) -> None:
+        """See the port. What is not committed in time is written all the same, unless the process ends."""
+        self._writer.give(self._kind, call).result(_PATIENCE_S)
+
+    def stats(self, since: datetime) -> Sequence[CardCount]:
+        """What became of the cards that were shown since then, and what was held back."""
+        return card_stats.stats(self._database, since)
+
+    def feedback(self, service: str, client: str, said: Sequence[Feedback], now: datetime) -> FeedbackTaken:
+        """See the port. Accepted steps come first: they may be repeated, and what is recorded is not told again."""
+        with self._durable.reading() as session:
+            cards = _cards(session, service, client, {one.card.lower() for one in said})
+            before = _answered(session, cards)
+        told = [_Told(one, cards[one.card.lower()]) for one in said if one.card.lower() in cards]
+        fresh = list({one.said: one for one in reversed(told) if one.said not in before}.values())[::-1]
+        remarks = [remark for one in fresh for remark in self._accept(one, now)]
+        with self._durable.writing() as session:
+            lock_all(session, "hook_card", sorted(cards))
+            before = _answered(session, cards)
+            new = [one for one in fresh if one.said not in before]
+            for one in new:
+                self._record(session, one, now)
+        for one in new:
+            self._count(one)
+        unknown = len(said) - len(told)
+        return FeedbackTaken(len(new), len(told) - len(new), unknown, tuple(dict.fromkeys(remarks)))
+
+    def _accept(self, one: _Told, now: datetime) -> Iterator[str]:
+        """Make a draft order and a task of what was accepted; answer what cannot be done, which hinders nothing."""
+        if one.feedback.outcome is not Outcome.ACCEPTED:
+            return
+        if any(name.lower() not in one.offered for name in one.feedback.accepted):
+            yield _NOT_OFFERED
+        for acceptance in _acceptances(one, now):
+            try:
+                self._acceptances.accept(acceptance, now)
+            except (Conflict, NotFound, InvalidInput) as error:
+                yield f"{acceptance.name}: {error}"
+
+    def _record(self, session: Session, one: _Told, now: datetime) -> None:
+        """The answer, the line of the study's timeline, and who gave it."""
+        session.add(_row(one, now))
+        card, outcome = one.card, one.feedback.outcome.value
+        detail = (card.pathway, *(one.accepted if outcome == Outcome.ACCEPTED else (self._label(one),)))
+        if card.study_uid is not None:
+            timeline.write(session, now, "feedback", outcome, study_uid=card.study_uid, detail=(*detail, card.service))
+        patient_id = None if "/" in card.whose else card.whose or None  # else it is the client's reference
+        event = AuditEvent(now, one.who, f"card {outcome}", card.study_uid, patient_id, detail)
+        audit.append(session, event)
+
+    def _count(self, one: _Told) -> None:
+        card, outcome = one.card, one.feedback.outcome
+        metrics.CARD_FEEDBACK.inc(
+            service=card.service, pathway=card.pathway, outcome=outcome.value, reason=self._label(one)
+        )
+
+    def _label(self, one: _Told) -> str:
+        """The reason as a word that is one of few, and that holds nothing of a patient."""
+        reason = one.feedback.reason
+        if reason is None:
+            return NO_REASON
+        return reason.code if (reason.system, reason.code) in self._offered else "other"
+
+
+def _cards(session: Session, service: str, client: str, uuids: Collection[str]) -> dict[str, HookCardRow]:
+    """The cards of these that this service showed to this client."""
+    rows = session.exec(
+        select(HookCardRow).where(
+            col(HookCardRow.uuid).in_([text(one) for one in uuids]),
+            HookCardRow.service == service,
+            HookCardRow.client == client,
+        )
+    ).all()
+    return {row.uuid: row for row in rows}
+
+
+def _answered(session: Session, cards: Collection[str]) -> frozenset[_Said]:
+    """What was said of these cards before."""
+    rows = session.exec(
+        select(HookAnswerRow.card, HookAnswerRow.outcome, HookAnswerRow.at).where(col(HookAnswerRow.card).in_(cards))
+    ).all()
+    return frozenset((card, Outcome(outcome), at) for card, outcome, at in rows)
+
+
+def _acceptances(one: _Told, now: datetime) -> Iterator[Acceptance]:
+    """What a person accepted of a study; nothing where the card is about none."""
+    card = one.card
+    if card.study_uid is None or not card.pathway:
+        return
+    roles = unpacked(card.roles)
+    role = roles[0].rpartition("|")[2] if roles else "clinician"
+    at = min(one.feedback.at, now)  # the client's clock may be ahead
+    for key in one.accepted:
+        yield Acceptance(card.study_uid, card.episode, card.pathway, key, Answer.ACCEPTED, one.who, role, at)
+
+
+def _row(one: _Told, now: datetime) -> HookAnswerRow:
+    said, card = one.feedback, one.card
+    reason = said.reason if said.reason and said.outcome is Outcome.OVERRIDDEN else Coding("", "")
+    return HookAnswerRow(
+        card=card.uuid,
+        outcome=said.outcome.value,
+        at=said.at,
+        taken_at=now,
+        accepted=packed(one.accepted),
+        reason_system=text(reason.system),
+        reason_code=text(reason.code),
+        reason_display=text(reason.display),
+        comment=text(said.comment),
+        **{name: getattr(card, name) for name in _SAME},
+    )
