@@ -92,7 +92,8 @@ def value_sets(settings: Settings) -> Questions | None:
 def sources(settings: Settings, clock: Clock, *, orders: bool = False) -> EhrSources | None:
     """The FHIR servers that are asked for patients' data; None where there is none, and their libraries stay unloaded.
 
-    With `orders` they are asked for what checks of orders want as well, which no study needs. They have threads of their own: make them where they are used, after a fork.
+    With `orders` they are asked for what checks of orders want as well, which no study needs. They have threads of
+    their own: make them where they are used, after a fork.
     """
     named = {name: server for name, server in settings.fhir_sources.items() if server.ehr_data}
     if not named:

@@ -6,19 +6,20 @@ for the repeats and one statement for the rows. A sender waits for these: they g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
 from cds.domain.message import LoggedMessage, RawMessage
+from cds.store.driver_values import times
 from cds.store.engine import Database, lock_key
-from cds.store.tables import InboxBase, UtcDateTime
+from cds.store.tables import InboxBase
 
 #: The columns of a message in the order of its fields.
 FIELDS = tuple(field.name for field in fields(RawMessage))
@@ -31,7 +32,6 @@ _AT_ONCE = 64
 _LONGEST_TEXT = 200
 _TEXTS = tuple(name for name in FIELDS if name not in ("raw", "sha256", "received_at"))
 _values, _texts = attrgetter(*FIELDS), attrgetter(*_TEXTS)
-_TIME_LENGTH = len("2026-11-01 08:30:00.000000")
 _RECEIVED_AT = FIELDS.index("received_at")
 
 _AFTER = (
@@ -121,7 +121,7 @@ class SqlMessageLog:
         self._sql = _SQL[dialect.name]
         self._is_sqlite = dialect.name == "sqlite"
         self._taken = dialect.loaded_dbapi.IntegrityError
-        self._written, self._read = _times(dialect)
+        self._written, self._read = times(dialect)
 
     def append(self, messages: Sequence[RawMessage]) -> Sequence[LoggedMessage]:
         """See the port. What a text column cannot hold is written in its place; the bytes are kept as they came."""
@@ -232,16 +232,6 @@ class SqlMessageLog:
         values = [b"", *row[2:]]
         values[_RECEIVED_AT] = self._read(values[_RECEIVED_AT])
         return _Kept(RawMessage(*values), row[0], row[1])
-
-
-def _times(dialect: sa.Dialect) -> tuple[Callable[[datetime], object], Callable[[Any], datetime]]:
-    """How times are written for the driver, and read from it, which the ORM would do."""
-    known = UtcDateTime().dialect_impl(dialect)
-    written: Callable[[datetime], object] | None = known.bind_processor(dialect)
-    read = cast("Callable[[Any], datetime] | None", known.result_processor(dialect, None))
-    if dialect.name == "sqlite":  # the same text in a third of the time
-        return lambda at: at.astimezone(UTC).isoformat(" ", "microseconds")[:_TIME_LENGTH], read or (lambda at: at)
-    return written or (lambda at: at), read or (lambda at: at)
 
 
 def _key(message: RawMessage) -> _Key:

@@ -1,6 +1,7 @@
-"""Calls over kept connections, from a process of its own: `python -m tests.bench.hook_load PORT PATH FILE CALLS`.
+"""Calls over kept connections, from a process of its own: `python -m tests.bench.hook_load PORT PATH FILE CALLS [TOKENS]`.
 
-FILE has the bodies, a line each; every connection goes through them from another place. Prints the latencies as JSON,
+FILE has the bodies, a line each; every connection goes through them from another place. TOKENS has a bearer token a
+line, one for each call. Prints the latencies as JSON,
 and how many answers had no card.
 """
 
@@ -40,13 +41,12 @@ def _received(connection: socket.socket) -> bytes:
     return data
 
 
-def run(port: int, path: str, bodies: list[bytes], calls: int) -> tuple[list[float], int]:
+def run(port: int, path: str, bodies: list[bytes], calls: int, tokens: list[bytes]) -> tuple[list[float], int]:
     """The seconds of each call, all connections at once, and how many answers had no card."""
     took: list[float] = []
     empty: list[int] = []
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-        "Content-Length: %d\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
     ).encode()
 
     def one(place: int) -> None:
@@ -54,8 +54,9 @@ def run(port: int, path: str, bodies: list[bytes], calls: int) -> tuple[list[flo
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for number in range(calls // CONNECTIONS):
                 body = bodies[(place * len(bodies) // CONNECTIONS + number) % len(bodies)]
+                proof = b"Authorization: Bearer " + tokens.pop() + b"\r\n" if tokens else b""
                 begun = time.perf_counter()
-                answer = post(connection, head, body)
+                answer = post(connection, head + proof + b"\r\n", body)
                 took.append(time.perf_counter() - begun)
                 if b'"summary"' not in answer:
                     empty.append(place)
@@ -68,9 +69,10 @@ def run(port: int, path: str, bodies: list[bytes], calls: int) -> tuple[list[flo
     return took, len(empty)
 
 
-def main(port: str, path: str, file: str, calls: str) -> None:
+def main(port: str, path: str, file: str, calls: str, tokens: str = "") -> None:
     """Print what was measured."""
-    took, empty = run(int(port), path, Path(file).read_bytes().splitlines(), int(calls))
+    proofs = Path(tokens).read_bytes().splitlines() if tokens else []
+    took, empty = run(int(port), path, Path(file).read_bytes().splitlines(), int(calls), proofs)
     print(json.dumps({"seconds": took, "empty": empty}))
 
 

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Server:
     port: int
     path: str
     process: int
+    #: A file of so many bearer tokens; None where nobody has to prove who calls.
+    proofs: Callable[[int], Path] | None = None
 
     def cpu_s(self) -> float:
         """What all its processes have used so far, in seconds."""
@@ -35,9 +37,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def sightline(data_dir: Path, **further: object) -> Iterator[Server]:
+def sightline(data_dir: Path, port: int = 0, **further: object) -> Iterator[Server]:
     """The web role: gunicorn's threads, two workers."""
-    port = free_port()
+    port = port or free_port()
     with _running((sys.executable, "-m", "cds", "web"), port, environment(data_dir, port, **further)) as process:
         yield Server(port, OURS, process)
 

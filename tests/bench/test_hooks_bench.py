@@ -34,6 +34,7 @@ from cds.services import HookServices
 from tests.bench import hook_chart as chart
 from tests.bench import hook_servers as servers
 from tests.bench.hook_fill import fill
+from tests.bench.hook_proofs import signed
 from tests.bench.hook_servers import Server
 from tests.bench.hook_settings import settings
 from tests.databases import fresh
@@ -87,6 +88,7 @@ def peers() -> str:
 def _round(server: Server, bodies: Path, calls: int = CALLS) -> Measured:
     """One round from a process of its own; every answer has a card."""
     command = [sys.executable, "-m", "tests.bench.hook_load", str(server.port), server.path, str(bodies), str(calls)]
+    command += [str(server.proofs(calls))] if server.proofs else []
     before = server.cpu_s()
     said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     used = server.cpu_s() - before
@@ -124,12 +126,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(store: Path, bodies: Path, peers: str) -> Iterator[dict[str, Measured]]:
+def found(
+    store: Path, bodies: Path, peers: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Measured]]:
     """Everybody, measured in one run."""
     with ExitStack() as stack:
         yield _compared(
             {
                 "Sightline": stack.enter_context(servers.sightline(store)),
+                "Sightline, ES384": stack.enter_context(signed(store, tmp_path_factory.mktemp("proofs"))),
                 "HealthChain": stack.enter_context(servers.under_gunicorn(peers, "healthchain")),
                 "HealthChain by uvicorn alone": stack.enter_context(servers.under_uvicorn(peers, "healthchain")),
                 "FastAPI, bare": stack.enter_context(servers.under_gunicorn(peers, "fastapi")),
@@ -140,6 +145,10 @@ def found(store: Path, bodies: Path, peers: str) -> Iterator[dict[str, Measured]
 
 def test_a_call_costs_no_more_cpu_than_healthchains_trivial_handler(found: dict[str, Measured]) -> None:
     assert found["Sightline"].cpu <= found["HealthChain"].cpu
+
+
+def test_with_signed_calls_it_is_no_dearer_either(found: dict[str, Measured]) -> None:
+    assert found["Sightline, ES384"].cpu <= found["HealthChain"].cpu
 
 
 def test_the_slowest_calls_take_a_quarter_of_healthchains(found: dict[str, Measured]) -> None:
