@@ -122,5 +122,5 @@ def _public(stated: Mapping[str, Any]) -> tuple[str, Any] | None:
     kind = stated.get("kty")
     try:
         return (str(kind), jwt.PyJWK(dict(stated)).key) if kind in KINDS else None
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, TypeError):  # the latter where a member is of a type that no key has
         return None

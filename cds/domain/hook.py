@@ -47,7 +47,8 @@ class About:
     """What a card is about. `key` stays the same over calls, `digest` until what it says changes.
 
     `pathway` is empty for a card that gives no advice; `models` are "<id> <version>"; `study_instance_uid` is None
-    where it is about no study, and `episode` is that of the report.
+    where it is about no study, and `episode` is that of the report. `confirmed_at` is when a radiologist last said that
+    what it rests on is there: whoever called that wrong before is told again.
     """
 
     key: str
@@ -58,6 +59,7 @@ class About:
     episode: int = 1
     site: str = ""
     models: tuple[str, ...] = ()
+    confirmed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

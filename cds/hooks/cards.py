@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from cds.domain import conclusion
 from cds.domain.finding import Findings
@@ -11,7 +12,7 @@ from cds.domain.ids import resource_id
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, Source
 from cds.domain.report import Report
 from cds.domain.story import Withdrawn
-from cds.domain.verification import Agreement
+from cds.domain.verification import Agreement, Verdict
 from cds.hooks import parts
 from cds.hooks.answer import Card, digest
 from cds.hooks.drafts import Basis, suggestion
@@ -25,6 +26,7 @@ _COMPARED = {
     Agreement.DISCORDANT: "contradicted by",
     Agreement.NOT_COMPARABLE: "could not be compared with",
 }
+_SURE = frozenset({Verdict.CONFIRMED, Verdict.CORRECTED})
 _NOT_A_NEGATIVE = "That is not a negative result."
 
 
@@ -52,6 +54,7 @@ def about(report: Report, said: Advice) -> About:
         study_instance_uid=report.study.study_instance_uid,
         episode=report.episode,
         models=_models(report, said),
+        confirmed_at=_confirmed_at(report, said),
     )
 
 
@@ -86,9 +89,22 @@ def _models(report: Report, said: Advice) -> tuple[str, ...]:
     )
 
 
+def _names(report: Report, said: Advice) -> frozenset[str]:
+    """What the findings that an advice rests on may be called, "<model>.<key>"."""
+    return frozenset(f"{outcome.model}.{key}" for outcome in report.outcomes for key in said.finding_keys)
+
+
+def _confirmed_at(report: Report, said: Advice) -> datetime | None:
+    """When a radiologist last confirmed or corrected a finding, or signed a report that agrees with it."""
+    names, final = _names(report, said), report.final_report
+    sure = [one.at for one in report.verifications if one.finding.name in names and one.verdict in _SURE]
+    agrees = {one.finding for one in report.decision.comparisons if one.agreement is Agreement.AGREES} & names
+    return max([*sure, *([final.received_at] if final and agrees else [])], default=None)
+
+
 def _trust(report: Report, said: Advice) -> list[str]:
     """What radiologists said of the findings that the advice rests on."""
-    names = {f"{outcome.model}.{key}" for outcome in report.outcomes for key in said.finding_keys}
+    names = _names(report, said)
     lines = [
         f"{v.verdict.value} by a radiologist on {md.day(v.at.date())}"
         for v in report.verifications

@@ -53,7 +53,7 @@ class Unacknowledged:
 def with_answers(body: Json, answered: Sequence[FollowUp]) -> Json:
     """A card's body that says which of its steps are arranged: they are not offered again."""
     lines = [f"{md.escape(one.action)}: {_SAID[one.state]}, as of {md.day(one.updated_at.date())}" for one in answered]
-    section = md.section("Arranged already", md.bullets(lines)) if lines else ""
+    section = md.section("Decided on already", md.bullets(lines)) if lines else ""
     return {**body, "detail": md.document(str(body.get("detail", "")), section)} if section else body
 
 

@@ -15,6 +15,7 @@ from cds import release
 from cds.codes import ValueSet
 from cds.domain.critical import CriticalResult
 from cds.domain.follow_up import FollowUp, FollowUpState
+from cds.domain.hook import StudyNote
 from cds.domain.outstanding import Outstanding
 from cds.domain.recommendation import Advice, Indicator
 from cds.domain.report import Report
@@ -64,7 +65,7 @@ def respond(request: HookRequest, context: HookContext) -> Answer:
     if check.failed is not None and not (told or taken_back):
         raise check.failed
     unseen = discharge_cards.unseen(asked.site, check.unseen)
-    return Answer((*taken_back, *told, *unseen), (), imaging_findings.notes(check.studies), asked.whose)
+    return Answer((*taken_back, *told, *unseen), (), _notes(check), asked.whose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,16 @@ class _Check:
     def due(self) -> tuple[Card, ...]:
         """One card of the follow-ups that no card above offers."""
         return discharge_cards.follow_ups(self.asked.site, _due(self), self.asked.context.clock.today())
+
+
+def _notes(check: _Check) -> tuple[StudyNote, ...]:
+    """How many cards tell of each study: who saw a result of the wrong patient must be found (SAFETY section 3)."""
+    notes = {one.study_instance_uid: one for one in imaging_findings.notes(check.studies)}
+    due = {one.follow_up.study_instance_uid for one in _due(check)}
+    for uid in (*(one.study_instance_uid for one in check.open.critical), *sorted(due)):
+        before = notes.get(uid) or StudyNote(uid, check.asked.whose, 0)
+        notes[uid] = replace(before, cards=before.cards + 1)
+    return tuple(notes.values())
 
 
 def _looked(asked: Asked) -> _Check:
@@ -130,7 +141,10 @@ def _unacknowledged(seen: Report | None, result: CriticalResult) -> Unacknowledg
 
 
 def _unarranged(study: StudyCards, follow_ups: Iterable[FollowUp]) -> StudyCards:
-    """The cards of a study without the steps that somebody has decided on."""
+    """The cards of a study without the steps that somebody has decided on; a critical one stays unless they are done.
+
+    What one person declined is still told to whoever sends the patient home (SAFETY section 5).
+    """
     uid = study.report.study.study_instance_uid
     answered = {
         (one.pathway, one.recommendation): one
@@ -141,7 +155,8 @@ def _unarranged(study: StudyCards, follow_ups: Iterable[FollowUp]) -> StudyCards
     for card in study.cards:
         done = [answered[key] for one in card.suggestions if (key := (card.about.pathway, one.key)) in answered]
         open_steps = tuple(one for one in card.suggestions if (card.about.pathway, one.key) not in answered)
-        silent = done or card.about.indicator is not Indicator.CRITICAL
+        critical = card.about.indicator is Indicator.CRITICAL
+        silent = not critical or (done and all(one.state is not FollowUpState.DECLINED for one in done))
         if card.is_advice and not open_steps and silent:
             quiet.append(f"{card.about.pathway}: {'everything is arranged' if done else 'there is nothing to arrange'}")
         else:

@@ -123,8 +123,16 @@ def _accepted(card: Card, told: _Told) -> _Verdict:
 
 def _overridden(card: Card, told: _Told) -> _Verdict:
     """Who gave a reason is not told the same again until it changes; without a reason nothing is known."""
-    refused = any(one.reason and not one.reason.same(parts.LATER) for one in told.overrides(card))
+    refused = any(_refuses(one, card) for one in told.overrides(card))
     return Suppressed(card.about, HeldBack.OVERRIDDEN) if refused else card
+
+
+def _refuses(said: PastAnswer, card: Card) -> bool:
+    """Whether an override holds: a finding that was called wrong is told again once a radiologist says it is there."""
+    if said.reason is None or said.reason.same(parts.LATER):
+        return False
+    confirmed = card.about.confirmed_at
+    return not (said.reason.same(parts.AI_FINDING_WRONG) and confirmed is not None and said.at < confirmed)
 
 
 def _snoozed(card: Card, told: _Told) -> _Verdict:

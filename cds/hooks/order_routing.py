@@ -5,11 +5,13 @@ Versions 1.0 and 1.1 of the hook are answered. Orders that are not imaging, or d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cds.codes import ValueSet
 from cds.domain.critical import CriticalResult
+from cds.domain.hook import StudyNote
 from cds.domain.imaging_order import Exam
 from cds.domain.recommendation import PathwayOutcome
 from cds.domain.report import Report
@@ -65,8 +67,9 @@ def respond(request: HookRequest, context: HookContext) -> Answer:
         return Answer(tuple(_unseen(site, whose, found)), whose=whose)
     asked = order_judging.asked_for(request, context, ID)
     told = [order_cards.another_patient(asked.site, asked.whose, found.strange)] if found.strange else []
-    cards = (*told, *_cards(asked, found.orders), *_unseen(asked.site, asked.whose, found))
-    return Answer(cards, whose=asked.whose)
+    known = _looked(asked, found.orders)
+    cards = (*told, *(routing_cards.routing(asked, one) for one in known), *_unseen(asked.site, asked.whose, found))
+    return Answer(cards, (), _notes(asked, known), asked.whose)
 
 
 def _unseen(site: Site, whose: str, found: Dispatched) -> Iterator[Card]:
@@ -74,13 +77,21 @@ def _unseen(site: Site, whose: str, found: Dispatched) -> Iterator[Card]:
         yield routing_cards.unseen(site, whose, found.unseen)
 
 
-def _cards(asked: Asked, orders: Sequence[Ordered]) -> list[Card]:
+def _looked(asked: Asked, orders: Sequence[Ordered]) -> list[Known]:
     if not orders:
         return []
     ehr, store = asked.ehr(), _stored(asked)
     judged = [(one, order_judging.judged(asked, ehr, one.order)) for one in orders]
     order_judging.not_all_failed([outcome for _, said in judged for outcome in said])
-    return [routing_cards.routing(asked, _known(asked, store, one, said)) for one, said in judged]
+    return [_known(asked, store, one, said) for one, said in judged]
+
+
+def _notes(asked: Asked, known: Sequence[Known]) -> tuple[StudyNote, ...]:
+    """How many cards tell of each study: who saw a result of the wrong patient must be found (SAFETY section 3)."""
+    owner = asked.whose if asked.owners else None
+    whose = {one.study.study_instance_uid: one.patient.id if one.patient else owner for one in asked.reports}
+    told = Counter(uid for one in known for uid in routing_cards.told_of(one))
+    return tuple(StudyNote(uid, whose.get(uid, owner), cards) for uid, cards in told.items())
 
 
 def _known(asked: Asked, store: _Store, ordered: Ordered, said: Sequence[PathwayOutcome]) -> Known:

@@ -26,6 +26,8 @@ USAGE = (
     "configured fhirServer."
 )
 _OF_PATIENT = "patient={{context.patientId}}"
+#: Where R4 resources name their patient: allergies, vaccinations and family histories under the second.
+_WHOSE = ("subject", "patient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,10 @@ def _answer(key: str, value: object, patient_id: str) -> _Answer:
 
 def _is_about(resource: object, patient_id: str) -> bool:
     """False only where the resource names another Patient of the client's server."""
-    reference = _member(_member(resource, "subject"), "reference")
+    return all(_may_be_hers(_member(_member(resource, whose), "reference"), patient_id) for whose in _WHOSE)
+
+
+def _may_be_hers(reference: object, patient_id: str) -> bool:
     kind, _, named = reference.split("/_history/")[0].rpartition("/") if isinstance(reference, str) else ("", "", "")
     return not kind.endswith("Patient") or named == patient_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from cds.errors import InvalidResource
 
@@ -93,7 +94,7 @@ def _access(body: Mapping[str, object], patient_id: str) -> FhirAccess | None:
     """fhirServer and fhirAuthorization; an expired token is as good as none."""
     if "fhirServer" not in body:
         return None
-    server = _text(body, "fhirServer", _URL, "the base URL of a FHIR server").rstrip("/")
+    server = _server(body)
     if body.get("fhirAuthorization") is None:
         return None
     given, within = _object(body["fhirAuthorization"], "fhirAuthorization"), "fhirAuthorization."
@@ -108,6 +109,17 @@ def _access(body: Mapping[str, object], patient_id: str) -> FhirAccess | None:
     if not isinstance(scope, str):
         raise InvalidResource("fhirAuthorization.scope: want scopes with spaces between them")
     return FhirAccess(server, token, tuple(scope.split()), float(expires_in)) if expires_in > 0 else None
+
+
+def _server(body: Mapping[str, object]) -> str:
+    """A base URL that can be taken apart: its port and the brackets of its host are those of an address."""
+    wanted = "the base URL of a FHIR server"
+    server = _text(body, "fhirServer", _URL, wanted).rstrip("/")
+    try:
+        _ = urlsplit(server).port
+    except ValueError:
+        raise InvalidResource(f"fhirServer: want {wanted}") from None
+    return server
 
 
 def _text(body: Mapping[str, object], name: str, pattern: re.Pattern[str], wanted: str, *, within: str = "") -> str:

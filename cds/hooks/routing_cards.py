@@ -72,6 +72,13 @@ def routing(asked: Asked, known: Known) -> Card:
     return Card(About(key, "", indicator=indicator), body | ({"links": found} if found else {}))
 
 
+def told_of(known: Known) -> frozenset[str]:
+    """The studies of which the card of an order tells a result, or that there is one."""
+    return frozenset(
+        (*(one.study.study_instance_uid for one in _shown(known)), *(one.study_instance_uid for one in known.critical))
+    )
+
+
 def unseen(site: Site, whose: str, references: Sequence[str]) -> Card:
     """Orders that could not be read: nothing was checked of them."""
     many = "1 dispatched order" if len(references) == 1 else f"{len(references)} dispatched orders"

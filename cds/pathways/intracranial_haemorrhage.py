@@ -235,10 +235,11 @@ def _now(found: Reasoning, fast: Haste, said: str, **values: object) -> str:
 
 
 def _aged(found: Reasoning, fast: Haste) -> tuple[str, ...]:
+    """The day and not how long ago it is: what a card says must not change each day."""
     if not fast.days:
         return ()
-    said = "The images are {days} days old: find out whether it was told and treated."
-    return (found.say(said, days=fast.days),)
+    said = "The images are of {day}, not of today: find out whether it was told and treated."
+    return (found.say(said, day=found.case.study_date),)
 
 
 def _summary(found: Reasoning, fast: Haste, one: Bleed) -> str:
@@ -248,8 +249,8 @@ def _summary(found: Reasoning, fast: Haste, one: Bleed) -> str:
         told_of = found.say("Blood inside the skull, {volume}", volume=shown(one.total))
     said = "{told_of}, on {day} (AI): tell who treats the patient {now}."
     if fast.days:
-        said = "{told_of}, on {day}, {days} days ago (AI): tell who treats the patient {now}."
-    return _now(found, fast, said, told_of=told_of, day=day, days=fast.days)
+        said = "{told_of}, on images of {day} (AI), not of today: tell who treats the patient {now}."
+    return _now(found, fast, said, told_of=told_of, day=day)
 
 
 def _told_volumes(found: Reasoning, one: Bleed) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class _Views:
         """Count and time only services that exist, so that callers cannot invent labels."""
         if service_id not in self._ids():
             with meanwhile():
+                self._take_a_share()
                 raise NotFound("no such CDS service; GET /cds-services lists them")
         outcome = "failed"
         try:
@@ -80,6 +82,8 @@ def _body() -> Json:
     if request.mimetype != JSON:
         abort(415)
     raw = request.get_data(cache=False)
+    if request.content_length is None and len(raw) >= (request.max_content_length or math.inf):
+        abort(413)  # a body in chunks says nothing of its length: reading stops at the limit without a word
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -79,6 +79,8 @@ def options(settings: Settings, idle_s: float = IDLE_S) -> dict[str, object]:
         "accesslog": None,
         "logger_class": ServerLog,
         "control_socket_disable": True,
+        # A proxy on this machine hands on what strangers send: no header of theirs says which address was asked for.
+        "forwarder_headers": "",
     }
 
 

@@ -1,4 +1,6 @@
-"""Calls over kept connections, from a process of its own: `python -m tests.bench.hook_load PORT PATH FILE CALLS [TOKENS]`.
+"""Calls over kept connections, from a process of its own.
+
+`python -m tests.bench.hook_load PORT PATH FILE CALLS [TOKENS]`
 
 FILE has the bodies, a line each; every connection goes through them from another place. TOKENS has a bearer token a
 line, one for each call. Prints the latencies as JSON,

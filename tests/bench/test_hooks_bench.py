@@ -14,29 +14,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import pytest
 import sqlalchemy as sa
 
-from cds.bootstrap import stores
-from cds.bootstrap.hooks import hooks
-from cds.clock import SystemClock
-from cds.services import HookServices
 from tests.bench import hook_chart as chart
 from tests.bench import hook_servers as servers
 from tests.bench.hook_fill import fill
+from tests.bench.hook_opening import ask, serving
 from tests.bench.hook_proofs import signed
 from tests.bench.hook_servers import Server
-from tests.bench.hook_settings import settings
 from tests.databases import fresh
 
 pytestmark = pytest.mark.bench
@@ -50,8 +46,6 @@ FLAT = 1.3
 #: Our slowest of a hundred calls, as a part of HealthChain's.
 SLOWEST = 0.25
 LARGE_MS = 10.0
-#: Patients of one round, of whom a thousand findings are enough for all rounds.
-OPENED = 15
 
 
 @dataclass(frozen=True)
@@ -129,12 +123,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(
     store: Path, bodies: Path, peers: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Measured]]:
-    """Everybody, measured in one run."""
+    """Everybody, measured in one run. One server has one data folder."""
+    folder = tmp_path_factory.mktemp("signed")
+    copied = shutil.copytree(store, folder / "data")
     with ExitStack() as stack:
         yield _compared(
             {
                 "Sightline": stack.enter_context(servers.sightline(store)),
-                "Sightline, ES384": stack.enter_context(signed(store, tmp_path_factory.mktemp("proofs"))),
+                "Sightline, ES384": stack.enter_context(signed(copied, folder)),
                 "HealthChain": stack.enter_context(servers.under_gunicorn(peers, "healthchain")),
                 "HealthChain by uvicorn alone": stack.enter_context(servers.under_uvicorn(peers, "healthchain")),
                 "FastAPI, bare": stack.enter_context(servers.under_gunicorn(peers, "fastapi")),
@@ -155,57 +151,29 @@ def test_the_slowest_calls_take_a_quarter_of_healthchains(found: dict[str, Measu
     assert found["Sightline"].p99 <= SLOWEST * found["HealthChain by uvicorn alone"].p99
 
 
-@contextmanager
-def _service(data_dir: Path, url: str = "") -> Iterator[HookServices]:
-    """The services as a web process has them."""
-    site = settings(data_dir, **({"database_url": url} if url else {}))
-    held = stores(site)
-    try:
-        yield hooks(site, held, SystemClock(site.time_zone))
-    finally:
-        held.database.dispose()
-
-
-def _asked(service: HookServices, calls: Sequence[bytes]) -> bytes:
-    """The last answer to calls as they come over the wire."""
-    answer = b""
-    for body in calls:
-        answer = orjson.dumps(service.call("imaging-findings", orjson.loads(body), ""))
-        assert b'"summary"' in answer
-    return answer
-
-
 def test_a_prefetch_of_441_kb_costs_less_than_ten_milliseconds(store: Path) -> None:
     body = chart.call(1, chart.LARGE_BYTES)
-    with _service(store) as service:
+    with serving(store) as service:
         times = []
         for _ in range(12):
             begun = time.process_time()
-            _asked(service, [body])
+            ask(service, [body])
             times.append(1e3 * (time.process_time() - begun))
     print(f"441 KB: {times[0]:.1f} ms of CPU for the first call, {statistics.median(times[1:]):.1f} ms for the next")
     assert statistics.median(times[1:]) < LARGE_MS
 
 
-def _seconds(service: HookServices, calls: Sequence[bytes]) -> float:
-    begun = time.perf_counter()
-    _asked(service, calls)
-    return (time.perf_counter() - begun) / len(calls)
+def _opened(data_dir: Path, url: str, patients: int) -> list[tuple[float, float]]:
+    """Seconds of a call for who is opened first, and again, by rounds: in a process that has nothing else to do."""
+    command = [sys.executable, "-m", "tests.bench.hook_opening", str(data_dir), url, str(patients), str(ROUNDS)]
+    said = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[-1]
+    return [(first, again) for first, again in json.loads(said)]
 
 
-def _patients(total: int, first: int) -> list[bytes]:
-    """Calls of patients from all over the store, others in each round."""
-    places = range(first * OPENED, (first + 1) * OPENED)
-    return [chart.call(place * total // (ROUNDS * OPENED)) for place in places]
-
-
-def _flat(few: tuple[HookServices, int], many: tuple[HookServices, int]) -> None:
-    """A patient who is opened first, and again; the quickest rounds count, for the machine is not ours alone."""
-    took: list[tuple[float, ...]] = []
-    for first in range(ROUNDS):
-        rounds = [(service, _patients(total, first)) for service, total in (few, many)]
-        took.append(tuple(_seconds(service, calls) for _ in range(2) for service, calls in rounds))
-    small, large, small_again, large_again = (1e3 * min(column) for column in zip(*took, strict=True))
+def _flat(few: tuple[Path, str, int], many: tuple[Path, str, int]) -> None:
+    """The quickest rounds count, for the machine is not ours alone."""
+    small, small_again = (1e3 * min(column) for column in zip(*(_opened(*few) + _opened(*few)), strict=True))
+    large, large_again = (1e3 * min(column) for column in zip(*(_opened(*many) + _opened(*many)), strict=True))
     print(f"{FEW:,} findings: {small:.2f} ms, opened again {small_again:.2f} ms")
     ratios = f"{large / small:.2f} x, again {large_again / small_again:.2f} x"
     print(f"{MANY:,} findings: {large:.2f} ms, opened again {large_again:.2f} ms: {ratios}")
@@ -214,24 +182,18 @@ def _flat(few: tuple[HookServices, int], many: tuple[HookServices, int]) -> None
 
 
 def test_a_million_findings_on_sqlite_are_as_quick_as_a_thousand(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        found = []
-        for name, findings in (("few", FEW), ("many", MANY)):
-            with fresh(tmp_path / name) as databases:
-                patients = fill(databases.app, findings, with_ehr=False)
-            found.append((stack.enter_context(_service(tmp_path / name)), patients))
-        _flat(*found)
+    _flat(_filled(tmp_path / "few", "", FEW), _filled(tmp_path / "many", "", MANY))
 
 
 def test_a_million_findings_on_postgresql_are_as_quick_as_a_thousand(postgres_url: str, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        found = []
-        for name, findings in (("few", FEW), ("many", MANY)):
-            url = _database(postgres_url, f"hooks_{name}")
-            with fresh(tmp_path / name, url) as databases:
-                patients = fill(databases.app, findings, with_ehr=False)
-            found.append((stack.enter_context(_service(tmp_path / name, url)), patients))
-        _flat(*found)
+    few, many = (_database(postgres_url, f"hooks_{name}") for name in ("few", "many"))
+    _flat(_filled(tmp_path / "few", few, FEW), _filled(tmp_path / "many", many, MANY))
+
+
+def _filled(folder: Path, url: str, findings: int) -> tuple[Path, str, int]:
+    """A store, and how many patients it has."""
+    with fresh(folder, url) as databases:
+        return folder, url, fill(databases.app, findings, with_ehr=False)
 
 
 def _database(url: str, name: str) -> str:

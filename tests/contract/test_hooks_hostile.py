@@ -170,7 +170,7 @@ def test_the_request_itself_is_answered(web: FlaskClient, form: Draft202012Valid
 
 
 @pytest.mark.parametrize("service", list(HOOKS))
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_wrong_values_at_any_place_of_a_request_are_no_server_error(
     web: FlaskClient, form: Draft202012Validator, service: str, data: st.DataObject
@@ -178,7 +178,7 @@ def test_wrong_values_at_any_place_of_a_request_are_no_server_error(
     check(web, form, service, dumped(data.draw(changed(service, whole(service)))))
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_wrong_values_at_any_place_of_feedback_are_no_server_error(
     web: FlaskClient, form: Draft202012Validator, data: st.DataObject
@@ -186,7 +186,7 @@ def test_wrong_values_at_any_place_of_feedback_are_no_server_error(
     check(web, form, f"{FINDINGS}/feedback", dumped(data.draw(changed("feedback", FEEDBACK))))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(path=st.sampled_from([FINDINGS, ADVICE, ROUTING, f"{DISCHARGE}/feedback"]), body=VALUES)
 def test_any_json_is_answered_with_an_outcome(
     web: FlaskClient, form: Draft202012Validator, path: str, body: object

@@ -97,11 +97,16 @@ def test_from_the_order_to_the_follow_up_that_is_done(tmp_path: Path, stack: Exi
     assert leaves(stage) == []
 
 
-def test_what_was_declined_leaves_nothing_to_tell(tmp_path: Path, stack: ExitStack) -> None:
+def test_a_critical_finding_whose_step_was_declined_is_told_with_that_and_without_the_step(
+    tmp_path: Path, stack: ExitStack
+) -> None:
     stage = reported(tmp_path, stack)
     acknowledge(stage)
     answer(stage, Answer.DECLINED)
-    assert leaves(stage) == []
+    [card] = leaves(stage)
+    assert (card["summary"], card["indicator"]) == (SPOKEN, "critical")
+    assert "declined, as of" in card["detail"]
+    assert "suggestions" not in card
 
 
 def test_of_a_wrong_patient_the_discharge_tells_that_it_was_taken_back_and_no_finding(

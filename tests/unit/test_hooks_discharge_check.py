@@ -152,6 +152,21 @@ def test_once_every_step_is_decided_on_the_discharge_is_silent_and_the_timeline_
     assert (note.cards, note.quiet) == (0, ("nodule: everything is arranged",))
 
 
+@pytest.mark.parametrize("state", [FollowUpState.ACCEPTED, FollowUpState.COMPLETED, FollowUpState.DECLINED])
+def test_a_critical_card_is_silent_only_where_its_steps_are_accepted_or_done(state: FollowUpState) -> None:
+    decided = follow_up(state, None, pathway="bleed")
+    cards = leaving(BLEED, follow_ups=(decided,)).cards()
+    assert [card["summary"] for card in cards] == (["Blood"] if state is FollowUpState.DECLINED else [])
+    assert all("declined, as of 2026-11-22" in card["detail"] for card in cards)
+
+
+def test_who_was_told_of_a_follow_up_or_a_critical_result_is_noted_at_its_study() -> None:
+    for there in (leaving(follow_ups=(follow_up(),)), leaving(critical=(RESULT,))):
+        there.cards()
+        [note] = there.call.studies
+        assert (note.study_instance_uid, note.patient_id, note.cards) == (STUDY_UID, "patient-1", 1)
+
+
 def test_advice_without_a_step_leaves_nothing_to_arrange_unless_it_is_critical() -> None:
     assert leaving(replace(NODULE, recommendations=())).cards() == []
     assert summaries(leaving(replace(BLEED, recommendations=()))) == ["Blood"]

@@ -223,6 +223,17 @@ def test_who_gave_a_reason_is_not_told_the_same_again(reason: Coding) -> None:
     assert chosen([one], overridden(one, reason, ago=2000 * HOUR)) == ((), [("nodule", HeldBack.OVERRIDDEN)])
 
 
+def test_who_called_a_finding_wrong_is_told_again_once_a_radiologist_says_that_it_is_there() -> None:
+    one = card()
+    confirmed = replace(one, about=replace(one.about, confirmed_at=NOW - HOUR))
+    for reason, ago, shown in [
+        (parts.AI_FINDING_WRONG, 2 * HOUR, (confirmed,)),
+        (parts.AI_FINDING_WRONG, HOUR / 2, ()),
+        (parts.ALREADY_KNOWN, 2 * HOUR, ()),
+    ]:
+        assert chosen([confirmed], overridden(one, reason, ago))[0] == shown
+
+
 def test_an_override_without_a_reason_holds_nothing_back() -> None:
     one = card()
     assert chosen([one], overridden(one, None)) == ((one,), [])

@@ -339,6 +339,18 @@ def test_where_it_is_in_doubt_who_the_patient_is_nothing_that_is_stored_is_told(
     assert "without Sightline's own record" in card["detail"]
 
 
+def test_who_was_told_of_a_result_is_noted_at_its_study_and_who_was_told_of_none_is_not() -> None:
+    elsewhere = replace(critical(), study_instance_uid="1.2.3")
+    head = of_region(HEAD_CT, f"{STUDY_UID}.7")
+    found = desk(reports=(of_region(CHEST_CT), head), open_now=Outstanding(critical=(elsewhere,)))
+    found.dispatch(REFERENCE)
+    told = {(one.study_instance_uid, one.patient_id, one.cards) for one in found.noted}
+    assert told == {(STUDY_UID, "patient-1", 1), ("1.2.3", "patient-1", 1)}
+    unreleased = desk(reports=(of_region(CHEST_CT),), release=lambda _: Release(frozenset()))
+    unreleased.dispatch(REFERENCE)
+    assert unreleased.noted == ()
+
+
 def test_the_card_of_an_order_is_never_held_back() -> None:
     found = desk(judge=saying(advice(step())))
     found.dispatch(REFERENCE)

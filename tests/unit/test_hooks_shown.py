@@ -127,6 +127,17 @@ def test_a_card_says_what_the_radiologist_said_of_the_finding() -> None:
     assert "Dr Who" not in card["detail"]
 
 
+def test_a_card_knows_when_a_radiologist_last_said_that_its_finding_is_there() -> None:
+    ref = FindingRef(STUDY_UID, 1, "ct_lung_density", "0.1.0", "laa_950")
+    confirmed = Verification(ref, Verdict.CONFIRMED, "Dr Who", "radiologist", NOW)
+    other = replace(confirmed, finding=replace(ref, key="other"), at=NOW + timedelta(days=1))
+    for said_of_it, at in [((confirmed, other), NOW), ((other,), None), ((), None)]:
+        desk = Desk(reports=(replace(report(), verifications=said_of_it),))
+        desk.call()
+        [shown] = desk.calls[-1].shown
+        assert shown.about.confirmed_at == at
+
+
 def test_pathways_rest_on_the_radiologists_value_and_not_on_a_rejected_finding() -> None:
     ref = FindingRef(STUDY_UID, 1, "ct_lung_density", "0.1.0", "laa_950")
     corrected = Verification(ref, Verdict.CORRECTED, "Dr Who", "radiologist", NOW, corrected=Quantity(2.0, "%"))

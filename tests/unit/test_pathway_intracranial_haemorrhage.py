@@ -17,6 +17,7 @@ from cds.domain.finding import Finding, Findings, NotEvaluated, Presence
 from cds.domain.order import Priority
 from cds.domain.recommendation import Advice, Indicator, PathwayOutcome
 from cds.errors import InvalidInput
+from cds.hooks.answer import digest
 from cds.pathways.intracranial_haemorrhage import BLOOD_ML, LARGE_ML, intracranial_haemorrhage
 from tests.unit.clinical import NOT_FOUND, STUDY_DATE, TODAY
 from tests.unit.pathway_records import (
@@ -217,7 +218,7 @@ def test_a_glasgow_coma_score_outside_3_to_15_cannot_be_one_and_is_missing() -> 
         assert "Glasgow Coma Score" not in missing(asked(facts={GCS: value(number, "{score}", STUDY_DATE)}))
 
 
-def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_age_as_urgent_instead_of_at_once() -> None:
+def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_day_as_urgent_instead_of_at_once() -> None:
     def on(day: date, **site: str) -> Advice:
         facts = {medication_codes.ANTICOAGULANT: item()}
         options = {f"intracranial_haemorrhage.{name}": text for name, text in site.items()}
@@ -231,9 +232,10 @@ def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_age_as_
     assert {(one.priority, one.acr_category, one.by) for one in old.recommendations} == {
         (Priority.URGENT, 2, date(2026, 11, 5))
     }
-    assert "3 days ago" in old.summary
+    assert "on images of 2026-11-02 (AI), not of today" in old.summary
     assert len(on(date(2046, 11, 5)).summary) < 140
-    assert "The images are 3 days old" in " ".join(old.seen)
+    assert "The images are of 2026-11-02, not of today" in " ".join(old.seen)
+    assert digest(old) == digest(on(date(2026, 11, 6))), "an answer to the card holds on the next day"
     assert on(date(2026, 11, 4), images_days="1").indicator is Indicator.WARNING
     with pytest.raises(InvalidInput):
         on(STUDY_DATE, images_days="8")
