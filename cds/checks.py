@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from cds.destinations import ListenerTls, MllpDestination
+from cds.destinations import ListenerTls, MllpDestination, is_loopback
 from cds.exclusive import Door, doors, holder, why_closed
 from cds.hook_peers import INSECURE
 from cds.settings import Settings, unknown_variables
@@ -59,6 +60,21 @@ def hook_callers(settings: Settings) -> Check:
     return Check("CDS Hooks", True, "whoever has the token of CDS_HTTP_TOKEN_FILE may call")
 
 
+def http_door(settings: Settings) -> Check:
+    """Whoever is let in by a proxy reaches what is open to the machine itself."""
+    host = urlsplit(settings.public_url).hostname or ""
+    reached = settings.http_token_file is None and not is_loopback(host)
+    detail = f"{settings.public_url} is not loopback, and every route but CDS Hooks and pages answers without a token"
+    fix = "set CDS_HTTP_TOKEN_FILE, or let the proxy pass /cds-services, /smart and /studies alone"
+    return Check(
+        "HTTP",
+        True,
+        detail if reached else "what wants a token has one, or is reached from here alone",
+        fix,
+        warns=reached,
+    )
+
+
 def run_checks(settings: Settings, extra: Sequence[Callable[[], Check]] = ()) -> list[Check]:
     """Every check, in the order in which a newcomer should mend them; `extra` are those that need a concrete store."""
     return [
@@ -70,6 +86,7 @@ def run_checks(settings: Settings, extra: Sequence[Callable[[], Check]] = ()) ->
         file_system(settings.data_dir),
         sqlite(sqlite_version()),
         *(port(door, settings.data_dir) for door in doors(settings)),
+        http_door(settings),
         hook_callers(settings),
         *tls(settings),
         *(peer(name, destination) for name, destination in sorted(settings.oru_destinations.items())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -64,6 +65,11 @@ class Fatigue(Table):
     #: role of these is told everything.
     roles: dict[Annotated[str, Field(pattern=r"^\S*\|\S+$")], frozenset[str]] = Field(default_factory=dict)
 
+    def tells(self, roles: Iterable[str], pathway: str) -> bool:
+        """Whether somebody with these roles is told what a pathway says, unless it is critical."""
+        listed = [self.roles[role] for role in roles if role in self.roles]
+        return not listed or any(pathway in names for names in listed)
+
 
 class SmartApp(Table):
     """How the study page is launched from an EHR (SMART App Launch 2.2), by the `iss` that the EHR launches with.
@@ -76,12 +82,16 @@ class SmartApp(Table):
     scopes: tuple[str, ...] = ("launch", "openid", "fhirUser", "patient/Patient.rs")
 
 
+#: Ports that a browser leaves out of an origin.
+_UNSAID: Final = {"http": ":80", "https": ":443"}
+
+
 def _origin(address: str) -> str:
     """RFC 6454: scheme, host and port, as a browser sends them."""
     found = urlsplit(address)
     if found.path not in ("", "/") or found.query or found.fragment or "@" in found.netloc:
         raise ValueError("want scheme, host and port alone, e.g. https://sandbox.example")
-    return f"{found.scheme}://{found.netloc}".lower()
+    return f"{found.scheme}://{found.netloc}".lower().removesuffix(_UNSAID.get(found.scheme, ""))
 
 
 class HookDoor(BaseModel):

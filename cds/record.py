@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import dropwhile
 from typing import TypeVar
 
 from cds import answers, codes, condition_codes, race
@@ -162,15 +163,24 @@ def _by_value_set(statements: Iterable[Statement], sets: Mapping[str, ValueSet])
     index = (
         codes.index() if sets is codes.loaded() else sets.index if isinstance(sets, Questions) else Index(sets.values())
     )
-    allergies = _of(sets, "allergy")
     found: dict[str, list[Statement]] = {}
+    # Charts repeat codes, and whoever reads them makes each once.
+    answered: dict[tuple[int, str], tuple[str, ...]] = {}
     for statement in _standing(statements):
         value = statement.value
-        nothing = value.category == "allergy" and codes.is_no_known_allergy(value.code)
-        for value_set in allergies if nothing else index.find(value.code):
-            if _answers(value_set, value):
-                found.setdefault(value_set.name, []).append(statement)
+        key = (id(value.code), value.category)
+        if (names := answered.get(key)) is None:
+            names = answered[key] = _answered(value, sets, index)
+        for name in names:
+            found.setdefault(name, []).append(statement)
     return {name: tuple(sorted(stated, key=_age, reverse=True)) for name, stated in found.items()}
+
+
+def _answered(value: RecordValue, sets: Mapping[str, ValueSet], index: Index) -> tuple[str, ...]:
+    """The names of the value sets that a value answers, by its code and category."""
+    nothing = value.category == "allergy" and codes.is_no_known_allergy(value.code)
+    asked = _of(sets, "allergy") if nothing else index.find(value.code)
+    return tuple(value_set.name for value_set in asked if _answers(value_set, value))
 
 
 def _answers(value_set: ValueSet, value: RecordValue) -> bool:
@@ -208,13 +218,15 @@ def _received(statement: Statement) -> tuple[datetime, int]:
 
 
 def _age(statement: Statement) -> tuple[date, datetime, int]:
-    return statement.value.effective or date.min, *_received(statement)
+    value = statement.value
+    return value.effective or date.min, statement.received_at, _STATUS_RANK.get(value.status, 0)
 
 
 def _value(valid: _Valid, value_set: ValueSet, read: Callable[[RecordValue], T]) -> Fact[T]:
     """The newest value; where that one cannot be read, why, and what the one before it said."""
     stated = valid.newest_first(value_set)
-    timely = [statement for statement in stated if not valid.is_future(statement.value.effective)]
+    # The newest come first: those of the future before all others.
+    timely = tuple(dropwhile(lambda statement: valid.is_future(statement.value.effective), stated))
     if not timely:
         future = Unknown(f"{value_set.title} was found but cannot be used: it is dated in the future")
         return future if stated else valid.absences.of(value_set)

@@ -82,7 +82,7 @@ class Settings(Guidance, HookDoor, BaseSettings):
     http_workers: Annotated[int, Field(ge=1, le=64)] = 2
     http_threads: Annotated[int, Field(ge=1, le=64)] = 4
     http_token_file: Path | None = None
-    base_url: str = ""
+    base_url: HttpUrl | Literal[""] = ""
 
     hl7_host: str = "127.0.0.1"
     hl7_port: Port = 2575
@@ -221,7 +221,7 @@ class Settings(Guidance, HookDoor, BaseSettings):
             mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ, from CDS_HL7_LISTENERS too")
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
-        mistakes += [f"{path} does not exist" for path in self._files() if not path.is_file()]
+        mistakes += [f"{self._place(path)}: {path} does not exist" for path in self._files() if not path.is_file()]
         mistakes += self._unknown_routes()
         token = self.http_token_file
         if token is not None and token.is_file() and not token.read_text().strip():
@@ -283,6 +283,18 @@ class Settings(Guidance, HookDoor, BaseSettings):
         if (self.alarm_mail_to or any(r.channel == "mail" for r in routes.values())) and not self.smtp_host:
             mistakes.append("CDS_SMTP_HOST is wanted where mail is sent")
         return mistakes
+
+    def _place(self, file: Path) -> str:
+        """The setting that names a file, as it is written in the configuration file."""
+        waiting: list[tuple[str, object]] = list(self.model_dump().items())
+        for name, value in waiting:
+            if value == file:
+                return name
+            if isinstance(value, dict):
+                waiting += [(f"{name}.{key}", one) for key, one in value.items()]
+            elif isinstance(value, list | tuple):
+                waiting += [(name, one) for one in value]
+        return "a setting"
 
     def _files(self) -> list[Path]:
         files = [self.http_token_file] if self.http_token_file else []

@@ -5,7 +5,9 @@ The list is closed: a unit that is not named here is refused, never guessed. UCU
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cds.domain.coding import Quantity
@@ -13,6 +15,9 @@ from cds.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pint
+
+#: (value, grams per mole) → the value in the other unit.
+_Way = Callable[[float, float], float]
 
 #: UCUM codes, and spellings that records are known to use for them → an expression of the registry below.
 _NAMES = {
@@ -218,6 +223,9 @@ _DEFINITIONS = (
     "pack_year = [tobacco]",
 )
 
+#: Scales with zeros of their own: one factor does not convert them, and they are no parts of other units.
+_OFFSET = frozenset({"degree_celsius", "degree_fahrenheit"})
+
 
 def ucum(unit: str, system: str = "") -> str | None:
     """The UCUM code of a unit as a sender wrote it; None where it is not known, or would be a guess.
@@ -230,7 +238,6 @@ def ucum(unit: str, system: str = "") -> str | None:
     return _SPELLINGS.get("".join(unit.split()).casefold())
 
 
-@functools.lru_cache(maxsize=4096)
 def convert(quantity: Quantity, unit: str, *, grams_per_mole: float = 0.0) -> Quantity:
     """The same quantity in another UCUM unit; raise InvalidInput where a unit is not known or does not fit.
 
@@ -239,20 +246,43 @@ def convert(quantity: Quantity, unit: str, *, grams_per_mole: float = 0.0) -> Qu
     source, target = _registered(quantity.unit), _registered(unit)
     if source == target:
         return Quantity(quantity.value, unit)
+    way = _way(source, target) or (_molar_way(source, target) if grams_per_mole else None)
+    if way is None:
+        raise InvalidInput(f"want a value in {unit} or in a unit of the same kind")
+    return Quantity(way(quantity.value, grams_per_mole), unit)
+
+
+@functools.cache
+def _way(source: str, target: str) -> _Way | None:
+    """How values of one unit become those of another, worked out by Pint once; None where they never do."""
     # Imported late: Pint takes longer to import than a hook may take to answer.
     from pint import DimensionalityError
 
-    registry = _registry()
-    found = [registry.Quantity(quantity.value, source)]
-    if grams_per_mole:
-        molar = registry.Quantity(grams_per_mole, "gram / mole")
-        found += [found[0] * molar, found[0] / molar]
-    for amount in found:
-        try:
-            return Quantity(float(amount.to(target).magnitude), unit)
-        except DimensionalityError:
-            continue
-    raise InvalidInput(f"want a value in {unit} or in a unit of the same kind")
+    amount = _registry().Quantity
+    try:
+        factor = float(amount(1.0, source).to(target).magnitude)
+    except DimensionalityError:
+        return None
+    if _OFFSET & {source, target}:
+        return lambda value, _: float(amount(value, source).to(target).magnitude)
+    return lambda value, _: value * factor
+
+
+@functools.cache
+def _molar_way(source: str, target: str) -> _Way | None:
+    """How amounts of substance become masses, or masses such amounts; None where they are neither."""
+    from pint import DimensionalityError
+
+    if _OFFSET & {source, target}:
+        return None
+    one, molar = _registry().Quantity(1.0, source), _registry().Quantity(1.0, "gram / mole")
+    with contextlib.suppress(DimensionalityError):
+        times = float((one * molar).to(target).magnitude)
+        return lambda value, grams_per_mole: value * grams_per_mole * times
+    with contextlib.suppress(DimensionalityError):
+        per = float((one / molar).to(target).magnitude)
+        return lambda value, grams_per_mole: value / grams_per_mole * per
+    return None
 
 
 def _registered(unit: str) -> str:

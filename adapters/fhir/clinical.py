@@ -6,7 +6,7 @@ entered in error takes back what was said before, and what was looked for and fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from adapters.fhir.systems import AI_ASSERTED
@@ -54,22 +54,23 @@ _OVER = frozenset({"inactive", "remission", "resolved"})
 
 def is_own(resource: Resource) -> bool:
     """True for what Sightline made, whoever passes it on, and for what another AI asserted: no facts of the record."""
-    labels = {text(label.get("code")) for label in items(obj(resource.get("meta")).get("security"))}
-    named = (text(identifier.get("system")) for identifier in items(resource.get("identifier")))
-    return AI_ASSERTED.code in labels or any(system.startswith(_OWN) for system in named)
+    labels = items(obj(resource.get("meta")).get("security"))
+    if labels and any([text(label.get("code")) == AI_ASSERTED.code for label in labels]):
+        return True
+    named = items(resource.get("identifier"))
+    return bool(named) and any([text(identifier.get("system")).startswith(_OWN) for identifier in named])
 
 
-def values(resource: Resource, key: str, others: Others, index: Index | None = None) -> Iterator[RecordValue]:
+def values(resource: Resource, key: str, others: Others, index: Index | None = None) -> Iterable[RecordValue]:
     """What a resource states, under `key` and keys below it; nothing for types that state nothing here.
 
     With an `index` only what one of its value sets asks for: most of a chart is none of a pathway's business.
     """
     reader = _READERS.get(text(resource.get("resourceType")))
     if reader is None or (index is not None and _is_beside_the_point(resource, index)) or is_own(resource):
-        return
-    for value in reader(resource, key, others):
-        if index is None or _is_asked(value.code, index):
-            yield value
+        return ()
+    said = reader(resource, key, others)
+    return said if index is None else [value for value in said if _is_asked(value.code, index)]
 
 
 def _is_beside_the_point(resource: Resource, index: Index) -> bool:
@@ -93,17 +94,27 @@ def lacks_drug(resource: Resource, others: Others) -> str:
     return reference if reference and not _found(reference, resource, others) else ""
 
 
-def _of_result(resource: Resource, key: str, _: Others) -> Iterator[RecordValue]:
+def _of_result(resource: Resource, key: str, _: Others) -> Sequence[RecordValue]:
     """An Observation and its components; a DiagnosticReport says that the examination was done.
 
     When a report was issued does not say when its images were made: an old examination can be reported on today.
     """
-    status, when = _RESULT.get(text(resource.get("status")), ""), _when(resource, "effective")
+    status = _RESULT.get(text(resource.get("status")))
+    if status is None:
+        return []
+    when = _when(resource, "effective")
     if when is None and resource.get("resourceType") == "Observation":
         when = earliest_day(resource.get("issued"))
-    for suffix, part in [("", resource), *((f"#{i}", c) for i, c in enumerate(items(resource.get("component"))))]:
-        if "dataAbsentReason" not in part or status == _IN_ERROR:
-            yield from _coded("observation", key + suffix, part.get("code"), value_of(part), when=when, status=status)
+    found = _of_part(resource, key, when, status)
+    for index, part in enumerate(items(resource.get("component"))):
+        found += _of_part(part, f"{key}#{index}", when, status)
+    return found
+
+
+def _of_part(part: Resource, key: str, when: date | None, status: str) -> list[RecordValue]:
+    if "dataAbsentReason" in part and status != _IN_ERROR:
+        return []
+    return _coded("observation", key, part.get("code"), value_of(part), when=when, status=status)
 
 
 def _of_condition(resource: Resource, key: str, _: Others) -> Iterator[RecordValue]:
@@ -182,7 +193,7 @@ def _of_request(resource: Resource, key: str, _: Others) -> Iterator[RecordValue
     yield from _coded("request", key, resource.get("code"), None, when=when, status=status if ordered else "")
 
 
-_READERS: dict[str, Callable[[Resource, str, Others], Iterator[RecordValue]]] = {
+_READERS: dict[str, Callable[[Resource, str, Others], Iterable[RecordValue]]] = {
     "Observation": _of_result,
     "DiagnosticReport": _of_result,
     "Condition": _of_condition,
@@ -219,15 +230,19 @@ def _is_symptom(code: Coding) -> bool:
 
 def _coded(
     category: Category, key: str, concept: object, value: Value, *, when: date | None, status: str
-) -> Iterator[RecordValue]:
+) -> list[RecordValue]:
     """One statement per coding, so that whichever system a value set knows finds it; none without a usable status."""
-    for index, code in enumerate(codings(concept) if status else ()):
-        yield RecordValue(category, f"{key}|{index}" if index else key, code, value, when, status)
+    found: list[RecordValue] = []
+    for code in codings(concept) if status else ():
+        found.append(RecordValue(category, f"{key}|{len(found)}" if found else key, code, value, when, status))
+    return found
 
 
 def _when(resource: Resource, name: str) -> date | None:
     """The day of name[x]: DateTime, Instant, or the end (else the start) of a Period."""
-    period = obj(resource.get(f"{name}Period"))
-    candidates = (resource.get(f"{name}DateTime"), resource.get(f"{name}Instant"))
-    ends = (period.get("start"), period.get("end")) if name == "onset" else (period.get("end"), period.get("start"))
-    return next((day for day in map(earliest_day, (*candidates, *ends)) if day), None)
+    day = earliest_day(resource.get(f"{name}DateTime")) or earliest_day(resource.get(f"{name}Instant"))
+    period = {} if day else obj(resource.get(f"{name}Period"))
+    if not period:
+        return day
+    start, end = earliest_day(period.get("start")), earliest_day(period.get("end"))
+    return (start or end) if name == "onset" else (end or start)

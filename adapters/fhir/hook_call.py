@@ -83,13 +83,19 @@ class HookServer:
     """A CDS Hooks server by its base URL. Nothing is retried: whoever tests wants to see every answer.
 
     `proof` is the bearer token for the URL that is called; `ca_file` names the authorities of its certificate, those of
-    the machine where it is unsaid.
+    the machine where it is unsaid. `known_as` is the base URL that the server goes by, where it is called past a proxy.
     """
 
     def __init__(
-        self, base_url: str, proof: Callable[[str], str] | None = None, *, ca_file: Path | None = None
+        self,
+        base_url: str,
+        proof: Callable[[str], str] | None = None,
+        *,
+        ca_file: Path | None = None,
+        known_as: str = "",
     ) -> None:
         self.base_url = _base(base_url)
+        self._known_as = _base(known_as or base_url)
         self._proof = proof
         self._tls = _trust(ca_file)
 
@@ -108,7 +114,8 @@ class HookServer:
     def _send(self, method: str, url: str, body: Mapping[str, object] | None = None) -> HookReply:
         headers = {"Accept": "application/json"}
         if self._proof is not None:
-            headers["Authorization"] = f"Bearer {self._proof(url)}"
+            audience = self._known_as + url.removeprefix(self.base_url)
+            headers["Authorization"] = f"Bearer {self._proof(audience)}"
         content = None
         if body is not None:
             headers["Content-Type"], content = "application/json", orjson.dumps(body)

@@ -34,7 +34,7 @@ def verified(token: str, keys: Mapping[str, object], *, issuer: str, audience: s
             leeway=_LEEWAY_S,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
-    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+    except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
         log.warning("an id_token was refused", reason_code=type(error).__name__)
         raise Forbidden("The EHR did not prove who opens this page.") from None
     return claims

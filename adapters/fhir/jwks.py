@@ -35,10 +35,13 @@ class KeyPlace:
         """The key set as it lies there; raise OSError or httpx.HTTPError."""
         if self.file is not None:
             return self.file.read_bytes()
-        answer = httpx.get(self.url or "", timeout=self.timeout_s, follow_redirects=False).raise_for_status()
-        if not answer.is_success or len(answer.content) > _LONGEST_JWKS:
-            raise httpx.HTTPError("no key set")
-        return answer.content
+        found = b""
+        with httpx.stream("GET", self.url or "", timeout=self.timeout_s, follow_redirects=False) as answer:
+            for part in answer.raise_for_status().iter_bytes():
+                found += part
+                if len(found) > _LONGEST_JWKS:
+                    raise httpx.HTTPError("no key set is so long")
+        return found
 
 
 class Keys:
@@ -77,14 +80,21 @@ class Keys:
 
     def _renew(self, kid: str) -> None:
         try:
-            if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:
-                raise Unavailable("the keys of the token issuer could not be read some seconds ago: ask again later")
-            self._keys = self._read()
+            self._keys = self._asked()
         except Unavailable:
             if not self._bridged(kid):
                 raise
         else:
             self._asked_at, self._failed_at = self._clock(), None
+
+    def _asked(self) -> dict[str, tuple[str, Any]]:
+        if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:
+            raise Unavailable("the keys of the token issuer could not be read some seconds ago: ask again later")
+        try:
+            return keys_at(self._place)
+        except Unavailable:
+            self._failed_at = self._clock()
+            raise
 
     def _bridged(self, kid: str) -> bool:
         return self._found(kid) is not None and self._age() < _KEPT_S + self._stale_s
@@ -99,19 +109,20 @@ class Keys:
     def _age(self) -> float:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
-    def _read(self) -> dict[str, tuple[str, Any]]:
-        try:
-            found = orjson.loads(self._place.read())
-        except (OSError, httpx.HTTPError, orjson.JSONDecodeError) as error:
-            self._failed_at = self._clock()
-            raise Unavailable(f"the keys of the token issuer cannot be read: {type(error).__name__}") from None
-        listed = found.get("keys") if isinstance(found, dict) else None
-        usable = [
-            one
-            for one in (listed if isinstance(listed, list) else [])
-            if isinstance(one, dict) and one.get("use", "sig") == "sig"
-        ]
-        return {str(one.get("kid", "")): key for one in usable if (key := _public(one)) is not None}
+
+def keys_at(place: KeyPlace) -> dict[str, tuple[str, Any]]:
+    """Kind and key by `kid` of those that a token may be signed with; raise Unavailable where they cannot be had."""
+    try:
+        found = orjson.loads(place.read())
+    except (OSError, httpx.HTTPError, orjson.JSONDecodeError) as error:
+        raise Unavailable(f"the keys of the token issuer cannot be read: {type(error).__name__}") from None
+    listed = found.get("keys") if isinstance(found, dict) else None
+    usable = [
+        one
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, dict) and one.get("use", "sig") == "sig"
+    ]
+    return {str(one.get("kid", "")): key for one in usable if (key := _public(one)) is not None}
 
 
 def _public(stated: Mapping[str, Any]) -> tuple[str, Any] | None:

@@ -11,7 +11,8 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -20,7 +21,7 @@ from adapters.fhir import auth, id_token
 from adapters.fhir.client import FhirClient
 from adapters.fhir.connection import pool
 from adapters.fhir.discovery import may_be_told
-from adapters.fhir.exchange import NotAllowed, Reply, exchange, json_object, judge, retry_after_s
+from adapters.fhir.exchange import NotAllowed, NotNow, Reply, exchange, json_object, judge, retry_after_s
 from adapters.fhir.tolerant import text
 from cds.destinations import FhirServer, PeerTls
 from cds.errors import Forbidden, InvalidInput, PeerFailed
@@ -28,6 +29,9 @@ from cds.hook_peers import SmartApp
 
 _WITHIN_S = 8.0
 _DISCOVERED_S = 3600.0
+#: Launches of one process that wait for an EHR, and how long others wait for their turn: hooks are answered by the same
+#: few threads, and an EHR that is slow must not take them all.
+_AT_ONCE, _TURN_S = 2, 1.0
 _WHO = "the EHR of this launch"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,128}")
 _LAUNCH = re.compile(r"[\x21-\x7e]{1,2048}")
@@ -46,6 +50,8 @@ class Endpoints:
     token: str
     issuer: str = ""
     jwks: str = ""
+    #: It says `iss` in every answer (RFC 9207 section 3): one without it is not its own.
+    says_iss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class EhrLaunch:
     def __init__(self, iss: str, app: SmartApp, redirect_uri: str, tls: PeerTls | None = None) -> None:
         self._iss, self._app, self._redirect_uri = iss, app, redirect_uri
         self._server = FhirServer(url=iss, timeout_s=_WITHIN_S, tls=tls)
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
         self._lock = threading.Lock()
         self._known: tuple[Endpoints, float] | None = None
 
@@ -71,7 +78,8 @@ class EhrLaunch:
         """Where the browser is sent; `launch` is the EHR's own word for this launch, `aud` its `iss` as it came."""
         if not _LAUNCH.fullmatch(launch):
             raise InvalidInput("want launch, the parameter by which the EHR knows this launch")
-        endpoint = httpx.URL(self._endpoints(time.monotonic() + _WITHIN_S).authorize)
+        with self._turn():
+            endpoint = httpx.URL(self._endpoints(time.monotonic() + _WITHIN_S).authorize)
         asked = {
             "response_type": "code",
             "client_id": self._app.client_id,
@@ -87,7 +95,10 @@ class EhrLaunch:
 
     def finish(self, returned: Mapping[str, str], verifier: str) -> Launched:
         """Who launched for whom, by the query of the redirect; raise Forbidden where the EHR says no."""
-        deadline = time.monotonic() + _WITHIN_S
+        with self._turn():
+            return self._finished(returned, verifier, time.monotonic() + _WITHIN_S)
+
+    def _finished(self, returned: Mapping[str, str], verifier: str, deadline: float) -> Launched:
         endpoints = self._endpoints(deadline)
         _check(returned, endpoints)
         said = self._exchanged(endpoints, returned.get("code", ""), verifier, deadline)
@@ -96,6 +107,15 @@ class EhrLaunch:
             raise Forbidden("The EHR did not say whose chart is open: want the scope launch, and a patient in context.")
         user = self._user(said, endpoints, deadline)
         return Launched(user, patient_id, self._patient(patient_id, token), said.get("appContext"))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=_TURN_S):
+            raise NotNow(f"{_WHO} is slow, and others wait for it: try again in a moment")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _endpoints(self, deadline: float) -> Endpoints:
         """Believed for an hour; asked again where it could not be had."""
@@ -107,7 +127,9 @@ class EhrLaunch:
         judge(reply.status, b"", retry_after_s(reply.headers), who=_WHO)
         said = json_object(reply.body, _WHO)
         names = ("authorization_endpoint", "token_endpoint", "issuer", "jwks_uri")
-        found = Endpoints(*(text(said.get(name)) for name in names))
+        authorize, token, issuer, jwks = (text(said.get(name)) for name in names)
+        says_iss = said.get("authorization_response_iss_parameter_supported") is True
+        found = Endpoints(authorize, token, issuer, jwks, says_iss)
         if not all(may_be_told(url, self._iss) for url in (found.authorize, found.token)):
             raise NotAllowed(f"{_WHO} names no address for authorization and tokens that is https")
         with self._lock:
@@ -183,7 +205,8 @@ def challenge(verifier: str) -> str:
 
 def _check(returned: Mapping[str, str], endpoints: Endpoints) -> None:
     """What came back is an answer of this EHR (RFC 9207 where it says so), and it is yes."""
-    if endpoints.issuer and returned.get("iss", endpoints.issuer) != endpoints.issuer:
+    unsaid = "" if endpoints.says_iss else endpoints.issuer
+    if endpoints.issuer and returned.get("iss", unsaid) != endpoints.issuer:
         raise InvalidInput("another server than the EHR of this launch has answered")
     if "error" in returned:
         code = returned["error"] if returned["error"] in _ERRORS else "an unknown error"

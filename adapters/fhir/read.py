@@ -50,7 +50,8 @@ def read_statements(prefetch: Mapping[str, object], today: date) -> tuple[Statem
     for key, answer in prefetch.items():
         resources = list(_resources(answer))
         latest = datetime.combine(today, time.max, UTC)
-        for one in statements(resources, SOURCE, latest=latest, others=by_reference(resources), place=key):
+        others = by_reference(resources) if any(["medicationReference" in one for one in resources]) else {}
+        for one in statements(resources, SOURCE, latest=latest, others=others, place=key):
             found[one.value.key] = one
         patient = obj(answer)
         if patient.get("resourceType") == "Patient" and (race := read_race(patient)):

@@ -15,7 +15,7 @@ from cds.domain.coding import Coding
 from cds.domain.identity import Patient
 from cds.domain.message import RecordStatements, Unasked
 from cds.domain.report import Mode
-from cds.hooks import HookContext, imaging_findings, order_advice, order_routing
+from cds.hooks import HookContext, discharge_check, imaging_findings, order_advice, order_routing
 from cds.hooks.request import FhirAccess
 from cds.ports import Clock, PatientRecord
 from cds.record import merge
@@ -77,8 +77,13 @@ def asks(
 
 def asked_by(settings: Settings) -> dict[str, tuple[ValueSet, ...]]:
     """What clients of CDS Hooks are asked for, by service: what speaks in its cards."""
-    orders = asks(settings, SPEAKING, ordering)
-    return {imaging_findings.ID: asks(settings, SPEAKING), order_advice.ID: orders, order_routing.ID: orders}
+    orders, findings = asks(settings, SPEAKING, ordering), asks(settings, SPEAKING)
+    return {
+        imaging_findings.ID: findings,
+        discharge_check.ID: findings,
+        order_advice.ID: orders,
+        order_routing.ID: orders,
+    }
 
 
 def value_sets(settings: Settings) -> Questions | None:

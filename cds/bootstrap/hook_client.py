@@ -30,6 +30,7 @@ class Way:
     url: str = ""
     key: Path | None = None
     issuer: str = ""
+    audience: str = ""
     kid: str = ""
     jku: str = ""
     tenant: str = ""
@@ -48,7 +49,7 @@ def server(way: Way) -> HookServer:
     if not way.issuer or way.token_file:
         raise InvalidInput("a key wants --issuer and no --token-file: an EHR signs a token of its own for each call")
     signs = signer(way.key, issuer=way.issuer, kid=way.kid, jku=way.jku, tenant=way.tenant)
-    return HookServer(url, signs.token, ca_file=way.ca_file)
+    return HookServer(url, signs.token, ca_file=way.ca_file, known_as=way.audience)
 
 
 def jwks(key: Path) -> Json:

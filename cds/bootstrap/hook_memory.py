@@ -84,6 +84,8 @@ def taken(cards: CardLog, clock: Clock, service: str, client: str, body: Mapping
     found = cards.feedback(service, client, feedback.read(body), clock.now())
     if found.unknown:
         log.warning("feedback about cards that this client was not shown", service=service, cards=found.unknown)
+    if found.remarks:
+        log.warning("what was accepted is not tracked as a follow-up", service=service, remarks=len(found.remarks))
     return informational(f"{found.recorded} recorded, {found.repeated} known already", _warnings(found))
 
 

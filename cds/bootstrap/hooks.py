@@ -27,14 +27,14 @@ def hooks(settings: Settings, held: Stores, clock: Clock) -> HookServices:
     kept = memory(settings, held.database, clock)
     context = hook_context(settings, held, clock, kept.cards)
     context = with_ehr(context, settings, clock, sources(settings, clock, orders=True))
-    context = with_outstanding(with_orders(context, settings, held.switches), settings, held.database)
+    context = with_outstanding(with_orders(context, settings, held.switches), held.database)
     context = with_failures_told(context, failures(settings, held.database, clock))
     offered = services.services(context.asks)
     document, ids = services.discovery(offered), {service.id for service in offered}
 
     def call(service: str, request: Mapping[str, object], client: str) -> Json:
         with held.database.looking():  # one connection for all that is read
-            return services.call(service, request, context, client=client)
+            return services.call(service, request, context, client=client, offered=offered)
 
     def feedback(service: str, said: Mapping[str, object], client: str) -> Json:
         if service not in ids:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from cds import critical, ordering, pathways
+from cds import critical, hooks, ordering, pathways
 from cds.bootstrap import Stores, advising, hl7_profile, stores
 from cds.bootstrap.dicom_check import destination_check, priority_check, source_check
 from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
+from cds.bootstrap.hook_check import hook_checks
 from cds.bootstrap.installed import broken, damaged, manifests
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
@@ -38,6 +39,7 @@ def checks(settings: Settings) -> list[Check]:
             *(partial(destination_check, settings, name) for name in settings.pacs_destinations),
             *(partial(priority_check, settings, name) for name in settings.priority_destinations),
             *fhir_checks(settings),
+            *hook_checks(settings),
         ),
     )
 
@@ -110,6 +112,8 @@ def misspelt(settings: Settings) -> Check:
         for role, told in settings.fatigue.roles.items()
         for name in sorted(told - known.keys())
     ]
+    services = {one.id for one in hooks.services()}
+    wrong += [f"CDS_SYSTEM_ACTIONS: no service {name!r}" for name in settings.system_actions if name not in services]
     wrong += [f"CDS_ORDERABLES: no action {name!r}" for name in settings.orderables if name not in advising.actions()]
     wrong += _unknown_language("CDS_TEXT_LANGUAGE", settings.text_language)
     named = {row.finding.partition(".")[0] for row in settings.release_rows if row.finding != "*"}

@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 _LAUNCH_LASTS = timedelta(minutes=10)
 _SESSION_LASTS = timedelta(minutes=30)
 _PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Whom a result is told by a person, not by a page (SAFETY section 4).
+#: Who may see a result on a page; everybody else is told it by a person (SAFETY section 4).
+_STAFF = re.compile(r"(?:.*/)?Practitioner(?:Role)?/[A-Za-z0-9.-]{1,64}")
 _LAY = ("Patient/", "RelatedPerson/")
+_UNNAMED = (
+    "The EHR does not say that a practitioner opens this page. "
+    "Its administrator can let it: the scopes openid and fhirUser, and a user who is linked to a Practitioner."
+)
 _AGAIN = "The launch took too long, or began in another browser. Open Sightline again from the patient's chart."
 
 
@@ -54,8 +59,9 @@ class _Launches:
         launched = self._ehr(begun["iss"]).finish(returned, begun["verifier"])
         if any(kind in launched.user for kind in _LAY):
             raise Forbidden("Results are released to the care team, who tell what they mean.")
-        user = launched.user or f"a user whom {begun['iss']} does not name"
-        session = {"user": user, "patient": self._patient(launched)}
+        if not _STAFF.fullmatch(launched.user):
+            raise Forbidden(_UNNAMED)
+        session = {"user": launched.user, "patient": self._patient(launched)}
         return Arrived(self._seal("session", session, _SESSION_LASTS), _study(launched.context))
 
     def visitor(self, session: str) -> Visitor:

@@ -13,6 +13,9 @@ Key = Annotated[
     typer.Option("--key", metavar="PEM", exists=True, dir_okay=False, help="sign calls: RSA by RS384, P-384 by ES384"),
 ]
 Issuer = Annotated[str, typer.Option("--issuer", help="iss of the tokens")]
+Audience = Annotated[
+    str, typer.Option("--audience", help="base URL that tokens are made out to, where it is not --url: behind a proxy")
+]
 Kid = Annotated[str, typer.Option("--kid", help="name of the key; its RFC 7638 thumbprint where it is left out")]
 Jku = Annotated[str, typer.Option("--jku", help="where the tokens say that the key is published")]
 Tenant = Annotated[str, typer.Option("--tenant", help="tenant of the tokens")]

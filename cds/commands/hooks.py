@@ -12,7 +12,7 @@ import typer
 
 from cds.commands import hook_stats, hooks_shown
 from cds.commands.common import EXIT_FAILED, settings
-from cds.commands.hook_way import CaFile, Issuer, Jku, Key, Kid, Tenant, TokenFile, Url
+from cds.commands.hook_way import Audience, CaFile, Issuer, Jku, Key, Kid, Tenant, TokenFile, Url
 from cds.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ app.command("stats")(hook_stats.stats)
 #: As for bad usage: nothing was said of the request itself.
 EXIT_NOBODY = 2
 _PORT = 8070
+#: What a service does not tell whoever it refuses.
+_UNSAID = {401: "the token was refused; the log of the server says why"}
 
 Json = dict[str, object]
 
@@ -39,6 +41,7 @@ def show_all(
     url: Url = "",
     key: Key = None,
     issuer: Issuer = "",
+    audience: Audience = "",
     kid: Kid = "",
     jku: Jku = "",
     tenant: Tenant = "",
@@ -48,7 +51,7 @@ def show_all(
     """List the services of a server; those of this installation, running or not, where no --url is given."""
     from cds.bootstrap.hook_client import Way, offered
 
-    way = Way(url, key, issuer, kid, jku, tenant, token_file, ca_file)
+    way = Way(url, key, issuer, audience, kid, jku, tenant, token_file, ca_file)
     document = _answer(_asked(way, _discover)) if url else offered(settings())
     if as_json:
         _print(document)
@@ -62,6 +65,7 @@ def discover(
     url: Url = "",
     key: Key = None,
     issuer: Issuer = "",
+    audience: Audience = "",
     kid: Kid = "",
     jku: Jku = "",
     tenant: Tenant = "",
@@ -71,7 +75,7 @@ def discover(
     """Fetch the discovery document of a running server; exit code 1 for an error, 2 where nobody answers."""
     from cds.bootstrap.hook_client import Way
 
-    _print(_answer(_asked(Way(url, key, issuer, kid, jku, tenant, token_file, ca_file), _discover)))
+    _print(_answer(_asked(Way(url, key, issuer, audience, kid, jku, tenant, token_file, ca_file), _discover)))
 
 
 @app.command()
@@ -83,6 +87,7 @@ def call(
     url: Url = "",
     key: Key = None,
     issuer: Issuer = "",
+    audience: Audience = "",
     kid: Kid = "",
     jku: Jku = "",
     tenant: Tenant = "",
@@ -93,7 +98,7 @@ def call(
     from cds.bootstrap.hook_client import Way
 
     body = _object(request)
-    way = Way(url, key, issuer, kid, jku, tenant, token_file, ca_file)
+    way = Way(url, key, issuer, audience, kid, jku, tenant, token_file, ca_file)
     reply = _asked(way, lambda server: server.call(service, body))
     if as_json:
         _print(_answer(reply))
@@ -115,6 +120,7 @@ def feedback(
     url: Url = "",
     key: Key = None,
     issuer: Issuer = "",
+    audience: Audience = "",
     kid: Kid = "",
     jku: Jku = "",
     tenant: Tenant = "",
@@ -125,10 +131,10 @@ def feedback(
     from cds.bootstrap.hook_client import Way, accepted, overridden
 
     if (override is None) == (not accept):
-        raise typer.BadParameter("want --accept or --override")
+        raise typer.BadParameter("want --accept or --override, and not both")
     with _told():
         body = overridden(card, override, comment) if override is not None else accepted(card, accept or [])
-    way = Way(url, key, issuer, kid, jku, tenant, token_file, ca_file)
+    way = Way(url, key, issuer, audience, kid, jku, tenant, token_file, ca_file)
     reply = _asked(way, lambda server: server.feedback(service, body))
     _status(reply)
     if not reply.is_success:
@@ -159,6 +165,7 @@ def sandbox(
     url: Url = "",
     key: Key = None,
     issuer: Issuer = "",
+    audience: Audience = "",
     kid: Kid = "",
     jku: Jku = "",
     tenant: Tenant = "",
@@ -168,7 +175,7 @@ def sandbox(
     """Play an EHR for patients on a page, for tests alone: no login, loopback alone, invented patients alone."""
     from cds.bootstrap import hook_client
 
-    way = hook_client.Way(url, key, issuer, kid, jku, tenant, token_file, ca_file)
+    way = hook_client.Way(url, key, issuer, audience, kid, jku, tenant, token_file, ca_file)
     with _told(), hook_client.sandbox(way, patient, port) as page:
         typer.echo(f"The sandbox is at {page.url} and calls {page.calls}. INSECURE: for tests alone. Ctrl-C ends it.")
         if key:
@@ -208,9 +215,8 @@ def _answer(reply: HookReply) -> Json:
 
 
 def _fail(reply: HookReply) -> NoReturn:
-    words = hooks_shown.plain(reply.said) or "it came without words that CDS Hooks knows"
-    wait = f" It asks to wait {hooks_shown.plain(reply.retry_after)} s." if reply.retry_after else ""
-    typer.echo(f"HTTP {reply.status}: {words}{wait}", err=True)
+    words = hooks_shown.plain(reply.said) or _UNSAID.get(reply.status, "it came without words that CDS Hooks knows")
+    typer.echo(f"HTTP {reply.status}: {words}", err=True)
     raise typer.Exit(EXIT_FAILED)
 
 

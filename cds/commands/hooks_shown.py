@@ -60,10 +60,11 @@ def _card(card: Json) -> Panel:
     indicator = plain(card.get("indicator"))
     title = Text(f"{indicator}: {plain(card.get('summary'))}", style=_STYLES.get(indicator, ""))
     table = Table.grid()
+    table.add_row(title)
     table.add_row(Markdown(plain(card.get("detail")), hyperlinks=False))
     for line in _lines(card):
-        table.add_row(Text(line))
-    return Panel(table, title=title, title_align="left")
+        table.add_row(Text(line, overflow="fold"))
+    return Panel(table)
 
 
 def _lines(card: Json) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cds.domain.value import value_type
 
 #: Beyond these, six significant digits would need an exponent.
 _SHORT, _SMALL = 1e6, 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Coding:
     """FHIR Coding: system URI, code, display."""
 
@@ -21,7 +21,7 @@ class Coding:
         return self.system == other.system and self.code == other.code
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Quantity:
     """A number with its UCUM unit."""
 

@@ -11,6 +11,7 @@ from cds.domain.coding import Coding, Quantity
 from cds.domain.event import StudyEvent
 from cds.domain.identity import Identifier, IdentityChange, Patient, Sex
 from cds.domain.order import OrderChange
+from cds.domain.value import value_type
 from cds.domain.verification import FinalReport
 
 
@@ -114,7 +115,7 @@ Category = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class RecordValue:
     """One statement about a patient: an observation, condition, procedure, symptom, allergy, drug or vaccination,
     what runs in the family, or what was ordered and is not done.
@@ -131,7 +132,7 @@ class RecordValue:
     status: str = "final"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Statement:
     """A value of the record with the wire and sender that stated it ("HL7 LAB|HOSPITAL", "FHIR prefetch")."""
 

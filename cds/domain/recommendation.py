@@ -110,6 +110,8 @@ class Advice:
     `raises` are the findings that changed since the prior so much that every step that rests on them is raised, as
     "<model>.<key>" (before, as keys alone); `rests_on` are those of `finding_keys` likewise, where keys do not tell.
     `contradictions` are sentences on what another pathway says against it. `language` is that of all its text.
+    `searched` are the parts of its reasons that say where something was searched for in vain: they differ with the
+    sources of data while the advice is the same.
     """
 
     pathway: str
@@ -132,6 +134,7 @@ class Advice:
     rests_on: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
     language: str = "en"
+    searched: tuple[str, ...] = ()
     kind: Literal["advice"] = "advice"
 
 

@@ -38,13 +38,21 @@ def discovery(offered: Sequence[Service] | None = None) -> Json:
     return {"services": [service.discovery() for service in (services() if offered is None else offered)]}
 
 
-def call(service_id: str, body: Mapping[str, object], context: HookContext, *, client: str = "") -> Json:
+def call(
+    service_id: str,
+    body: Mapping[str, object],
+    context: HookContext,
+    *,
+    client: str = "",
+    offered: Sequence[Service] | None = None,
+) -> Json:
     """Answer a service call of a client; raise NotFound, InvalidResource (400), PreconditionFailed (412).
 
     NothingEvaluated (500) where no guideline could be evaluated: an empty list would read as nothing found.
+    `offered` are the services of the context, where they are at hand.
     """
-    of_id = (one.services(context.asks.get(one.ID)) for one in _SERVICES if service_id == one.ID)
-    found = {service.hook: service for offered in of_id for service in offered}
+    known = services(context.asks) if offered is None else offered
+    found = {service.hook: service for service in known if service.id == service_id}
     if not found:
         raise NotFound("there is no such CDS service; see /cds-services")
     asked = request.read(body, hooks=found.keys())

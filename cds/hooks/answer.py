@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from cds.domain.card_names import card_names
 from cds.domain.hook import About, ShownCard, StudyNote
-from cds.domain.recommendation import Advice
+from cds.domain.recommendation import Advice, Recommendation
 
 Json = dict[str, object]
 
@@ -52,19 +53,27 @@ class Answer:
 
 
 def digest(advice: Advice) -> str:
-    """Changes with what an advice says: urgency, what was seen, its steps; not with values that decide nothing."""
-    steps = [(one.key, one.priority.value, one.action, one.reason) for one in advice.recommendations]
+    """Changes with what an advice says: urgency, what was seen, its steps and why.
+
+    Not with values that decide nothing, nor with where something was searched for in vain: calls differ in these.
+    """
+    steps = [(one.key, one.priority.value, one.action, _why(one, advice)) for one in advice.recommendations]
     said = repr((advice.indicator.value, advice.summary, advice.seen, steps))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _why(step: Recommendation, advice: Advice) -> str:
+    return functools.reduce(lambda said, searched: said.replace(searched, ""), advice.searched, step.reason)
 
 
 def finished(cards: Iterable[Card]) -> tuple[list[Json], tuple[ShownCard, ...]]:
     """The cards as they are sent, and as they are remembered."""
     bodies: list[Json] = []
     shown: list[ShownCard] = []
+    names = card_names()
     for card in cards:
-        name = str(uuid.uuid4())
-        named = {str(uuid.uuid4()): one for one in card.suggestions}
+        name = next(names)
+        named = {next(names): one for one in card.suggestions}
         body: Json = {"uuid": name, **card.body}
         if named:
             body["suggestions"] = [{"uuid": own, **one.body} for own, one in named.items()]

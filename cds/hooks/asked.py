@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from cds import record
 from cds.codes import ValueSet
@@ -19,6 +18,7 @@ from cds.domain.report import Report
 from cds.errors import PreconditionFailed
 from cds.hooks import prefetch
 from cds.hooks.again import UNKNOWN, Digest
+from cds.hooks.lazily import Lazily
 from cds.hooks.parts import Site
 from cds.hooks.prefetch import Given
 from cds.hooks.request import HookRequest
@@ -45,30 +45,30 @@ class Asked:
     #: What the prefetch is known by.
     digest: Digest = UNKNOWN
 
-    @cached_property
+    @Lazily
     def site(self) -> Site:
         """Who speaks."""
         launches = self.request.fhir_server in self.context.launches
         return Site(self.context.site_name, self.context.public_url, launches)
 
-    @cached_property
+    @Lazily
     def doubt(self) -> str:
         """Why no result may be shown for this patient; empty where nothing contradicts."""
         return _doubt(self)
 
-    @cached_property
+    @Lazily
     def owners(self) -> frozenset[str]:
         """The stored patients who own any of the identifiers."""
         return self.context.reports.owners(self.patient.identifiers) if self.patient.identifiers else frozenset()
 
-    @cached_property
+    @Lazily
     def whose(self) -> str:
         """The patient as cards are remembered: our random id, or where there is none the client's reference."""
         if len(self.owners) == 1:
             return next(iter(self.owners))
         return f"{self.request.fhir_server}/Patient/{self.request.patient_id}"
 
-    @cached_property
+    @Lazily
     def stated(self) -> RecordStatements:
         """What the call brought, what was fetched for it, and what the Patient resource says."""
         own = RecordStatements(self.context.read_statements({prefetch.PATIENT: self.resource}))
@@ -93,11 +93,11 @@ class Asked:
             value_sets=context.value_sets,
         )
 
-    @cached_property
+    @Lazily
     def _held(self) -> dict[Patient, RecordStatements]:
         return {}
 
-    @cached_property
+    @Lazily
     def _known(self) -> dict[Patient | None, EhrData]:
         """Several studies are of one patient."""
         return {}

@@ -20,13 +20,13 @@ from cds.domain.outstanding import Outstanding
 from cds.domain.recommendation import Advice, Indicator
 from cds.domain.report import Report
 from cds.errors import NothingEvaluated, Unavailable
-from cds.hooks import cards, discharge_cards, imaging_findings, prefetch, studies
+from cds.hooks import discharge_cards, imaging_findings, prefetch, studies
 from cds.hooks.answer import Answer, Card
 from cds.hooks.asked import Asked, ask
 from cds.hooks.discharge_cards import DueStep, Unacknowledged
 from cds.hooks.request import HookRequest
 from cds.hooks.service import HookContext, Service
-from cds.hooks.studies import StudyCards
+from cds.hooks.study_cards import REPEATED, StudyCards
 from cds.pathways.merging import merged
 
 ID = "imaging-discharge-check"
@@ -58,7 +58,7 @@ def respond(request: HookRequest, context: HookContext) -> Answer:
     """The cards of one discharge; raise NothingEvaluated where guidelines failed and nothing else is to be told."""
     asked = ask(request, context, context.asks.get(ID))
     if asked.doubt:
-        return Answer((cards.unidentified(asked.site, asked.doubt),), whose=asked.whose)
+        return imaging_findings.in_doubt(asked)
     check = _looked(asked)
     told = (*check.criticals, *check.advised, *check.due, *discharge_cards.pending(asked.site, check.open.pending))
     taken_back = imaging_findings.withdrawn(asked)
@@ -166,7 +166,10 @@ def _unarranged(study: StudyCards, follow_ups: Iterable[FollowUp]) -> StudyCards
 
 
 def _due(check: _Check) -> tuple[DueStep, ...]:
-    """Follow-ups that may be told, are not done, and that no card offers; those that are due first come first."""
+    """Follow-ups that may be told, are not done, and that no card offers; those that are due first come first.
+
+    What a newer study asks for as well is followed up there.
+    """
     if any(who and who.deceased for who in (check.asked.patient, *(one.patient for one in check.asked.reports))):
         return ()
     offered = {
@@ -181,8 +184,9 @@ def _due(check: _Check) -> tuple[DueStep, ...]:
         uid, seen = one.study_instance_uid, check.seen.get(one.study_instance_uid)
         if seen is None or (uid, one.pathway, one.recommendation) in offered or not _may_be_told(one, seen):
             continue
-        if _waits(one, check.asked.context.clock.today()):
-            found.append(DueStep(one, seen, _now(one, quiet.get(uid, ()))))
+        now = _now(one, quiet.get(uid, ()))
+        if now != REPEATED and _waits(one, check.asked.context.clock.today()):
+            found.append(DueStep(one, seen, now))
     return tuple(found)
 
 

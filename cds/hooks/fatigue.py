@@ -41,6 +41,8 @@ class _Told:
 
         A check speaks to whoever signs an order: what others answered, or long ago, was said of another order.
         """
+        if not self.past.answers:
+            return []
         same = (one for one in self.past.answers if (one.key, one.digest) == (card.about.key, card.about.digest))
         said = [one for one in same if one.outcome is outcome and one.at <= self.now + _SKEW]
         if card.about.study_instance_uid is None:
@@ -96,8 +98,7 @@ def _judged(verdict: _Verdict, told: _Told) -> _Verdict:
 
 def _role(card: Card, reader: Reader, fatigue: Fatigue) -> _Verdict:
     """A reader with a role that the site has listed is told what the lists of these roles name."""
-    listed = [fatigue.roles[role] for role in reader.roles if role in fatigue.roles]
-    if not listed or not _may_wait(card) or card.about.pathway in frozenset().union(*listed):
+    if not _may_wait(card) or fatigue.tells(reader.roles, card.about.pathway):
         return card
     return Suppressed(card.about, HeldBack.ROLE)
 
@@ -143,7 +144,12 @@ def _snoozed(card: Card, told: _Told) -> _Verdict:
 
 
 def _seen(card: Card, told: _Told) -> _Verdict:
-    """What is merely good to know is not repeated to who saw it, where the site wants that."""
+    """What is merely good to know is not repeated to who saw it, where the site wants that.
+
+    What was said of an order when it was selected is said again when it is signed: that answer replaces the first.
+    """
+    if card.about.study_instance_uid is None:
+        return card
     at = told.past.seen.get((card.about.key, card.about.digest)) if told.reader.user else None
     again = card.about.indicator is not Indicator.INFO or at is None or not told.within(at, told.fatigue.info_again_h)
     return card if again else Suppressed(card.about, HeldBack.SEEN)

@@ -11,12 +11,13 @@ from datetime import timedelta
 
 from cds.codes import ValueSet
 from cds.domain.hook import StudyNote
+from cds.domain.recommendation import Indicator
 from cds.hooks import cards, prefetch, studies
 from cds.hooks.answer import Answer, Card
 from cds.hooks.asked import Asked, ask
 from cds.hooks.request import HookRequest
 from cds.hooks.service import HookContext, Service
-from cds.hooks.studies import StudyCards
+from cds.hooks.study_cards import StudyCards
 
 ID = "imaging-findings"
 #: How long whoever opens the patient is told that something they may have seen was taken back.
@@ -42,12 +43,24 @@ def respond(request: HookRequest, context: HookContext) -> Answer:
     """The cards of one patient-view call; raise NotEvaluatedAtAll where nothing could be evaluated."""
     asked = ask(request, context, context.asks.get(ID))
     if asked.doubt:
-        return Answer((cards.unidentified(asked.site, asked.doubt),), whose=asked.whose)
+        return in_doubt(asked)
     taken_back = withdrawn(asked)
     if not asked.reports:
         return Answer(taken_back, whose=asked.whose)
-    shown = studies.shown(asked, asked.reports)
-    return Answer((*taken_back, *(card for one in shown for card in one.cards)), (), notes(shown), asked.whose)
+    shown = studies.shown(asked, asked.reports, else_fail=not taken_back)
+    told = sorted((card for one in shown for card in one.cards), key=_may_be_read_later)
+    return Answer((*taken_back, *told), (), notes(shown), asked.whose)
+
+
+def _may_be_read_later(card: Card) -> bool:
+    """A critical card stands before those of newer studies: a reader may see no more than the first few."""
+    return card.about.indicator is not Indicator.CRITICAL
+
+
+def in_doubt(asked: Asked) -> Answer:
+    """One card that says so, whatever is stored; the timeline of each study tells why it was kept back."""
+    told = (StudyCards(report, quiet=(asked.doubt,)) for report in asked.reports)
+    return Answer((cards.unidentified(asked.site, asked.doubt),), (), notes(told), asked.whose)
 
 
 def withdrawn(asked: Asked) -> tuple[Card, ...]:

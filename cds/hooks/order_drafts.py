@@ -29,13 +29,19 @@ from cds.pathways._facts import NONE_FOUND
 _SAFETY = frozenset({contrast_reaction.ID, gadolinium_contrast.ID, iodinated_contrast.ID, metformin.ID, pregnancy.ID})
 #: R4 ServiceRequest: what an author decided whatever the exam is.
 _KEPT = (
-    "subject", "encounter", "requester", "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming",
-    "asNeededBoolean", "asNeededCodeableConcept", "reasonReference", "supportingInfo", "insurance", "authoredOn",
-    "patientInstruction",
+    "subject", "encounter", "requester", "basedOn", "requisition", "occurrenceDateTime", "occurrencePeriod",
+    "occurrenceTiming", "asNeededBoolean", "asNeededCodeableConcept", "reasonReference", "supportingInfo", "insurance",
+    "authoredOn", "patientInstruction",
 )  # fmt: skip
 _WHEN = ("occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
 #: Lists that are kept, with ours at their end.
 _JOINED = ("reasonCode", "note")
+#: What is of the exam that was ordered, or of its draft alone; whatever else an order states and the new draft lacks
+#: is named, so that whoever accepts looks at it: a side of the body, say.
+_OF_THE_DRAFT = frozenset({
+    "resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "identifier", "status", "intent",
+    "code", "category", "priority", "doNotPerform", "instantiatesCanonical", "instantiatesUri", "replaces",
+})  # fmt: skip
 _PRIORITIES = {one.value: QUEUE_PRIORITY[one] for one in Priority}
 
 
@@ -60,9 +66,16 @@ def _created(basis: Basis, step: Recommendation, ordered: Ordered) -> Iterator[J
     by_hand = "" if ordered.reference else f" The draft order of {ordered.name} has no id: remove it by hand."
     yield {
         "type": "create",
-        "description": line(f"Draft: {step.action}. {step.reason}{by_hand}"),
+        "description": line(f"Draft: {step.action}. {step.reason}{by_hand}{_not_taken_over(ordered.resource)}"),
         "resource": in_place_of(ordered.resource, draft(basis, step)),
     }
+
+
+def _not_taken_over(order: Mapping[str, object]) -> str:
+    """What the order states and the new draft does not: it may not fit another exam."""
+    known = {*_with_extensions(_KEPT), *_JOINED, *_OF_THE_DRAFT}
+    left = [name for name in order if name not in known and name.isalpha() and order[name]]
+    return f" Not taken over from that order: {', '.join(left)}." if left else ""
 
 
 def in_place_of(order: Mapping[str, object], made: Json) -> Json:

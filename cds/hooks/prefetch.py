@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeGuard
 
 from cds import pathways
 from cds.codes import ValueSet
@@ -38,14 +39,14 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What clients are asked for, worked out once; it keeps the value sets, whose places it is known by."""
+    """What clients are asked for, worked out once; it keeps the tuple of value sets, whose place it is known by."""
 
     asks: tuple[ValueSet, ...]
     templates: Mapping[str, Search]
     queries: Mapping[str, str]
 
 
-_PREPARED: Remembered[tuple[int, ...], _Prepared] = Remembered(16)
+_PREPARED: Remembered[int, _Prepared] = Remembered(16)
 
 
 def templates(asks: Iterable[ValueSet] | None = None) -> Mapping[str, Search]:
@@ -60,7 +61,7 @@ def queries(asks: Iterable[ValueSet] | None = None) -> Mapping[str, str]:
 
 def _prepared(asks: Iterable[ValueSet] | None) -> _Prepared:
     wanted = _everything() if asks is None else tuple(asks)
-    return _PREPARED.get(tuple(map(id, wanted)), lambda: _prepare(wanted))
+    return _PREPARED.get(id(wanted), lambda: _prepare(wanted))
 
 
 def _prepare(asks: tuple[ValueSet, ...]) -> _Prepared:
@@ -152,10 +153,18 @@ def _answer(key: str, value: object, patient_id: str) -> _Answer:
 
 def _is_about(resource: object, patient_id: str) -> bool:
     """False only where the resource names another Patient of the client's server."""
-    return all(_may_be_hers(_member(_member(resource, whose), "reference"), patient_id) for whose in _WHOSE)
+    if not _is_mapping(resource):
+        return True
+    for name in _WHOSE:
+        whose = resource.get(name)
+        if whose is not None and not _may_be_hers(_member(whose, "reference"), patient_id):
+            return False
+    return True
 
 
 def _may_be_hers(reference: object, patient_id: str) -> bool:
+    if reference == f"Patient/{patient_id}":
+        return True
     kind, _, named = reference.split("/_history/")[0].rpartition("/") if isinstance(reference, str) else ("", "", "")
     return not kind.endswith("Patient") or named == patient_id
 
@@ -164,7 +173,7 @@ def _is_complete(bundle: Mapping[str, object]) -> bool:
     links, entries, total = bundle.get("link"), bundle.get("entry"), bundle.get("total")
     entries = entries if isinstance(entries, list) else []
     further = any(_member(link, "relation") == "next" for link in links) if isinstance(links, list) else False
-    failed = any(_type(_member(entry, "resource")) == "OperationOutcome" for entry in entries)
+    failed = any([_type(_member(entry, "resource")) == "OperationOutcome" for entry in entries])
     cut_off = isinstance(total, int) and total > len(entries)
     return not (further or failed or cut_off)
 
@@ -178,4 +187,9 @@ def _type(resource: object) -> object:
 
 
 def _member(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, Mapping) else None
+    return value.get(name) if _is_mapping(value) else None
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    """What parsers make is a dict; asking an abstract class takes ten times as long."""
+    return isinstance(value, (dict, Mapping))

@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import compress
 
 from cds.domain.finding import Findings, ModelOutcome
-from cds.domain.hook import StudyNote
-from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
+from cds.domain.recommendation import Advice, Case, CouldNotTell, Indicator, PathwayOutcome
 from cds.domain.report import Report
 from cds.errors import NothingEvaluated
 from cds.hooks import cards, prefetch
 from cds.hooks.answer import Card
 from cds.hooks.asked import Asked
-from cds.pathways.merging import first, merged
+from cds.hooks.study_cards import StudyCards, asked_once, without_done
+from cds.pathways.merging import first, merged, once, together
 from cds.release import believed
 
 _UNDATED = CouldNotTell("imaging-findings", "All guidelines", "the images carry no study date")
 
 
-@dataclass(frozen=True, slots=True)
-class StudyCards:
-    """The cards of one study, and what was kept back and why. `failed` where every pathway that had to speak broke.
+def shown(asked: Asked, reports: Sequence[Report], *, else_fail: bool = True) -> tuple[StudyCards, ...]:
+    """The cards of each study; raise NothingEvaluated where none of them could be evaluated (SAFETY section 6).
 
-    `untold` where any of them did.
+    Unless something else is to be told: then cards say what could not be evaluated.
     """
-
-    report: Report
-    cards: tuple[Card, ...] = ()
-    quiet: tuple[str, ...] = ()
-    failed: bool = False
-    untold: bool = False
-
-    @property
-    def note(self) -> StudyNote:
-        """For the study's timeline."""
-        whose = self.report.patient.id if self.report.patient else None
-        return StudyNote(self.report.study.study_instance_uid, whose, len(self.cards), self.quiet)
-
-
-def shown(asked: Asked, reports: Sequence[Report]) -> tuple[StudyCards, ...]:
-    """The cards of each study; raise NothingEvaluated where none of them could be evaluated (SAFETY section 6)."""
     seen = tuple(map(asked.context.view, reports))
     told = _told_again(asked, tuple(reports), seen)
-    if any(one.failed for one in told) and all(one.failed or not one.cards for one in told):
+    if else_fail and any(one.failed for one in told) and all(one.failed or not one.cards for one in told):
         raise NothingEvaluated("no guideline could be evaluated; this was reported to the administrator")
     return told
 
@@ -69,7 +53,7 @@ def _told_again(asked: Asked, reports: tuple[Report, ...], seen: tuple[Report | 
     """
 
     def made() -> tuple[StudyCards, ...]:
-        return tuple(_study(asked, report, view) for report, view in zip(reports, seen, strict=True))
+        return asked_once([_study(asked, report, view) for report, view in zip(reports, seen, strict=True)])
 
     brought = asked.request.prefetch.get(prefetch.PATIENT)
     if not asked.digest.value or asked.given.missing or brought is not asked.resource:
@@ -110,14 +94,27 @@ def _evaluated(asked: Asked, report: Report, outcomes: tuple[ModelOutcome, ...])
 def _cards(asked: Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -> StudyCards:
     """Advice, and what failed; where a trigger input is not known there is no card (SAFETY section 6)."""
     patient_id, where = asked.request.patient_id, asked.context.where(report)
-    said, left_out = first([o for o in merged(outcomes) if isinstance(o, Advice)], asked.context.most_steps)
-    advised = [_at(where, cards.advice(asked.site, report, one, patient_id)) for one in said]
+    told, others = _told(asked, [one for one in together(outcomes) if isinstance(one, Advice)])
+    said, left_out = first(once(told), asked.context.most_steps)
+    every = [_at(where, cards.advice(asked.site, report, one, patient_id)) for one in (*said, *others)]
+    left = [without_done(one, report.acceptances) for one in every]
+    done = [
+        f"{one.about.pathway}: all its steps are done" for one, kept in zip(every, left, strict=True) if kept is None
+    ]
+    advised = [one for one in left if one is not None]
     advised += [cards.left_out(asked.site, report, left_out)] if left_out else []
     failed = [o for o in outcomes if isinstance(o, CouldNotTell) and o.failed]
     unevaluated = [cards.could_not_tell(asked.site, report, failed)] if failed else []
     quiet = tuple(f"{o.pathway}: {o.reason}" for o in outcomes if not isinstance(o, Advice) and o not in failed)
     broken = bool(failed) and len(failed) == len(outcomes)
-    return StudyCards(report, (*advised, *unevaluated), quiet, failed=broken, untold=bool(failed))
+    return StudyCards(report, (*advised, *unevaluated), (*quiet, *done), failed=broken, untold=bool(failed), said=said)
+
+
+def _told(asked: Asked, advices: Sequence[Advice]) -> tuple[list[Advice], list[Advice]]:
+    """What the reader's role is told, and the rest: what is held back may neither take a step away nor a place."""
+    fatigue, roles = asked.context.fatigue, prefetch.roles(asked.request.prefetch)
+    heard = [one.indicator is Indicator.CRITICAL or fatigue.tells(roles, one.pathway) for one in advices]
+    return list(compress(advices, heard)), [one for one, told in zip(advices, heard, strict=True) if not told]
 
 
 def _at(where: str, card: Card) -> Card:

@@ -52,12 +52,15 @@ class Reasoning:
     quiet: list[str] = field(init=False)
     #: The values used as sentences, as far as somebody asked for them: see `_sentences.because`.
     told: list[str] = field(init=False)
+    #: The parts of sentences that say where something was searched for.
+    searched: list[str] = field(init=False)
     english: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # One is made for every pathway of a hook: literals are had for a third of what default factories take.
         self.steps, self.inputs, self.missing, self.notes = [], [], [], []
         self.recommendations, self.risks, self.quiet, self.told = [], [], [], []
+        self.searched = []
         self.english = self.case.language == ENGLISH
 
     def say(self, text: str, /, **values: object) -> str:
@@ -99,7 +102,9 @@ class Reasoning:
 
     def absent(self, what: str, fact: NotFoundSince) -> str:
         """That something was searched for and not found, as a sentence's part."""
-        return _absent(self.case.language, what, fact.searched, fact.since)
+        said = _absent(self.case.language, what, fact.searched, fact.since)
+        self.searched.append(said)
+        return said
 
     def note(self, text: str, why: str = "") -> None:
         """What is not suggested, and why; `why` is the same without a value of the record, for `cds why`."""
@@ -169,6 +174,7 @@ class Reasoning:
             raises=raises,
             rests_on=_rests_on(self, finding_keys, always=bool(raises)),
             language=self.case.language,
+            searched=tuple(self.searched),
         )
 
 

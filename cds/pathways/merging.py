@@ -71,7 +71,7 @@ def together(outcomes: Iterable[PathwayOutcome]) -> tuple[PathwayOutcome, ...]:
 def merged(outcomes: Iterable[PathwayOutcome]) -> tuple[PathwayOutcome, ...]:
     """The same for a reader: what several ask for stands once, where it is asked for most urgently."""
     said = together(outcomes)
-    advices = _once([one for one in said if isinstance(one, Advice)])
+    advices = once([one for one in said if isinstance(one, Advice)])
     return (*advices, *(one for one in said if not isinstance(one, Advice)))
 
 
@@ -133,7 +133,7 @@ def _higher(priority: Priority) -> Priority:
     return Priority.URGENT if priority is Priority.ROUTINE else priority
 
 
-def _once(advices: Sequence[Advice]) -> list[Advice]:
+def once(advices: Sequence[Advice]) -> list[Advice]:
     """Each step once, where it is asked for most urgently; it names who else asks for it."""
     asked: dict[tuple[str, str], list[tuple[Advice, Recommendation]]] = {}
     for advice in advices:

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from cds.domain.audit import SEEN, AuditEvent
 from cds.domain.report import DeliveryKind, DeliveryState
+from cds.store import card_calls
 from cds.store.engine import Database
 from cds.store.safety_tables import AuditRow
 from cds.store.tables import DeliveryRow
@@ -48,7 +49,9 @@ class AuditStore:
             query = query.where(AuditRow.at >= since)
         with self._database.reading() as session:
             rows = session.exec(query.limit(limit) if limit is not None else query).all()
-        return [_event(row) for row in reversed(rows)]
+            shown = _shown(session, study_uid, since, limit)
+        found = sorted((*(_event(row) for row in reversed(rows)), *shown), key=lambda event: event.at)
+        return found if limit is None else found[max(len(found) - limit, 0) :]
 
 
 def append(session: Session, event: AuditEvent) -> None:
@@ -63,6 +66,16 @@ def append(session: Session, event: AuditEvent) -> None:
             detail=dump(_Detail, event.detail),
         )
     )
+
+
+def _shown(
+    session: Session, study_uid: str | None, since: datetime | None, limit: int | None
+) -> Sequence[AuditEvent]:  # fmt: skip
+    """Cards that people were shown; of a study they are few."""
+    if study_uid is None:
+        return card_calls.newest(session, since=since, limit=limit)
+    shown = card_calls.seen(session, studies={study_uid})
+    return [event for event in shown if since is None or event.at >= since]
 
 
 def seen_by(session: Session, study_uid: str) -> Sequence[AuditEvent]:
@@ -81,7 +94,7 @@ def seen_by(session: Session, study_uid: str) -> Sequence[AuditEvent]:
             sa.or_(col(DeliveryRow.state) != DeliveryState.REFUSED.value, col(DeliveryRow.attempts) > 1),
         )
     ).all()
-    seen = [_event(row) for row in shown]
+    seen = [*(_event(row) for row in shown), *card_calls.seen(session, studies={study_uid})]
     for told in sent:
         arrived = "delivered" if told.state == DeliveryState.SENT.value else "may have been delivered"
         what = f"{told.kind} {arrived}"

@@ -34,9 +34,9 @@ _ANSWERS: Final = (
     "SELECT 'answer', key, digest, at, outcome, client, user_id, roles, accepted, reason_system, reason_code,"
     " reason_display FROM hook_answer WHERE {theirs}"
 )
-_OWN: Final = ", key, digest, at, '', '', '', '', '', '', '', '' FROM hook_seen WHERE client = ? AND user_id = ? AND "
+_OWN: Final = ", advices, '', at, '', '', '', '', '', '', '', '' FROM hook_seen WHERE client = ? AND user_id = ? AND "
 _SEEN: Final = " UNION ALL SELECT 'seen'" + _OWN + "at >= ? AND {theirs}"
-_TODAY: Final = " UNION ALL SELECT 'today'" + _OWN + "at >= ? AND NOT is_critical"
+_TODAY: Final = " UNION ALL SELECT 'today'" + _OWN + "at >= ?"
 
 
 class CardHistories:
@@ -63,17 +63,26 @@ class CardHistories:
     def _told(self, rows: Sequence[Any]) -> CardHistory:
         answers = [self._answer(row) for row in rows if row[0] == "answer"]
         seen: dict[tuple[str, str], datetime] = {}
-        for part, key, digest, at, *_ in rows:
-            if part == "seen":  # once for each patient of a tree
-                seen[key, digest] = max(self._read(at), seen.get((key, digest), self._read(at)))
-        today = frozenset(row[1] for row in rows if row[0] == "today")
-        return CardHistory(tuple(sorted(answers, key=lambda one: one.at)), seen, today)
+        today: set[str] = set()
+        for part, advices, _, at, *_ in rows:
+            if part == "seen":  # once for each patient of a tree, and for what was shown together
+                for key, digest, _ in _advices(advices):
+                    seen[key, digest] = max(self._read(at), seen.get((key, digest), self._read(at)))
+            elif part == "today":
+                today.update(key for key, _, is_critical in _advices(advices) if not is_critical)
+        return CardHistory(tuple(sorted(answers, key=lambda one: one.at)), seen, frozenset(today))
 
     def _answer(self, row: Any) -> PastAnswer:
         _, key, digest, at, outcome, client, user, roles, accepted, system, code, display = row
         reader = _reader(client, user, roles)
         reason = Coding(system, code, display) if code else None
         return PastAnswer(key, digest, Outcome(outcome), self._read(at), reader, tuple(json.loads(accepted)), reason)
+
+
+@lru_cache(maxsize=1024)
+def _advices(packed: str) -> Sequence[tuple[str, str, bool]]:
+    """Key, digest and whether it is critical, of what was shown together."""
+    return tuple((key, digest, is_critical) for key, digest, is_critical in json.loads(packed))
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,30 +11,40 @@ from sqlmodel import Session, col, select
 
 from cds import metrics
 from cds.domain.audit import AuditEvent
+from cds.domain.card_names import beginning
 from cds.domain.coding import Coding
 from cds.domain.follow_up import Acceptance, Answer
 from cds.domain.hook import CardHistory, Feedback, FeedbackTaken, HookCall, Outcome, Reader
 from cds.domain.hook_stats import NO_REASON, CardCount
 from cds.errors import Conflict, InvalidInput, NotFound
-from cds.store import audit, card_stats, timeline
+from cds.store import audit, card_contents, card_stats, timeline
 from cds.store.acceptances import AcceptanceStore
+from cds.store.card_contents import KeptCard
 from cds.store.card_history import CardHistories
 from cds.store.card_rows import CardRows, packed, unpacked
 from cds.store.driver_values import text
 from cds.store.engine import Database, lock_all
 from cds.store.grouped import GroupWriter, Kind
-from cds.store.hook_tables import HookAnswerRow, HookCardRow
+from cds.store.hook_tables import HookAnswerRow, HookCallRow, HookContentRow
 
 #: A clinician's answer waits so long at most until what it shows is remembered.
 _PATIENCE_S: Final = 0.25
 #: A card's uuid, what was done with it, and when.
 _Said = tuple[str, Outcome, datetime]
-#: What an answer has from its card.
-_SAME: Final = (
-    *("whose", "key", "digest", "client", "user_id", "roles"),
-    *("service", "pathway", "site", "models"),
-)
+#: What an answer has from its call, and from its card.
+_OF_CALL: Final = ("whose", "client", "user_id", "roles", "service")
+_OF_CARD: Final = ("key", "digest", "pathway", "site")
 _NOT_OFFERED = "an accepted suggestion was none of the card's"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A card with the call that it was shown in; `suggestions` are its recommendations by the uuids of that call."""
+
+    uuid: str
+    call: HookCallRow
+    card: KeptCard
+    suggestions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +52,23 @@ class _Told:
     """One feedback, and the card that it is about."""
 
     feedback: Feedback
-    card: HookCardRow
+    shown: _Shown
 
     @property
     def said(self) -> _Said:
-        return self.card.uuid, self.feedback.outcome, self.feedback.at
-
-    @property
-    def offered(self) -> Mapping[str, str]:
-        """Recommendations by the uuid of their suggestion."""
-        known: Mapping[str, str] = json.loads(self.card.suggestions)
-        return known
+        return self.shown.uuid, self.feedback.outcome, self.feedback.at
 
     @property
     def accepted(self) -> tuple[str, ...]:
         """The recommendations that were accepted, each once."""
-        found = (self.offered.get(one.lower()) for one in self.feedback.accepted)
+        found = (self.shown.suggestions.get(one.lower()) for one in self.feedback.accepted)
         return tuple(dict.fromkeys(key for key in found if key is not None))
 
     @property
     def who(self) -> str:
         """Whom the card was shown to: a feedback names nobody."""
-        return self.card.user_id or f"a user of {self.card.client or 'an EHR'}"
+        call = self.shown.call
+        return call.user_id or f"a user of {call.client or 'an EHR'}"
 
 
 class SqlCardLog:
@@ -78,7 +82,8 @@ class SqlCardLog:
     ) -> None:
         self._database, self._writer, self._durable = database, writer, durable
         self._histories = CardHistories(database)
-        self._kind = Kind("cards", CardRows(database.reader.dialect).write)
+        rows = CardRows(database.reader.dialect)
+        self._kind = Kind("cards", rows.write, rows.committed)
         self._offered = frozenset((one.system, one.code) for one in offered)
         self._acceptances = AcceptanceStore(durable)
 
@@ -103,7 +108,7 @@ class SqlCardLog:
         fresh = list({one.said: one for one in reversed(told) if one.said not in before}.values())[::-1]
         remarks = [remark for one in fresh for remark in self._accept(one, now)]
         with self._durable.writing() as session:
-            lock_all(session, "hook_card", sorted(cards))
+            lock_all(session, "card", sorted(cards))
             before = _answered(session, cards)
             new = [one for one in fresh if one.said not in before]
             for one in new:
@@ -117,7 +122,7 @@ class SqlCardLog:
         """Make a draft order and a task of what was accepted; answer what cannot be done, which hinders nothing."""
         if one.feedback.outcome is not Outcome.ACCEPTED:
             return
-        if any(name.lower() not in one.offered for name in one.feedback.accepted):
+        if any(name.lower() not in one.shown.suggestions for name in one.feedback.accepted):
             yield _NOT_OFFERED
         for acceptance in _acceptances(one, now):
             try:
@@ -128,18 +133,19 @@ class SqlCardLog:
     def _record(self, session: Session, one: _Told, now: datetime) -> None:
         """The answer, the line of the study's timeline, and who gave it."""
         session.add(_row(one, now))
-        card, outcome = one.card, one.feedback.outcome.value
+        shown, outcome = one.shown, one.feedback.outcome.value
+        card, call = shown.card, shown.call
         detail = (card.pathway, *(one.accepted if outcome == Outcome.ACCEPTED else (self._label(one),)))
         if card.study_uid is not None:
-            timeline.write(session, now, "feedback", outcome, study_uid=card.study_uid, detail=(*detail, card.service))
-        patient_id = None if "/" in card.whose else card.whose or None  # else it is the client's reference
+            timeline.write(session, now, "feedback", outcome, study_uid=card.study_uid, detail=(*detail, call.service))
+        patient_id = None if "/" in call.whose else call.whose or None  # else it is the client's reference
         event = AuditEvent(now, one.who, f"card {outcome}", card.study_uid, patient_id, detail)
         audit.append(session, event)
 
     def _count(self, one: _Told) -> None:
-        card, outcome = one.card, one.feedback.outcome
+        shown, outcome = one.shown, one.feedback.outcome
         metrics.CARD_FEEDBACK.inc(
-            service=card.service, pathway=card.pathway, outcome=outcome.value, reason=self._label(one)
+            service=shown.call.service, pathway=shown.card.pathway, outcome=outcome.value, reason=self._label(one)
         )
 
     def _label(self, one: _Told) -> str:
@@ -150,16 +156,24 @@ class SqlCardLog:
         return reason.code if (reason.system, reason.code) in self._offered else "other"
 
 
-def _cards(session: Session, service: str, client: str, uuids: Collection[str]) -> dict[str, HookCardRow]:
+def _cards(session: Session, service: str, client: str, uuids: Collection[str]) -> dict[str, _Shown]:
     """The cards of these that this service showed to this client."""
     rows = session.exec(
-        select(HookCardRow).where(
-            col(HookCardRow.uuid).in_([text(one) for one in uuids]),
-            HookCardRow.service == service,
-            HookCardRow.client == client,
+        select(HookCallRow, HookContentRow.body)
+        .join(HookContentRow, col(HookContentRow.id) == HookCallRow.content)
+        .where(
+            col(HookCallRow.id).in_({text(beginning(one)) for one in uuids}),
+            HookCallRow.service == service,
+            HookCallRow.client == client,
         )
     ).all()
-    return {row.uuid: row for row in rows}
+    return {one.uuid: one for call, body in rows for one in _shown(call, body) if one.uuid in uuids}
+
+
+def _shown(call: HookCallRow, body: str) -> Iterator[_Shown]:
+    cards = card_contents.read(body).cards
+    for card, (uuid, *names) in zip(cards, card_contents.named(call.id, call.names), strict=True):
+        yield _Shown(uuid, call, card, dict(zip(names, card.suggestions, strict=True)))
 
 
 def _answered(session: Session, cards: Collection[str]) -> frozenset[_Said]:
@@ -172,10 +186,10 @@ def _answered(session: Session, cards: Collection[str]) -> frozenset[_Said]:
 
 def _acceptances(one: _Told, now: datetime) -> Iterator[Acceptance]:
     """What a person accepted of a study; nothing where the card is about none."""
-    card = one.card
+    card = one.shown.card
     if card.study_uid is None or not card.pathway:
         return
-    roles = unpacked(card.roles)
+    roles = unpacked(one.shown.call.roles)
     role = roles[0].rpartition("|")[2] if roles else "clinician"
     at = min(one.feedback.at, now)  # the client's clock may be ahead
     for key in one.accepted:
@@ -183,17 +197,20 @@ def _acceptances(one: _Told, now: datetime) -> Iterator[Acceptance]:
 
 
 def _row(one: _Told, now: datetime) -> HookAnswerRow:
-    said, card = one.feedback, one.card
+    said, card, call = one.feedback, one.shown.card, one.shown.call
     reason = said.reason if said.reason and said.outcome is Outcome.OVERRIDDEN else Coding("", "")
     return HookAnswerRow(
-        card=card.uuid,
+        card=one.shown.uuid,
         outcome=said.outcome.value,
         at=said.at,
         taken_at=now,
+        shown_at=call.at,
         accepted=packed(one.accepted),
         reason_system=text(reason.system),
         reason_code=text(reason.code),
         reason_display=text(reason.display),
         comment=text(said.comment),
-        **{name: getattr(card, name) for name in _SAME},
+        models=packed(card.models),
+        **{name: getattr(call, name) for name in _OF_CALL},
+        **{name: getattr(card, name) for name in _OF_CARD},
     )

@@ -1,47 +1,65 @@
 """The rows of calls, as the driver takes them: for many calls at once, with one statement for each table.
 
-Who is shown a card waits until these are committed, so nothing here goes through the ORM.
+Who is shown a card waits until these are committed, so nothing here goes through the ORM, and most calls are two rows:
+the call, and that its reader saw it.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cds.domain.audit import CARD_SHOWN
-from cds.domain.hook import HookCall, ShownCard, StudyNote, Suppressed
-from cds.domain.recommendation import Indicator
+from cds.domain.card_names import beginning, card_names
+from cds.domain.hook import HookCall, ShownCard
+from cds.store import card_contents
+from cds.store.card_contents import Written
 from cds.store.driver_values import insertion, key_text, text, times
 
 Row = tuple[object, ...]
+#: What the cards of a call have in common, the cards, and what they say with all that the call says else.
+_Part = tuple[str, Iterable[ShownCard], Written]
 
-_CARD = (
-    *("uuid", "service", "hook", "instance", "at", "client", "user_id", "roles", "whose", "study_uid", "episode"),
-    *("pathway", "key", "digest", "indicator", "site", "models", "suggestions"),
-)
-_SEEN_KEY = ("client", "user_id", "whose", "key", "digest")
-_SEEN = (*_SEEN_KEY, "at", "is_critical")
-_HELD = ("at", "service", "pathway", "key", "why", "client", "user_id", "whose", "study_uid", "site", "models")
-_LINE = ("at", "step", "outcome", "study_uid", "detail")
-_AUDIT = ("at", "actor", "action", "study_uid", "patient_id", "detail")
-_AGAIN: Final = (
-    f"ON CONFLICT ({', '.join(_SEEN_KEY)}) DO UPDATE SET at = excluded.at, is_critical = excluded.is_critical"
-)
-#: The tables in the order in which they are written, always the same: two processes lock rows in the same order.
+_CALL = (
+    *("id", "at", "service", "hook", "instance", "client", "user_id", "roles", "whose", "names", "content"),
+)  # fmt: skip
+_SEEN_KEY = ("client", "user_id", "whose", "shown")
+_SEEN = (*_SEEN_KEY, "at", "advices")
+_SAID_BEFORE: Final = "ON CONFLICT DO NOTHING"
+_AGAIN: Final = f"ON CONFLICT ({', '.join(_SEEN_KEY)}) DO UPDATE SET at = excluded.at"
 _TABLES: Final = {
-    "hook_card": (_CARD, ""),
+    "hook_content": (("id", "body"), _SAID_BEFORE),
+    "hook_about": (("about", "content"), _SAID_BEFORE),
+    "hook_call": (_CALL, ""),
     "hook_seen": (_SEEN, _AGAIN),
-    "hook_suppressed": (_HELD, ""),
-    "timeline": (_LINE, ""),
-    "audit": (_AUDIT, ""),
 }
+#: Rows of one statement: there are few statements, and the driver keeps them prepared.
+_AT_ONCE: Final = 16
 #: Roles of one person that are kept: a client may send any number.
 _MOST_ROLES = 20
+#: Contents that are known to be written; then all are written again, which does nothing.
+_MOST_KNOWN = 50_000
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What a group writes."""
+
+    calls: list[Row] = field(default_factory=list)
+    contents: dict[str, Written] = field(default_factory=dict)
+    seen: dict[Row, Row] = field(default_factory=dict)
+
+    def tables(self) -> Iterator[tuple[str, Sequence[Row]]]:
+        """The rows of each table: in an order that is always the same, as two processes lock rows in the same order."""
+        contents = sorted(self.contents.values(), key=lambda one: one.id)
+        yield "hook_content", [(one.id, one.body) for one in contents]
+        yield "hook_about", sorted((about, one.id) for one in contents for about in one.about)
+        yield "hook_call", self.calls
+        yield "hook_seen", [(*key, *self.seen[key]) for key in sorted(self.seen)]
 
 
 class CardRows:
@@ -49,84 +67,59 @@ class CardRows:
 
     def __init__(self, dialect: sa.Dialect) -> None:
         self._written, _ = times(dialect)
-        self._statements = {
-            table: insertion(table, columns, dialect, then=then) for table, (columns, then) in _TABLES.items()
-        }
+        self._dialect = dialect
+        self._known: set[str] = set()
+        self._new: dict[str, Written] = {}
 
     def write(self, cursor: Any, calls: Sequence[HookCall]) -> Sequence[None]:
         """All rows of these calls."""
-        rows: defaultdict[str, list[Row]] = defaultdict(list)
+        rows = _Rows()
         for call in calls:
-            _Call(call, self._written(call.at)).add(rows)
-        rows["hook_seen"].sort(key=lambda row: row[: len(_SEEN_KEY)])
-        for name, statement in self._statements.items():
-            if rows[name]:
-                cursor.executemany(statement, rows[name])
+            self._add(call, rows)
+        self._new = rows.contents
+        for table, told in rows.tables():
+            for at in range(0, len(told), _AT_ONCE):
+                some = told[at : at + _AT_ONCE]
+                cursor.execute(_insertion(self._dialect, table, len(some)), [value for row in some for value in row])
         return [None] * len(calls)
 
+    def committed(self) -> None:
+        """What was written last is there for everybody: it is not written again."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known.update(self._new)
 
-class _Call:
-    """One call with what all its rows have in common."""
-
-    __slots__ = ("_at", "_call", "_client", "_roles", "_user", "_whose")
-
-    def __init__(self, call: HookCall, at: object) -> None:
-        self._call, self._at = call, at
-        self._client, self._user = key_text(call.reader.client), key_text(call.reader.user)
-        self._roles = packed_roles(call.reader.roles)
-        self._whose = key_text(call.whose)
-
-    def add(self, rows: defaultdict[str, list[Row]]) -> None:
+    def _add(self, call: HookCall, rows: _Rows) -> None:
         """Put the rows of this call to those of the others."""
-        call = self._call
-        rows["hook_card"] += map(self._card, call.shown)
-        if self._user:
-            rows["hook_seen"] += (self._seen(card) for card in call.shown if card.about.pathway)
-        rows["hook_suppressed"] += map(self._held, call.suppressed)
-        for note in call.studies:
-            held = [one for one in call.suppressed if one.about.study_instance_uid == note.study_instance_uid]
-            shown = max(note.cards - len(held), 0)
-            outcome = f"{shown} shown by {call.service}"
-            rows["timeline"].append(self._line(note, outcome, held))
-            rows["audit"] += self._audited(note, outcome) if shown else ()
+        at, reader = self._written(call.at), call.reader
+        client, user, whose = key_text(reader.client), key_text(reader.user), key_text(call.whose)
+        who = (call.service, call.hook, text(call.instance), client, user, packed_roles(reader.roles), whose)
+        for begins, cards, content in _parts(call):
+            rows.calls.append((begins, at, *who, card_contents.names(begins, cards), content.id))
+            if content.id not in self._known:
+                rows.contents[content.id] = content
+            if user and content.advices:
+                rows.seen[client, user, whose, content.advices_id] = (at, content.advices)
 
-    def _card(self, card: ShownCard) -> Row:
-        call, about = self._call, card.about
-        return (
-            *(card.uuid, call.service, call.hook, text(call.instance), self._at, self._client, self._user, self._roles),
-            *(self._whose, about.study_instance_uid, about.episode, about.pathway, key_text(about.key), about.digest),
-            *(about.indicator.value, about.site, packed(about.models), json.dumps(dict(card.suggestions))),
-        )
 
-    def _seen(self, card: ShownCard) -> Row:
-        about = card.about
-        is_critical = about.indicator is Indicator.CRITICAL
-        return (self._client, self._user, self._whose, key_text(about.key), about.digest, self._at, is_critical)
+def _parts(call: HookCall) -> Iterator[_Part]:
+    """A call by what its cards' names begin with, which is the same for all; what it says else is in the first."""
+    groups: dict[str, list[ShownCard]] = {}
+    for card in call.shown:
+        groups.setdefault(beginning(card.uuid), []).append(card)
+    if not groups and (call.suppressed or call.studies):
+        groups[beginning(next(card_names()))] = []
+    held, notes = call.suppressed, call.studies
+    for begins, cards in groups.items():
+        shown = tuple([(one.about, tuple(one.suggestions.values())) for one in cards])
+        yield begins, cards, card_contents.written(shown, held, notes)
+        held, notes = (), ()
 
-    def _held(self, one: Suppressed) -> Row:
-        about = one.about
-        return (
-            *(
-                self._at,
-                self._call.service,
-                about.pathway,
-                key_text(about.key),
-                one.why.value,
-                self._client,
-                self._user,
-            ),
-            *(self._whose, about.study_instance_uid, about.site, packed(about.models)),
-        )
 
-    def _line(self, note: StudyNote, outcome: str, held: Iterable[Suppressed]) -> Row:
-        told = (*note.quiet, *(f"{one.about.pathway}: held back ({one.why.value})" for one in held))
-        return (self._at, "card", outcome, note.study_instance_uid, packed(told))
-
-    def _audited(self, note: StudyNote, outcome: str) -> Iterator[Row]:
-        """Who saw it; the EHR where it does not say who its user is."""
-        who = self._user or self._client
-        if who:
-            yield (self._at, who, CARD_SHOWN, note.study_instance_uid, note.patient_id, packed((outcome,)))
+@cache
+def _insertion(dialect: sa.Dialect, table: str, rows: int) -> str:
+    columns, then = _TABLES[table]
+    return insertion(table, columns, dialect, then=then, rows=rows)
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,16 +13,18 @@ import sqlalchemy as sa
 from cds.domain.hook import Outcome
 from cds.domain.hook_stats import NO_REASON, CardCount
 from cds.domain.recommendation import Indicator
+from cds.store import card_contents
+from cds.store.card_contents import KeptBack, KeptCard
 from cds.store.card_rows import unpacked
 from cds.store.engine import Database
-from cds.store.hook_tables import HookAnswerRow, HookCardRow, HookSuppressedRow
+from cds.store.hook_tables import HookAnswerRow, HookCallRow, HookContentRow
 from cds.store.tables import AppBase
 
-_CARD, _ANSWER, _HELD = (
-    AppBase.metadata.tables[str(row.__tablename__)] for row in (HookCardRow, HookAnswerRow, HookSuppressedRow)
+_CALL, _CONTENT, _ANSWER = (
+    AppBase.metadata.tables[str(row.__tablename__)] for row in (HookCallRow, HookContentRow, HookAnswerRow)
 )
 #: Service, pathway, models, site.
-_Group = tuple[str, str, str, str]
+_Group = tuple[str, str, tuple[str, ...], str]
 
 
 @dataclass(slots=True)
@@ -31,7 +33,7 @@ class _Counts:
     critical: int = 0
     accepted: int = 0
     overridden: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    suppressed: dict[str, int] = field(default_factory=dict)
+    suppressed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def told(self, group: _Group) -> CardCount:
         service, pathway, models, site = group
@@ -39,14 +41,14 @@ class _Counts:
         return CardCount(
             service,
             pathway,
-            unpacked(models),
+            models,
             site,
             shown=self.shown,
             critical=self.critical,
             accepted=self.accepted,
             overridden=dict(self.overridden),
             unanswered=self.shown - answered,
-            suppressed=self.suppressed,
+            suppressed=dict(self.suppressed),
         )
 
 
@@ -55,19 +57,24 @@ def stats(database: Database, since: datetime) -> Sequence[CardCount]:
     counts: defaultdict[_Group, _Counts] = defaultdict(_Counts)
     with database.reading() as session:
         connection = session.connection()
-        for *group, shown, critical in connection.execute(_shown(since)):
-            found = counts[_group(group)]
-            found.shown, found.critical = shown, int(critical)
-        for *group, outcome, reason, count in connection.execute(_answers(since)):
-            _add(counts[_group(group)], Outcome(outcome), reason, count)
-        for *group, why, count in connection.execute(_held(since)):
-            counts[_group(group)].suppressed[why] = count
+        for service, body, times in connection.execute(_calls(since)):
+            content = card_contents.read(body)
+            for card in content.cards:
+                _show(counts[_group(service, card)], card, times)
+            for held in content.held:
+                counts[_group(service, held)].suppressed[held.why] += times
+        for service, pathway, models, site, outcome, reason, count in connection.execute(_answers(since)):
+            _add(counts[service, pathway, unpacked(models), site], Outcome(outcome), reason, count)
     return [counts[group].told(group) for group in sorted(counts)]
 
 
-def _group(columns: Iterable[Any]) -> _Group:
-    service, pathway, models, site = columns
-    return service, pathway, models, site
+def _group(service: str, about: KeptCard | KeptBack) -> _Group:
+    return service, about.pathway, about.models, about.site
+
+
+def _show(counts: _Counts, card: KeptCard, times: int) -> None:
+    counts.shown += times
+    counts.critical += times if card.indicator == Indicator.CRITICAL else 0
 
 
 def _add(counts: _Counts, outcome: Outcome, reason: str, count: int) -> None:
@@ -77,28 +84,26 @@ def _add(counts: _Counts, outcome: Outcome, reason: str, count: int) -> None:
         counts.overridden[reason or NO_REASON] += count
 
 
-def _by(table: sa.Table) -> list[sa.Column[Any]]:
-    return [table.c[name] for name in ("service", "pathway", "models", "site")]
-
-
-def _shown(since: datetime) -> sa.Select[Any]:
-    critical = sa.func.sum(sa.case((_CARD.c.indicator == Indicator.CRITICAL.value, 1), else_=0))
-    return sa.select(*_by(_CARD), sa.func.count(), critical).where(_CARD.c.at >= since).group_by(*_by(_CARD))
-
-
-def _answers(since: datetime) -> sa.Select[Any]:
-    """The newest answer to each card."""
-    answer, later = _ANSWER.c, _ANSWER.alias("later").c
-    newer = sa.or_(later.at > answer.at, sa.and_(later.at == answer.at, later.id > answer.id))
-    what = (*_by(_CARD), answer.outcome, answer.reason_code)
-    return (
-        sa.select(*what, sa.func.count())
-        .join_from(_CARD, _ANSWER, answer.card == _CARD.c.uuid)
-        .where(_CARD.c.at >= since, ~sa.exists().where(later.card == answer.card, newer))
-        .group_by(*what)
+def _calls(since: datetime) -> sa.Select[Any]:
+    """What was said since then by each service, and how often."""
+    often = (
+        sa.select(_CALL.c.service, _CALL.c.content, sa.func.count().label("times"))
+        .where(_CALL.c.at >= since)
+        .group_by(_CALL.c.service, _CALL.c.content)
+        .subquery()
+    )
+    return sa.select(often.c.service, _CONTENT.c.body, often.c.times).join_from(
+        often, _CONTENT, _CONTENT.c.id == often.c.content
     )
 
 
-def _held(since: datetime) -> sa.Select[Any]:
-    what = (*_by(_HELD), _HELD.c.why)
-    return sa.select(*what, sa.func.count()).where(_HELD.c.at >= since).group_by(*what)
+def _answers(since: datetime) -> sa.Select[Any]:
+    """The newest answer to each card that was shown since then."""
+    answer, later = _ANSWER.c, _ANSWER.alias("later").c
+    newer = sa.or_(later.at > answer.at, sa.and_(later.at == answer.at, later.id > answer.id))
+    what = (*(answer[name] for name in ("service", "pathway", "models", "site")), answer.outcome, answer.reason_code)
+    return (
+        sa.select(*what, sa.func.count())
+        .where(answer.shown_at >= since, ~sa.exists().where(later.card == answer.card, newer))
+        .group_by(*what)
+    )

@@ -1,8 +1,8 @@
 """Small writes of many threads, committed together by one thread of each process.
 
 A call of CDS Hooks writes a few rows and is answered when they are committed. What comes while a commit is under way is
-the next group: the more there is to write, the fewer commits it takes. An item that cannot be written is written alone,
-so that it fails alone.
+the next group: the more there is to write, the fewer commits it takes. What may be written later waits for the next
+group, or until somebody waits for it. An item that cannot be written is written alone, so that it fails alone.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -21,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from cds import logs
 from cds.errors import SightlineError, Unavailable
 from cds.store.engine import Database
+from cds.store.turns import Turns
 
 log = logs.get_logger(__name__)
 
@@ -36,6 +39,13 @@ _TOO_MUCH = "too much waits to be written; try again later"
 _BROKEN = "this could not be written; try again later"
 
 
+class _Sign(Enum):
+    """What is said to the thread that writes."""
+
+    BEGIN = auto()
+    END = auto()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind(Generic[Item, Result]):
     """How items of one sort are written: (the driver's cursor, items) → what each gets, in their order.
@@ -45,15 +55,17 @@ class Kind(Generic[Item, Result]):
 
     name: str
     write: Callable[[Any, Sequence[Item]], Sequence[Result]]
+    #: Called when what was written last is committed.
+    committed: Callable[[], None] | None = None
 
 
 class Given(Generic[Result]):
     """An item on its way. Who stops waiting for it does not stop it."""
 
-    __slots__ = ("_done", "_error", "_is_settled", "_result", "item", "kind")
+    __slots__ = ("_begin", "_done", "_error", "_is_settled", "_result", "item", "kind")
 
-    def __init__(self, kind: Kind[Any, Result], item: object) -> None:
-        self.kind, self.item = kind, item
+    def __init__(self, kind: Kind[Any, Result], item: object, begin: Callable[[], None] | None = None) -> None:
+        self.kind, self.item, self._begin = kind, item, begin
         self._error: Exception | None = None
         self._result: Result | None = None
         self._is_settled = False  # whether it waits, `_done` cannot tell: who waited has it for a moment
@@ -62,6 +74,8 @@ class Given(Generic[Result]):
 
     def result(self, patience_s: float) -> Result:
         """What it got, once that is committed; raise what it failed with, or Unavailable where it takes too long."""
+        if self._begin is not None and not self._is_settled:
+            self._begin()
         if not self._done.acquire(timeout=patience_s):
             raise Unavailable(_TOO_SLOW)
         self._done.release()
@@ -100,17 +114,28 @@ class GroupWriter:
 
     def give(self, kind: Kind[Item, Result], item: Item) -> Given[Result]:
         """Have an item written; raise Unavailable where too many wait already."""
+        running = self._ready()
+        given = Given(kind, item)
+        running.queue.put(given)
+        return given
+
+    def give_later(self, kind: Kind[Item, Result], item: Item) -> Given[Result]:
+        """As `give`, with whatever is written next, or as soon as somebody waits for it."""
+        running = self._ready()
+        given = Given(kind, item, running.begin)
+        running.later.append(given)
+        return given
+
+    def _ready(self) -> _Running:
         if self._pid != os.getpid():
             self._database.writer.dispose(close=False)  # the connections are the parent's
             self._forked()
         running = self._running
         if running is None or not running.thread.is_alive():
             running = self._start()
-        if running.queue.qsize() >= self._most_waiting:
+        if running.queue.qsize() + len(running.later) >= self._most_waiting:
             raise Unavailable(_TOO_MUCH)
-        given = Given(kind, item)
-        running.queue.put(given)
-        return given
+        return running
 
     def close(self) -> None:
         """Write what waits, and end the thread; another begins where something is given afterwards."""
@@ -135,38 +160,51 @@ class _Running:
     """The queue of one process and the thread that empties it. It knows its writer not, and does not keep it alive."""
 
     def __init__(self, database: Database) -> None:
-        self.queue: SimpleQueue[Given[Any] | None] = SimpleQueue()
+        self.queue: SimpleQueue[Given[Any] | _Sign] = SimpleQueue()
+        self.later: deque[Given[Any]] = deque()
         self._database = database
+        self._turns = Turns(database.writer)
         self.thread = threading.Thread(target=self._work, name="grouped-writes", daemon=True)
         self.thread.start()
 
+    def begin(self) -> None:
+        """Write what waits for the next group."""
+        self.queue.put(_Sign.BEGIN)
+
     def drain(self) -> None:
         """Write what waits, and end."""
-        self.queue.put(None)
+        self.queue.put(_Sign.END)
         if threading.current_thread() is not self.thread:
             self.thread.join(_LAST_WORDS_S)
 
     def _work(self) -> None:
-        while group := self._next():
+        has_ended = False
+        while not has_ended:
+            group, has_ended = self._next()
             try:
                 self._write(group)
             finally:  # nobody waits for a thread that broke
                 for one in group:
                     one.failed(Unavailable(_BROKEN))
+        self._turns.close()
 
-    def _next(self) -> list[Given[Any]]:
-        """All that waits, one item at least; nothing at the end."""
-        first = self.queue.get()
-        group = [first] if first is not None else []
-        while group and len(group) < _MOST_TOGETHER and not self.queue.empty():  # nobody else takes from it
-            one = self.queue.get()
-            if one is None:
-                self.queue.put(None)
+    def _next(self) -> tuple[list[Given[Any]], bool]:
+        """All that waits, as soon as somebody waits for something, and whether that is the end."""
+        group: list[Given[Any]] = []
+        one = self.queue.get()
+        while one is not _Sign.END:
+            if one is not _Sign.BEGIN:
+                group.append(one)
+            if len(group) >= _MOST_TOGETHER or self.queue.empty():  # nobody else takes from it
                 break
-            group.append(one)
-        return group
+            one = self.queue.get()
+        while self.later:
+            group.append(self.later.popleft())
+        return group, one is _Sign.END
 
     def _write(self, group: Sequence[Given[Any]]) -> None:
+        if not group:
+            return
         try:
             results = self._commit(group)
         except Unavailable as error:
@@ -196,9 +234,12 @@ class _Running:
         for place, one in enumerate(group):
             kinds.setdefault(one.kind, []).append(place)
         results: list[Any] = [None] * len(group)
-        with self._database.inserting() as cursor:
+        with self._turns.turn(), self._database.inserting() as cursor:
             for kind in sorted(kinds, key=lambda kind: kind.name):
                 places = kinds[kind]
                 for place, result in zip(places, kind.write(cursor, [group[p].item for p in places]), strict=True):
                     results[place] = result
+        for kind in kinds:
+            if kind.committed is not None:
+                kind.committed()
         return results

@@ -1,4 +1,4 @@
-"""The tables of CDS Hooks: cards as they were shown or held back, what people did with them, tokens that were used.
+"""The tables of CDS Hooks: calls with what they showed or held back, what people did with it, tokens that were used.
 
 They are written by `cds.store.grouped` with the statements of `cds.store.card_rows`.
 """
@@ -13,33 +13,44 @@ from sqlmodel import Field
 from cds.store.tables import AppBase, UtcDateTime
 
 
-class HookCardRow(AppBase, table=True):
-    """A card of one answer: feedback names it by its uuid. Never changed."""
+class HookCallRow(AppBase, table=True):
+    """An answered call, never changed. `id` is what the uuids of its cards begin with: feedback names one of them."""
 
-    __tablename__ = "hook_card"
-    uuid: str = Field(primary_key=True)
+    __tablename__ = "hook_call"
+    id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
     service: str
     hook: str
     instance: str
-    at: datetime = Field(sa_type=UtcDateTime, index=True)
     client: str
     user_id: str
-    #: JSON, as are `models` and `suggestions` (uuid → key of the recommendation).
+    #: JSON, as is `names`: for each card its uuid and those of its suggestions, see `cds.store.card_contents`.
     roles: str
     whose: str
-    study_uid: str | None = None
-    episode: int
-    pathway: str
-    key: str
-    digest: str
-    indicator: str
-    site: str
-    models: str
-    suggestions: str
+    names: str
+    content: str = Field(index=True)
+
+
+class HookContentRow(AppBase, table=True):
+    """What a call showed, held back and noted: most calls say what another one said before. `id` is its digest."""
+
+    __tablename__ = "hook_content"
+    id: str = Field(primary_key=True)
+    #: JSON, see `cds.store.card_contents`.
+    body: str
+
+
+class HookAboutRow(AppBase, table=True):
+    """The studies and patients that a content is about."""
+
+    __tablename__ = "hook_about"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    about: str = Field(primary_key=True)
+    content: str = Field(primary_key=True)
 
 
 class HookSeenRow(AppBase, table=True):
-    """When a reader was last shown an advice of a patient: one row however often, so that a call reads few.
+    """When a reader was last shown these advices of a patient: one row however often, so that a call reads few.
 
     Nothing is kept of readers whom the hook does not name.
     """
@@ -52,34 +63,17 @@ class HookSeenRow(AppBase, table=True):
     client: str = Field(primary_key=True)
     user_id: str = Field(primary_key=True)
     whose: str = Field(primary_key=True)
-    key: str = Field(primary_key=True)
-    digest: str = Field(primary_key=True)
+    #: The digest of `advices`.
+    shown: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
-    is_critical: bool
-
-
-class HookSuppressedRow(AppBase, table=True):
-    """A card that was held back in one call, and why."""
-
-    __tablename__ = "hook_suppressed"
-    id: int | None = Field(default=None, primary_key=True)
-    at: datetime = Field(sa_type=UtcDateTime, index=True)
-    service: str
-    pathway: str
-    key: str
-    why: str
-    client: str
-    user_id: str
-    whose: str
-    study_uid: str | None = None
-    site: str
-    models: str
+    #: JSON: key, digest and whether it is critical, of each.
+    advices: str
 
 
 class HookAnswerRow(AppBase, table=True):
     """What a person did with a card, as the client told it: `at` is its outcomeTimestamp, `taken_at` when we heard.
 
-    What the card was about stands here again: the answers of a patient are read at every call.
+    What the card was about and when it was shown stands here again: the answers of a patient are read at every call.
     """
 
     __tablename__ = "hook_answer"
@@ -92,6 +86,7 @@ class HookAnswerRow(AppBase, table=True):
     outcome: str
     at: datetime = Field(sa_type=UtcDateTime)
     taken_at: datetime = Field(sa_type=UtcDateTime)
+    shown_at: datetime = Field(sa_type=UtcDateTime, index=True)
     #: JSON: the keys of the recommendations.
     accepted: str
     reason_system: str

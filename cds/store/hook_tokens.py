@@ -58,7 +58,7 @@ class TokenLog:
         Unavailable where that takes too long: nobody knows then.
         """
         hidden = hashlib.sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()
-        given: Given[bool] = self._writer.give(self._kind, _Token(key_text(issuer), hidden, self._written(until)))
+        given: Given[bool] = self._writer.give_later(self._kind, _Token(key_text(issuer), hidden, self._written(until)))
         return lambda: given.result(_PATIENCE_S)
 
     def _write(self, cursor: Any, tokens: Sequence[_Token]) -> Sequence[bool]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from cds.domain.report import TimelineEvent
-from cds.store import batch
+from cds.store import batch, card_calls
 from cds.store.tables import TimelineRow
 from cds.store.values import dump, parse
 
@@ -79,7 +79,7 @@ def read(
         )
         .order_by(col(TimelineRow.at), col(TimelineRow.id))
     ).all()
-    return [
+    told = [
         TimelineEvent(
             at=row.at,
             step=row.step,
@@ -92,3 +92,4 @@ def read(
         )
         for row in rows
     ]
+    return sorted((*told, *card_calls.lines(session, studies)), key=lambda event: event.at)

@@ -16,7 +16,7 @@ from cds.domain.audit import AuditEvent
 from cds.domain.identity import AppliedIdentity, IdentityEvent
 from cds.domain.report import Report, TimelineEvent
 from cds.domain.story import Story
-from cds.store import telling, timeline
+from cds.store import card_calls, telling, timeline
 from cds.store.engine import Database
 from cds.store.identity import members
 from cds.store.safety_tables import AuditRow, IdentityChangeRow
@@ -185,17 +185,20 @@ def _identity(session: Session, patients: Collection[str]) -> tuple[AppliedIdent
 
 
 def _seen(session: Session, found: _Found) -> tuple[AuditEvent, ...]:
+    studies = {study.uid for study in found.studies}
     rows = session.exec(
         select(AuditRow)
         .where(
             sa.or_(
-                col(AuditRow.study_uid).in_([study.uid for study in found.studies]),
+                col(AuditRow.study_uid).in_(studies),
                 col(AuditRow.patient_id).in_(found.patients),
             )
         )
         .order_by(col(AuditRow.at), col(AuditRow.id))
     ).all()
-    return tuple(
+    told = (
         AuditEvent(row.at, row.actor, row.action, row.study_uid, row.patient_id, parse(_Detail, row.detail))
         for row in rows
     )
+    shown = card_calls.seen(session, studies=studies, patients=found.patients)
+    return tuple(sorted((*told, *shown), key=lambda event: event.at))

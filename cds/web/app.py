@@ -39,6 +39,8 @@ def create_app(services: Services) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     errors.install(app, services.outcome)
+    if settings.insecure:
+        auth.only_this_machine(app, settings.public_url)
     cors.install(app, frozenset(settings.hook_origins))
     auth.install(app, services.token, services.access, hook_callers.gate(services))
     headers.install(app, insecure=settings.insecure)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from flask import Flask, g, request
 
 from cds.errors import ConfigurationError, Unauthorized
+from cds.settings import is_loopback
 
 #: What a load balancer or another server may ask without a secret: "live", and public keys; and the list of a session's
 #: studies.
@@ -50,6 +52,31 @@ def install(
             raise Unauthorized
 
     app.before_request(check)
+
+
+def only_this_machine(app: Flask, public_url: str) -> None:
+    """Refuse who comes under a stranger's name, where nobody has to prove who calls.
+
+    The page of another site can make a name of its own lead to this machine (DNS rebinding), and a browser would let
+    it read every answer.
+    """
+    ours = urlsplit(public_url).hostname
+
+    def check() -> None:
+        host = _hostname(request.host)
+        if host != ours and not is_loopback(host):
+            raise Unauthorized(
+                "development mode (CDS_INSECURE) answers to the names of this machine and of CDS_BASE_URL"
+            )
+
+    app.before_request(check)
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _bearer() -> str:

@@ -16,6 +16,9 @@ from cds.study_pages import StudyServices, Visitor
 log = get_logger(__name__)
 
 SESSION = "sightline_session"
+#: Browsers keep such a cookie to the host that set it over https (RFC 6265bis section 4.1.3.2): no other host of the
+#: domain can put the session of another patient in its place.
+_OURS_ALONE = "__Host-"
 #: An EHR lets somebody in for so long.
 SESSION_LASTS = timedelta(minutes=30)
 _FAILED = 500
@@ -60,18 +63,31 @@ def told(services: Services, show: Callable[[StudyServices], Response]) -> Respo
         return response
 
 
-def visitor(studies: StudyServices) -> Visitor:
+def visitor(services: Services, studies: StudyServices) -> Visitor:
     """Who looks; raise Unauthorized where nobody was let in, or too long ago."""
-    return studies.visitor(request.cookies.get(SESSION, ""))
+    return studies.visitor(kept(services, SESSION))
+
+
+def kept(services: Services, name: str) -> str:
+    """What a cookie of ours holds; "" where there is none."""
+    return request.cookies.get(_named(services, name), "")
 
 
 def give(response: Response, services: Services, name: str, value: str, lasts: timedelta) -> None:
     """Set a cookie that no script reads, that no other site's form sends, and that https alone carries where it can."""
-    secure = services.settings.public_url.startswith("https://")
-    response.set_cookie(name, value, max_age=lasts, httponly=True, samesite="Lax", secure=secure)
+    response.set_cookie(
+        _named(services, name), value, max_age=lasts, httponly=True, samesite="Lax", secure=_is_secure(services)
+    )
 
 
 def take(response: Response, services: Services, name: str) -> None:
     """Take a cookie back."""
-    secure = services.settings.public_url.startswith("https://")
-    response.delete_cookie(name, httponly=True, samesite="Lax", secure=secure)
+    response.delete_cookie(_named(services, name), httponly=True, samesite="Lax", secure=_is_secure(services))
+
+
+def _named(services: Services, name: str) -> str:
+    return f"{_OURS_ALONE}{name}" if _is_secure(services) else name
+
+
+def _is_secure(services: Services) -> bool:
+    return services.settings.public_url.startswith("https://")

@@ -64,7 +64,7 @@ def _callback(services: Services, studies: StudyServices) -> Response:
     state = request.args.get("state", "")
     if not _STATE.fullmatch(state):
         raise InvalidInput("want the state that the launch began with")
-    arrived = studies.finish(request.cookies.get(_cookie(state), ""), request.args.to_dict())
+    arrived = studies.finish(browser.kept(services, _cookie(state)), request.args.to_dict())
     response = _to(f"../studies/{arrived.study}" if arrived.study else "../studies", _SEE_OTHER)
     browser.give(response, services, browser.SESSION, arrived.session, browser.SESSION_LASTS)
     browser.take(response, services, _cookie(state))

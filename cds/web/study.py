@@ -21,11 +21,11 @@ def blueprint(services: Services) -> Blueprint:
         return browser.told(services, lambda studies: _study(studies, public_id))
 
     def _list(studies: StudyServices) -> Response:
-        own = studies.studies(browser.visitor(studies))
+        own = studies.studies(browser.visitor(services, studies))
         return browser.page(study_page.listing(own, site_name=settings.site_name, insecure=settings.insecure))
 
     def _study(studies: StudyServices, public_id: str) -> Response:
-        page = studies.page(browser.visitor(studies), public_id)
+        page = studies.page(browser.visitor(services, studies), public_id)
         return browser.page(
             study_page.render(
                 page, site_name=settings.site_name, time_zone=settings.time_zone, insecure=settings.insecure

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from cds.domain.audit import AuditEvent
+from cds.domain.card_names import beginning
 from cds.domain.coding import Coding
 from cds.domain.hook import (
     About,
@@ -36,6 +38,9 @@ from cds.domain.hook import (
 )
 from cds.domain.hook_stats import CardCount
 from cds.domain.recommendation import Indicator
+from cds.domain.report import TimelineEvent
+from cds.store import timeline
+from cds.store.audit import AuditStore
 from cds.store.card_log import SqlCardLog
 from cds.store.card_rows import CardRows
 from cds.store.engine import Database, open_app
@@ -113,6 +118,17 @@ def rows(database: Database, table: str, *columns: str) -> list[tuple[object, ..
     return sorted((tuple(row) for row in found), key=repr)
 
 
+def lines(database: Database, *studies: str) -> Sequence[TimelineEvent]:
+    """The timeline of studies."""
+    with database.reading() as session:
+        return timeline.read(session, studies=studies, orders=())
+
+
+def seen(database: Database) -> Sequence[AuditEvent]:
+    """The audit log."""
+    return AuditStore(database).search()
+
+
 def merge(database: Database, prior: str, survivor: str | None) -> None:
     """One patient lives on as another one, or does not any more."""
     with database.writing() as session:
@@ -144,26 +160,26 @@ class CardLogContract:
         held = Suppressed(replace(ABOUT, pathway="q"), HeldBack.SNOOZED)
         note = StudyNote("1.2", "anna", 3, ("r: too old",))
         log.keep(call(card(), suppressed=(held,), studies=(note,)))
-        [line] = rows(database, "timeline", "step", "outcome", "study_uid", "detail")
-        told = '["r: too old", "q: held back (snoozed)"]'
-        assert line == ("card", "2 shown by imaging-findings", "1.2", told)
-        [seen] = rows(database, "audit", "actor", "action", "study_uid", "patient_id")
-        assert seen == ("Practitioner/ann", "card shown", "1.2", "anna")
-        [why] = rows(database, "hook_suppressed", "why", "pathway", "models")
-        assert why == ("snoozed", "q", '["m 1.0"]')
+        told = ("r: too old", "q: held back (snoozed)")
+        outcome = "2 shown by imaging-findings"
+        assert lines(database, "1.2") == [TimelineEvent(NOW, "card", outcome, "1.2", detail=told)]
+        assert seen(database) == [AuditEvent(NOW, "Practitioner/ann", "card shown", "1.2", "anna", (outcome,))]
+        [_, held_back] = log.stats(NOW)
+        assert (held_back.pathway, held_back.suppressed, held_back.models) == ("q", {"snoozed": 1}, ("m 1.0",))
 
     def test_who_saw_nothing_is_not_in_the_audit_log(self, database: Database, log: SqlCardLog) -> None:
         quiet = StudyNote("1.2", "anna", 0, ("not released",))
         held = StudyNote("1.3", "anna", 1)
         suppressed = Suppressed(replace(ABOUT, study_instance_uid="1.3"), HeldBack.ROLE)
         log.keep(call(suppressed=(suppressed,), studies=(quiet, held)))
-        assert rows(database, "audit", "actor") == []
-        assert [row[0] for row in rows(database, "timeline", "outcome")] == ["0 shown by imaging-findings"] * 2
+        assert seen(database) == []
+        told = [*lines(database, "1.2"), *lines(database, "1.3")]
+        assert [line.outcome for line in told] == ["0 shown by imaging-findings"] * 2
 
     def test_where_the_hook_names_no_user_the_ehr_saw_it(self, database: Database, log: SqlCardLog) -> None:
         shown = card()
         log.keep(call(shown, reader=Reader("epic"), studies=(StudyNote("1.2", "anna", 1),)))
-        assert rows(database, "audit", "actor") == [("epic",)]
+        assert [event.actor for event in seen(database)] == ["epic"]
         assert past(log, Reader("epic")) == CardHistory()
         assert taken(log, overridden(shown)).recorded == 1
 
@@ -408,8 +424,8 @@ class CardLogContract:
         acknowledged = [process.stdout.readline().strip() for _ in range(100)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [line for line in process.communicate(timeout=60)[0].split("\n")[:-1] if line]
-        kept = {row[0] for row in rows(database, "hook_card", "uuid")}
-        assert set(acknowledged) <= kept
+        kept = {str(row[0]) for row in rows(database, "hook_call", "id")}
+        assert set(map(beginning, acknowledged)) <= kept
         log = log_over(database)
         said = [Feedback(one, Outcome.OVERRIDDEN, NOW) for one in acknowledged[:50]]
         assert taken(log, *said).recorded == 50

@@ -166,3 +166,11 @@ def test_a_server_that_answers_everybody_or_nobody_warns(tmp_path: Path) -> None
     assert (proven.ok, proven.warns) == (True, False)
     assert "north" in proven.detail
     assert not checks.hook_callers(Settings(http_token_file=tmp_path / "file")).warns
+
+
+def test_a_door_behind_a_proxy_without_a_token_is_warned_of(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    assert not checks.http_door(Settings()).warns
+    assert checks.http_door(Settings(base_url="https://cds.example")).warns
+    assert not checks.http_door(Settings(base_url="https://cds.example", http_token_file=token)).warns

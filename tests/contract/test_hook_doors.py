@@ -142,6 +142,14 @@ def test_the_service_is_told_who_calls_and_the_metrics_count_it(client: HookClie
     assert f'sightline_hook_total{{client="north",outcome="answered",service="{SERVICE}"}}' in shown
 
 
+def test_a_service_that_is_not_there_is_no_way_round_the_rate(client: HookClient) -> None:
+    rare = client.model_copy(update={"rate_per_minute": 2})
+    with serving(site(rare, http_workers=1)) as url:
+        path = f"{DISCOVERY}/no-such-service"
+        statuses = [send(url, "POST", path, REQUEST, signed(path)).status_code for _ in range(3)]
+    assert statuses == [404, 404, 429]
+
+
 def test_a_client_that_comes_too_often_is_told_when_to_come_again(client: HookClient) -> None:
     rare = client.model_copy(update={"rate_per_minute": 1})
     with serving(site(rare, http_workers=1)) as url:
@@ -207,6 +215,19 @@ def test_a_browser_of_a_named_origin_can_read_refusals_too(client: HookClient) -
     assert "Access-Control-Allow-Origin" not in beside.headers
 
 
+@pytest.mark.parametrize(
+    ("stated", "sent"),
+    [
+        ("https://sandbox.example:443/", "https://sandbox.example"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("https://sandbox.example:4443", "https://sandbox.example:4443"),
+        ("https://sandbox.example:80", "https://sandbox.example:80"),
+    ],
+)
+def test_an_origin_may_be_written_with_the_port_that_a_browser_leaves_out(stated: str, sent: str) -> None:
+    assert Settings(hook_origins=(stated,)).hook_origins == (sent,)
+
+
 def test_a_service_of_two_hooks_has_one_address() -> None:
     twice: Json = {
         "services": [{"hook": hook, "id": SERVICE, "description": "x"} for hook in ("order-select", "order-sign")]
@@ -230,6 +251,27 @@ def test_a_body_that_nests_too_deep_is_a_400_in_words() -> None:
             refused = post(b'{"a":' * levels + b"1" + b"}" * levels)
             assert refused.status_code == 400
         assert "64" in post(b'{"a":' * 65 + b"1" + b"}" * 65).json()["issue"][0]["details"]["text"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[", ""])
+def test_development_mode_does_not_answer_to_a_strangers_name(host: str) -> None:
+    with serving(services()) as url:
+        for path in (DISCOVERY, "/fhir/metadata", "/holds"):
+            refused = httpx.get(url + path, headers={"Host": host})
+            assert refused.status_code == 401
+            assert refused.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1", "[::1]:8080", "SIGHTLINE.example"])
+def test_development_mode_answers_to_the_names_of_its_machine(host: str) -> None:
+    with serving(services()) as url:
+        assert httpx.get(url + DISCOVERY, headers={"Host": host}).status_code == 200
+
+
+def test_the_name_of_a_door_that_wants_proof_is_its_proxys_affair(client: HookClient) -> None:
+    with serving(site(client)) as url:
+        headers = {"Authorization": f"Bearer {signed(DISCOVERY)}", "Host": "proxy.example"}
+        assert httpx.get(url + DISCOVERY, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e999", b"1" * 5000, b"1." + b"1" * 5000, b"-0", b"1e-400"])

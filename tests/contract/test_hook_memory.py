@@ -119,7 +119,7 @@ def test_cards_tokens_and_feedback_have_connections_of_their_own(
     kept = memory(settings(databases), databases.app, Clock())
     shown = card()
     with databases.app.reading() as session:  # who reads keeps nobody from writing
-        session.connection().exec_driver_sql("SELECT count(*) FROM hook_card").all()
+        session.connection().exec_driver_sql("SELECT count(*) FROM hook_call").all()
         kept.cards.keep(call(shown))
         assert kept.tokens.fresh("issuer", "1", NOW)()
     said = {"card": shown.uuid, "outcome": "accepted", "acceptedSuggestions": [], "outcomeTimestamp": NOW.isoformat()}

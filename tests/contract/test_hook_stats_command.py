@@ -8,51 +8,35 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from cds.bootstrap.hook_memory import memory_over
+from cds.clock import SystemClock
 from cds.commands.hook_stats import stats
-from cds.domain.hook import HeldBack, Outcome
-from cds.store.hook_tables import HookAnswerRow, HookCardRow, HookSuppressedRow
+from cds.domain.hook import About, Feedback, HeldBack, HookCall, Outcome, Reader, ShownCard, Suppressed
+from cds.hooks.parts import ALREADY_KNOWN
+from cds.store.card_log import SqlCardLog
 from tests.databases import Databases, fresh
 
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
-MODELS = '["ct_nodule 1.0"]'
-ABOUT: dict[str, Any] = {
-    "service": "imaging-findings",
-    "pathway": "lung_nodule",
-    "key": "s/1/lung_nodule",
-    "client": "general",
-    "user_id": "Practitioner/Unmistakable",
-    "whose": "patient-1",
-    "site": "north",
-    "models": MODELS,
-}
+SERVICE = "imaging-findings"
+ABOUT = About("s/1/lung_nodule", "d", "lung_nodule", site="north", models=("ct_nodule 1.0",))
+READER = Reader("general", "Practitioner/Unmistakable")
 
 
-def shown(uuid: str, at: datetime) -> HookCardRow:
-    """A card that was shown."""
-    rest: dict[str, Any] = {"hook": "patient-view", "instance": "i", "roles": "[]", "episode": 1, "suggestions": "{}"}
-    return HookCardRow(uuid=uuid, at=at, digest="d", indicator="info", **rest, **ABOUT)
+def kept(log: SqlCardLog, at: datetime, *cards: str, suppressed: tuple[Suppressed, ...] = ()) -> None:
+    """A call that showed cards, and held some back."""
+    shown = tuple(ShownCard(uuid, ABOUT) for uuid in cards)
+    log.keep(HookCall(SERVICE, "patient-view", "i", at, READER, "patient-1", shown, suppressed))
 
 
-def overridden(card: str, at: datetime) -> HookAnswerRow:
-    """A card that was overridden as already known."""
-    rest: dict[str, Any] = {"accepted": "[]", "reason_system": "s", "reason_display": "", "comment": "Unmistakable"}
-    return HookAnswerRow(
-        card=card,
-        outcome=Outcome.OVERRIDDEN.value,
-        at=at,
-        taken_at=at,
-        reason_code="already-known",
-        digest="d",
-        roles="[]",
-        **rest,
-        **ABOUT,
-    )
+def overridden(log: SqlCardLog, card: str, at: datetime) -> None:
+    """A card was overridden as already known."""
+    said = Feedback(card, Outcome.OVERRIDDEN, at, reason=ALREADY_KNOWN, comment="Unmistakable")
+    assert log.feedback(SERVICE, "general", [said], at).recorded == 1
 
 
 @pytest.fixture
@@ -61,12 +45,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databases]
     monkeypatch.setenv("CDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CDS_TIME_ZONE", "Pacific/Auckland")
     with fresh(tmp_path) as databases:
-        with databases.app.writing() as session:
-            session.add(shown("a", SINCE - timedelta(hours=12)))
-            session.add(shown("b", SINCE + timedelta(days=1)))
-            session.add(overridden("b", SINCE + timedelta(days=1)))
-            session.add(HookSuppressedRow(at=SINCE, why=HeldBack.CAP.value, **ABOUT))
-            session.add(shown("c", SINCE - timedelta(days=2)))
+        log = memory_over(databases.app, SystemClock("Pacific/Auckland")).cards
+        kept(log, SINCE - timedelta(hours=12), "a" * 8)
+        kept(log, SINCE + timedelta(days=1), "b" * 8)
+        overridden(log, "b" * 8, SINCE + timedelta(days=1))
+        kept(log, SINCE, suppressed=(Suppressed(ABOUT, HeldBack.CAP),))
+        kept(log, SINCE - timedelta(days=2), "c" * 8)
         yield databases
 
 

@@ -112,6 +112,19 @@ def test_a_servers_text_cannot_steer_the_terminal(peer: HookPeer, tmp_path: Path
     assert "[bold]markup[/]" in text
 
 
+def test_a_summary_is_shown_whole_however_long_it_is(peer: HookPeer, tmp_path: Path) -> None:
+    summary = "Suspected cauda equina syndrome: emergency MRI of the lumbar spine, " + "word " * 13 + "now"
+    peer.cards(CARD | {"summary": summary})
+    _, text = invoke("call", SERVICE, "--request", request(tmp_path), "--url", peer.url)
+    assert summary in " ".join(text.replace("│", " ").split())
+
+
+def test_a_refusal_without_words_points_to_the_log_of_the_server(peer: HookPeer, tmp_path: Path) -> None:
+    peer.answers[CALL] = (401, {})
+    code, text = invoke("call", SERVICE, "--request", request(tmp_path), "--url", peer.url)
+    assert (code, text.splitlines()[-1]) == (1, "HTTP 401: the token was refused; the log of the server says why")
+
+
 @pytest.mark.parametrize("status", [400, 401, 412, 429, 500])
 def test_an_error_is_exit_code_1_with_the_words_of_its_outcome(peer: HookPeer, tmp_path: Path, status: int) -> None:
     peer.answers[CALL] = (status, outcome("want the prefetch key patient"))
@@ -164,6 +177,15 @@ def test_a_key_signs_each_call_for_its_exact_address(peer: HookPeer, tmp_path: P
         jtis.add(claims["jti"])
     assert len(jtis) == 2
     assert "d" not in keys["keys"][0]
+
+
+def test_a_server_behind_a_proxy_is_called_by_its_own_address_with_the_tokens_of_the_public_one(
+    peer: HookPeer, tmp_path: Path
+) -> None:
+    file = pem(tmp_path, ec.generate_private_key(ec.SECP384R1()))
+    way = ("--url", peer.url, "--key", file, "--issuer", "i", "--audience", "https://cds.example/sightline/")
+    assert invoke("discover", *way)[0] == 0
+    peer.claims(json.loads(invoke("jwks", file)[1]), "https://cds.example/sightline/cds-services")
 
 
 def test_a_key_can_have_another_name(peer: HookPeer, tmp_path: Path) -> None:

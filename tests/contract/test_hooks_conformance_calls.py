@@ -104,6 +104,20 @@ def test_extensions_of_a_client_are_ignored_wherever_they_stand_and_none_is_sent
     assert '"extension"' not in json.dumps(said)
 
 
+@pytest.mark.parametrize("service", list(HOOKS))
+def test_requests_of_the_3_0_ballot_are_taken(site: HookSite, service: str) -> None:
+    """Scopes of SMART App Launch 2, order-dispatch with several orders and no user, and members that are new."""
+    whose = chart(NAME).patient["id"]
+    token = AUTHORIZED["fhirAuthorization"] | {"scope": "patient/Observation.rs?category=laboratory", "patient": whose}
+    several = {"dispatchedOrders": ["ServiceRequest/o"], "fulfillmentTasks": [], "performer": "Organization/1"}
+    body = site.body(
+        service, NAME, context=drafts(order(whose)) | several, fhirServer=site.url, fhirAuthorization=token
+    )
+    if service == ROUTING:
+        del body["context"]["userId"]
+    assert site.answer(service, body)["cards"]
+
+
 @pytest.mark.requirement(27)
 @pytest.mark.parametrize("service", list(HOOKS))
 def test_a_call_with_everything_prefetched_costs_the_server_a_fraction_of_500_ms(site: HookSite, service: str) -> None:

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cds.bootstrap import stores
@@ -46,7 +48,7 @@ def signed(site: HookSite, path: str, **changes: Any) -> str:
     return hook_ehr.token(f"{site.settings.public_url}{path}", **{"now": datetime.now(UTC), **changes})
 
 
-@pytest.mark.requirement(176, 177)
+@pytest.mark.requirement(14, 176, 177)
 @pytest.mark.parametrize(("method", "path"), DOORS)
 def test_every_door_wants_a_signed_token_and_says_nothing_without_one(site: HookSite, method: str, path: str) -> None:
     for token in (None, "not-a-token"):
@@ -72,6 +74,18 @@ def test_a_token_opens_one_address_once(site: HookSite) -> None:
     assert ask(site, "GET", path, token).status_code == 401
     elsewhere = signed(site, f"{path}/{FINDINGS}")
     assert ask(site, "GET", path, elsewhere).status_code == 401
+
+
+@pytest.mark.requirement(176)
+def test_a_token_of_another_key_and_one_that_was_changed_are_refused(site: HookSite) -> None:
+    """The signature is what proves who calls: everything else in a token anybody can write."""
+    path = "/cds-services"
+    claims = hook_ehr.claims(f"{site.settings.public_url}{path}", datetime.now(UTC))
+    stranger = ec.generate_private_key(ec.SECP384R1())
+    forged = jwt.encode(claims, stranger, "ES384", headers={"kid": "p384"})
+    head, _, mark = signed(site, f"{path}/{FINDINGS}").split(".")
+    for token in (forged, f"{head}.{hook_ehr.part(claims)}.{mark}", f"{head}.{hook_ehr.part(claims)}."):
+        assert ask(site, "GET", path, token).status_code == 401
 
 
 @pytest.mark.requirement(200, 205, 207)

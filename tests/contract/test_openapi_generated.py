@@ -33,16 +33,16 @@ OPERATIONS = [
     for method, operation in item.items()
     if method in METHODS
 ]
-#: Bodies of several parts are no JSON, form or text: `test_dicomweb_store` sends them.
-PARTS = {name for name, path in OPERATIONS if path.startswith("/dicom-web/studies") and name.startswith("store")}
+#: RFC 2387: a body of one part, as STOW-RS wants it.
+PARTS = 'multipart/related; type="application/dicom"; boundary=b'
 #: Requests that have nothing in them, or any text.
 FREE = {
     "live", "ready", "metrics", "holds", "capabilities", "critical", "jwks", "discovery", "leaveStudyPage",
-    "listStudies", "showStudy",
+    "listStudies", "showStudy", "storeInstances",
 }  # fmt: skip
 CALLED, ANSWERED = "callService", "giveFeedback"
 #: Of each operation and kind, right and wrong.
-EXAMPLES, OF_HOOKS = 5, 12
+EXAMPLES, OF_HOOKS = 4, 10
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,18 @@ class Api:
         """Send a request, look at the answer, and tell its status."""
         if case.path.startswith("/cds-services"):
             case.headers = {**(case.headers or {}), **self.site.headers(case.formatted_path)}
+        if case.path.startswith("/dicom-web/"):
+            case.headers = {**(case.headers or {}), "Content-Type": PARTS}
         answer = case.call()
         case.validate_response(answer, checks=self.checks)
         status: int = answer.status_code
         return status
+
+
+def _in_parts(context: Any, value: object) -> bytes:
+    """A body of a type that schemathesis does not know how to write."""
+    part = value if isinstance(value, bytes) else str(value).encode()
+    return b"--b\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n--b--"
 
 
 def api(folder: Path, stack: ExitStack, *, signed: bool) -> Api:
@@ -73,6 +81,7 @@ def api(folder: Path, stack: ExitStack, *, signed: bool) -> Api:
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi import checks
 
+    schemathesis.serializer("multipart/related")(_in_parts)
     wanted, _ = stack.enter_context(hook_site.stored(folder, signed=signed))
     wired = replace(bootstrap.services(wanted), probes=lambda: (Probe("database", True),))
     schema = schemathesis.openapi.from_path(DOCUMENT)
@@ -126,12 +135,12 @@ def _wrong(found: Api, name: str) -> st.SearchStrategy[Any]:
     return made
 
 
-@pytest.mark.parametrize("name", [name for name, _ in OPERATIONS if name not in PARTS])
+@pytest.mark.parametrize("name", [name for name, _ in OPERATIONS])
 def test_requests_that_the_document_allows_have_the_answers_that_it_names(opened: Api, name: str) -> None:
     assert _asked(opened, _right(opened, name), EXAMPLES)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in OPERATIONS if name not in PARTS | FREE])
+@pytest.mark.parametrize("name", [name for name, _ in OPERATIONS if name not in FREE])
 def test_requests_that_the_document_does_not_allow_have_the_answers_that_it_names(opened: Api, name: str) -> None:
     assert _asked(opened, _wrong(opened, name), EXAMPLES)
 

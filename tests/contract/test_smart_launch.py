@@ -100,11 +100,6 @@ class TestTheWayIn:
             assert site.launch().status_code == 200
             assert {one.actor for one in site.views()} == {"Practitioner/7"}
 
-    def test_an_ehr_that_names_nobody_is_in_the_audit_log_as_such(self, tmp_path: Path) -> None:
-        with serving(tmp_path, LaunchingEhr(TINA, openid=False, user="")) as site:
-            site.launch()
-            assert {one.actor for one in site.views()} == {f"a user whom {site.iss} does not name"}
-
     def test_two_charts_may_be_opened_at_once(self, site: SmartSite) -> None:
         first, second = site.callback(), site.callback()
         assert site.browser.get(first).status_code == 303
@@ -120,6 +115,14 @@ class TestWhatIsRefused:
         assert refused.status_code == 400
         assert "not registered" in refused.text
         assert site.wire.asked == []
+
+    @pytest.mark.parametrize("user", ["", "Person/7", "Practitioner/", "Device/Practitioner/7/x"])
+    def test_a_user_of_whom_nobody_says_that_it_is_a_practitioner(self, tmp_path: Path, user: str) -> None:
+        with serving(tmp_path, LaunchingEhr(TINA, openid=False, user=user)) as site:
+            refused = site.launch()
+            assert refused.status_code == 403
+            assert "does not say that a practitioner" in refused.text
+            assert site.views() == []
 
     def test_a_launch_without_the_ehrs_word_for_it(self, site: SmartSite) -> None:
         assert site.launch(launch="").status_code == 400

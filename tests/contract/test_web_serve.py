@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 #: How long a peer of the server may stall; it has 8 threads, 4 of which take uploads.
 IDLE_S = 1.0
 THREADS, UPLOADS = 8, 4
-UPLOAD = b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related\r\n"
+UPLOAD = b"POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/related\r\n"
 
 
 class Running:
@@ -116,6 +116,34 @@ def test_nothing_of_a_request_reaches_the_log_not_even_of_a_malformed_one(server
     assert any(line["event"] == "a request failed" and line["exception"] == "ValueError" for line in lines)
     assert any(line["event"] == "the web server warns, text withheld" for line in lines)
     assert not list(tmp_path.rglob("*.ctl"))
+
+
+@pytest.mark.parametrize("header", ["SCRIPT_NAME", "PATH_INFO", "Script_Name"])
+def test_no_header_says_which_address_was_asked_for(server: Running, header: str) -> None:
+    """A proxy on this machine that opens some addresses alone hands on the headers of strangers."""
+    asked = f"GET /cds-services/health/live HTTP/1.1\r\nHost: localhost\r\n{header}: /cds-services\r\n\r\n"
+    with connected(server, asked.encode()) as connection:
+        assert status(connection) == 404
+    asked = f"GET /health/live HTTP/1.1\r\nHost: localhost\r\n{header}: /elsewhere\r\n\r\n"
+    with connected(server, asked.encode()) as connection:
+        assert status(connection) == 200
+    server.stop()
+
+
+def test_a_body_in_chunks_that_is_too_large_is_refused_as_such(server: Running) -> None:
+    known = b'{"hookInstance": "1"}'
+
+    def padded(size: int) -> Iterator[bytes]:
+        yield known
+        yield from (b" " * part for part in [65536] * ((size - len(known)) // 65536))
+
+    headers = {"Content-Type": "application/json"}
+    small, large = (
+        httpx.post(f"{server.url}/cds-services/{SERVICE}", content=padded(size), headers=headers)
+        for size in (1024 * 1024, 5 * 1024 * 1024)
+    )
+    assert (small.status_code, large.status_code) == (200, 413)
+    server.stop()
 
 
 def test_answers_do_not_name_a_version_of_the_server(server: Running) -> None:

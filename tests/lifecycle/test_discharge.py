@@ -45,7 +45,7 @@ def leaves(stage: Stage, who: Person = ANNA) -> list[Json]:
         "prefetch": {"patient": patient},
     }
     context = replace(hook_context(stage.settings, stage.held, stage.clock), evaluate=stage._evaluate)
-    wired = with_outstanding(context, stage.settings, stage.held.database)
+    wired = with_outstanding(context, stage.held.database)
     cards: list[Json] = hooks.call(discharge_check.ID, body, wired)["cards"]
     return cards
 

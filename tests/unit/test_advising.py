@@ -76,6 +76,8 @@ def test_actions_without_a_code_of_the_site_are_listed(tmp_path: Path) -> None:
     [
         ({"orderables": {"adrenal": CATALOGUE["adrenal-work-up"]}}, "CDS_ORDERABLES: no action 'adrenal'"),
         ({"pathway_audiences": {"adrenale": ["referral"]}}, "CDS_PATHWAY_AUDIENCES: no pathway 'adrenale'"),
+        ({"system_actions": ["imaging-finding"]}, "CDS_SYSTEM_ACTIONS: no service 'imaging-finding'"),
+        ({"fatigue": {"roles": {"s|c": ["emphysem"]}}}, "CDS_FATIGUE: roles: s|c: no pathway 'emphysem'"),
         ({"text_language": "xx"}, "CDS_TEXT_LANGUAGE: no catalogue for 'xx'; want one of en"),
         ({"site_options": {"emphysema.laa_950_percent": "101"}}, "want a number from"),
         ({"site_options": {"emphysema.cut_off": "5"}}, "there is no such option"),

@@ -359,6 +359,14 @@ class TestKeysOverHttp:
             clock.pass_by(11)
             assert clients(token(URL, now=clock.at), URL).client == "main"
 
+    def test_a_key_that_nobody_can_read_hides_no_other(self) -> None:
+        odd: list[object] = [
+            {"kty": "RSA", "alg": ["RS384"], "n": "AQAB", "e": "AQAB", "kid": "odd"},
+            {"kty": "EC", "crv": {}, "x": 1, "y": None},
+        ]
+        with serving(lambda _: Reply(body={"keys": [*odd, *ALL["keys"]]})) as wire:
+            assert reading(jwks_url=f"{wire.root}/keys")(token(URL), URL).client == "main"
+
     @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"keys": 7}', b'{"keys": [7, {"kty": "oct", "k": "AA"}]}'])
     def test_a_key_set_without_keys_lets_nobody_in(self, body: bytes) -> None:
         with serving(lambda _: Reply(body=body)) as wire, pytest.raises((Unauthorized, Unavailable)):

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from cds import hooks, pathways
+from cds import hooks
+from cds.bootstrap.ehr import asked_by
 from cds.bootstrap.hook_discharge import with_outstanding
 from cds.domain.coding import Coding
 from cds.domain.critical import Category, CriticalResult, CriticalState
@@ -19,10 +20,11 @@ from cds.domain.hook import HookCall
 from cds.domain.message import RecordStatements
 from cds.domain.outstanding import Outstanding, PendingStudy
 from cds.domain.recommendation import Advice, CouldNotTell, Indicator, NothingToSay, Recommendation, Source
-from cds.domain.report import Release, Report
+from cds.domain.report import Mode, Release, Report
 from cds.domain.story import Withdrawn
 from cds.errors import NothingEvaluated, Unavailable
 from cds.hooks import HookContext, discharge_check
+from cds.searches import searches
 from cds.settings import Settings
 from tests.databases import fresh
 from tests.unit.clinical import NOW, STUDY_UID, TODAY, patient, report, study
@@ -198,6 +200,15 @@ def test_what_two_guidelines_ask_for_is_one_step_and_told_once() -> None:
     there = leaving(NODULE, other, follow_ups=both)
     there.desk.reports = (reported(NODULE, other),)
     assert summaries(there) == ["A nodule was found"]
+
+
+def test_an_open_follow_up_of_an_older_study_is_not_told_beside_the_same_step_of_a_newer_one() -> None:
+    there = leaving(NODULE, follow_ups=(follow_up(study_instance_uid="1.2.9"), follow_up()))
+    older = reported()
+    there.desk.reports = (reported(), replace(older, study=study("1.2.9", TODAY - timedelta(days=900))))
+    [card] = there.cards()
+    assert card["summary"] == "A nodule was found"
+    assert "Earlier images that ask for the same" in card["detail"]
 
 
 def test_what_was_accepted_is_told_once_it_is_due_within_thirty_days() -> None:
@@ -378,9 +389,12 @@ def test_it_is_discovered_with_all_that_the_standard_recommends(reference_dir: P
     assert service["prefetch"]["patient"] == "Patient/{{context.patientId}}"
 
 
-def test_a_client_is_asked_for_the_same_as_when_the_patient_is_viewed(tmp_path: Path) -> None:
-    asked = {"imaging-findings": pathways.asked(["emphysema"]), "imaging-order-advice": ()}
+def test_a_client_is_asked_for_the_same_as_when_the_patient_is_viewed() -> None:
+    asked = asked_by(Settings(pathway_modes={"emphysema": Mode.ADVISORY}))
+    assert asked[discharge_check.ID] == asked["imaging-findings"]
+    assert "packYears" in {search.key for search in searches(asked[discharge_check.ID])}
+
+
+def test_nothing_is_outstanding_for_a_patient_whom_nobody_knows(tmp_path: Path) -> None:
     with fresh(tmp_path) as databases:
-        wired = with_outstanding(replace(Desk().context(), asks=asked), Settings(data_dir=tmp_path), databases.app)
-        assert wired.outstanding("nobody") == Outstanding()
-    assert wired.asks == {**asked, discharge_check.ID: asked["imaging-findings"]}
+        assert with_outstanding(Desk().context(), databases.app).outstanding("nobody") == Outstanding()

@@ -290,6 +290,13 @@ def test_what_is_good_to_know_is_not_repeated_to_who_saw_it_where_the_site_wants
     assert chosen([one], seen, fatigue, Reader("general")) == ((one,), [])
 
 
+def test_what_was_seen_of_an_order_when_it_was_selected_is_shown_again_when_it_is_signed() -> None:
+    one = card("metformin")
+    check = replace(one, about=replace(one.about, study_instance_uid=None))
+    seen = CardHistory(seen={(check.about.key, check.about.digest): NOW})
+    assert chosen([check], seen, Fatigue(info_again_h=24)) == ((check,), [])
+
+
 # --- cap
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import cast
 
@@ -15,15 +16,22 @@ from jsonschema import Draft202012Validator
 
 from adapters.fhir.report import resources
 from cds import codes, hooks
+from cds.domain.coding import Quantity
 from cds.domain.ids import resource_id
+from cds.domain.message import RecordStatements, Searched
 from cds.domain.recommendation import Advice, CouldNotTell, PathwayOutcome
 from cds.errors import InvalidResource, NotFound, PreconditionFailed
 from cds.hooks import cards, parts
 from tests.unit.clinical import (
+    DAILY,
+    PACK_YEARS,
+    SMOKING,
     STUDY_UID,
     patient,
+    record,
     reference,
     report,
+    said,
     study,
 )
 from tests.unit.hook_desk import FAILED, REPORT, Desk, Json, only_emphysema
@@ -229,3 +237,19 @@ def test_a_card_that_could_not_tell_stays_short_and_escapes_its_reason(title: st
     assert len(cast("str", card.body["summary"])) <= 139
     assert "<script>" not in cast("str", card.body["detail"])
     assert "](http:/" not in cast("str", card.body["detail"])
+
+
+def _digest(held: RecordStatements) -> str:
+    desk = Desk(held=held)
+    desk.call()
+    ((shown,),) = [one.shown for one in desk.calls]
+    return shown.about.digest
+
+
+def test_what_a_card_says_is_the_same_wherever_something_was_searched_for_in_vain() -> None:
+    facts = (said(SMOKING, DAILY), said(PACK_YEARS, Quantity(38, "{pack-years}")))
+    held = _digest(record(*facts))
+    assert _digest(record(*facts, searched=(Searched("FHIR", None),))) == held
+    young = (Searched("HL7 LAB", date(2026, 11, 18)), Searched("FHIR", date(2026, 11, 19)))
+    assert _digest(record(*facts, searched=young)) == held
+    assert _digest(record(said(SMOKING, DAILY), said(PACK_YEARS, Quantity(10, "{pack-years}")))) != held

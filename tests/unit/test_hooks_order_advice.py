@@ -346,6 +346,16 @@ def test_a_new_draft_keeps_what_belongs_to_the_order_that_it_replaces() -> None:
     assert made["code"]["coding"][0]["code"] == ULTRASOUND.code
 
 
+def test_what_an_order_states_and_a_new_draft_does_not_is_named_where_it_is_accepted() -> None:
+    stated = order(bodySite=[{"text": "left"}], orderDetail=[{"text": "thin"}], basedOn=[{"reference": "CarePlan/1"}])
+    (card,) = OrderDesk(judge=saying(advice(SECOND))).ask(stated)
+    made = card["suggestions"][0]["actions"][1]
+    assert made["description"].endswith("Not taken over from that order: bodySite, orderDetail.")
+    assert made["resource"]["basedOn"] == [{"reference": "CarePlan/1"}]
+    (plain,) = OrderDesk(judge=saying(advice(SECOND))).ask(order())
+    assert "Not taken over" not in plain["suggestions"][0]["actions"][1]["description"]
+
+
 def test_a_new_draft_is_never_less_urgent_than_the_order_nor_than_the_step() -> None:
     urgent = draft(Basis(Site("S", "https://s.example"), "1"), step("us", ULTRASOUND, priority=Priority.URGENT))
     assert in_place_of(order(priority="stat"), urgent)["priority"] == "stat"

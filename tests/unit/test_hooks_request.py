@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cds import codes
 from cds.domain.message import Statement
 from cds.errors import InvalidResource, PreconditionFailed
 from cds.hooks import prefetch, request
@@ -136,7 +137,14 @@ def test_an_authorization_that_cannot_be_used_is_named_without_its_token(
     assert "X-Header" not in str(refused.value)
 
 
-@pytest.mark.parametrize("server", ["ehr.example.org", "ftp://ehr.example.org", "https://user@ehr.example.org", 7, ""])
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("ehr.example.org", "ftp://ehr.example.org", "https://user@ehr.example.org", 7, ""),
+        *("https://ehr.example.org:abc/fhir", "https://ehr.example.org:99999", "https://[/fhir", "https://[::1/fhir"),
+        *("https://a]b/fhir", "https://\N{ACCOUNT OF}.example/fhir"),
+    ],
+)
 def test_a_server_that_is_no_url_is_refused(server: object) -> None:
     with pytest.raises(InvalidResource, match=r"^fhirServer: want the base URL of a FHIR server"):
         request.read(body(fhirServer=server), hooks={"patient-view"})
@@ -243,6 +251,26 @@ def test_a_resource_of_another_patient_is_left_out_and_proves_nothing() -> None:
     record = prefetch.statements({"smoking": bundle(of("1"), of("2"))}, "1", read).record
     assert seen == [{"smoking": bundle(of("1"))}]
     assert len(record.statements) == 1
+    assert record.searched == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "resource_type"),
+    [("allergies", "AllergyIntolerance"), ("familyHistory", "FamilyMemberHistory")],
+)
+def test_what_names_its_patient_as_patient_is_left_out_where_that_is_another(key: str, resource_type: str) -> None:
+    seen: list[object] = []
+
+    def read(fetched: object) -> tuple[Statement, ...]:
+        seen.append(fetched)
+        return ()
+
+    mine, other = (
+        {"resourceType": resource_type, "patient": {"reference": f"Patient/{number}"}} for number in ("1", "2")
+    )
+    wanted = prefetch.templates(codes.loaded().values())
+    record = prefetch.statements({key: bundle(mine, other)}, "1", read, wanted).record
+    assert seen == [{key: bundle(mine)}]
     assert record.searched == ()
 
 

@@ -74,7 +74,15 @@ def test_identifiers_of_two_stored_patients_show_no_result_even_where_one_has_no
     desk = Desk(who=patient(id=None, identifiers=(MRN, other)), owner={MRN: "patient-1", other: "patient-2"})
     (card,) = desk.call()
     assert "more than one patient" in card["detail"]
-    assert desk.noted == ()
+    assert [note.cards for note in desk.noted] == [0]
+
+
+def test_why_a_study_was_kept_back_from_a_patient_in_doubt_stands_on_its_timeline() -> None:
+    desk = Desk(who=patient(id=None, birth_date=date(1963, 5, 2)))
+    desk.call()
+    [note] = desk.noted
+    assert (note.study_instance_uid, note.patient_id, note.cards) == (STUDY_UID, "patient-1", 0)
+    assert note.quiet == ("The birth date contradicts the one that came with the images; a person must decide.",)
 
 
 def test_a_contradicting_sex_shows_no_result() -> None:

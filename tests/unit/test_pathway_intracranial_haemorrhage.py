@@ -218,7 +218,7 @@ def test_a_glasgow_coma_score_outside_3_to_15_cannot_be_one_and_is_missing() -> 
         assert "Glasgow Coma Score" not in missing(asked(facts={GCS: value(number, "{score}", STUDY_DATE)}))
 
 
-def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_day_as_urgent_instead_of_at_once() -> None:
+def test_images_that_are_older_than_the_site_s_limit_are_told_with_their_age_as_urgent_instead_of_at_once() -> None:
     def on(day: date, **site: str) -> Advice:
         facts = {medication_codes.ANTICOAGULANT: item()}
         options = {f"intracranial_haemorrhage.{name}": text for name, text in site.items()}

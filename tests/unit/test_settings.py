@@ -179,7 +179,7 @@ class TestWhoMayCallCdsHooks:
             ({"issuer": "https://a", "jwks_url": "ftp://a/k"}, "http"),
             ({"issuer": "https://a", "jwks_url": "https://a/k", "audiences": [""]}, "audiences"),
             ({"issuer": "https://a", "jwks_url": "https://a/k", "rate_per_minute": 0}, "rate_per_minute"),
-            ({"issuer": "https://a", "jwks_file": "absent"}, "absent does not exist"),
+            ({"issuer": "https://a", "jwks_file": "absent"}, ".jwks_file: absent does not exist"),
         ],
     )
     def test_an_ehr_wants_an_issuer_keys_and_an_algorithm_that_cannot_be_forged(

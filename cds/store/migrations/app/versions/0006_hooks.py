@@ -17,40 +17,35 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "hook_card",
-        *_texts("uuid", "service", "hook", "instance"),
+        "hook_call",
+        *_texts("id"),
         _time("at"),
-        *_texts("client", "user_id", "roles", "whose"),
-        sa.Column("study_uid", sa.String(), nullable=True),
-        sa.Column("episode", sa.Integer(), nullable=False),
-        *_texts("pathway", "key", "digest", "indicator", "site", "models", "suggestions"),
-        sa.PrimaryKeyConstraint("uuid"),
+        *_texts("service", "hook", "instance", "client", "user_id", "roles", "whose", "names", "content"),
+        sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_hook_card_at", "hook_card", ["at"])
+    op.create_index("ix_hook_call_at", "hook_call", ["at"])
+    op.create_index("ix_hook_call_content", "hook_call", ["content"])
+    op.create_table("hook_content", *_texts("id", "body"), sa.PrimaryKeyConstraint("id"))
+    op.create_table(
+        "hook_about",
+        *_texts("about", "content"),
+        sa.PrimaryKeyConstraint("about", "content"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "hook_seen",
-        *_texts("client", "user_id", "whose", "key", "digest"),
+        *_texts("client", "user_id", "whose", "shown"),
         _time("at"),
-        sa.Column("is_critical", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("client", "user_id", "whose", "key", "digest"),
+        *_texts("advices"),
+        sa.PrimaryKeyConstraint("client", "user_id", "whose", "shown"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_hook_seen_today", "hook_seen", ["client", "user_id", "at"])
-    op.create_table(
-        "hook_suppressed",
-        sa.Column("id", sa.Integer(), nullable=False),
-        _time("at"),
-        *_texts("service", "pathway", "key", "why", "client", "user_id", "whose"),
-        sa.Column("study_uid", sa.String(), nullable=True),
-        *_texts("site", "models"),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("ix_hook_suppressed_at", "hook_suppressed", ["at"])
     _answers_and_tokens()
 
 
 def downgrade() -> None:
-    for name in ("hook_token", "hook_answer", "hook_suppressed", "hook_seen", "hook_card"):
+    for name in ("hook_token", "hook_answer", "hook_seen", "hook_about", "hook_content", "hook_call"):
         op.drop_table(name)
 
 
@@ -61,12 +56,14 @@ def _answers_and_tokens() -> None:
         *_texts("card", "outcome"),
         _time("at"),
         _time("taken_at"),
+        _time("shown_at"),
         *_texts("accepted", "reason_system", "reason_code", "reason_display", "comment", "whose", "key", "digest"),
         *_texts("client", "user_id", "roles", "service", "pathway", "site", "models"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("card", "outcome", "at", name="uq_hook_answer"),
     )
     op.create_index("ix_hook_answer_whose", "hook_answer", ["whose", "at"])
+    op.create_index("ix_hook_answer_shown_at", "hook_answer", ["shown_at"])
     op.create_table(
         "hook_token",
         *_texts("issuer", "jti"),
