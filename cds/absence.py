@@ -43,7 +43,7 @@ class Absences:
         found = self._found[asked]
         away = self._unasked.get(value_set.name, self._unasked[None])
         silent: list[Unasked] = [self._record.unasked[index] for index in away]
-        if found is not None and not any(one.blind for one in silent):
+        if found is not None and not (silent and any(one.blind for one in silent)):
             return found
         reasons = dict.fromkeys(f"{one.source} {one.reason}" for one in silent)
         if found is not None:

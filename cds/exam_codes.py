@@ -153,6 +153,11 @@ def _table() -> Iterator[tuple[tuple[str, str], Exam, str]]:
 EXAMS: Mapping[tuple[str, str], tuple[Exam, str]] = MappingProxyType({key: (of, seen) for key, of, seen in _table()})
 
 
+def public_codes(of: Exam) -> tuple[Coding, ...]:
+    """The public codes of this very exam."""
+    return tuple(Coding(*key) for key, (listed, _) in EXAMS.items() if listed == of)
+
+
 def exam(codes: Iterable[Coding], site: Mapping[str, Exam]) -> Exam | None:
     """What the codes of one order ask for; None where nobody knows any of them, or they name two modalities.
 

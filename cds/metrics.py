@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 _lock = threading.Lock()
 _built: dict[str, Any] = {}
+#: A metric's name and labels → what counts them.
+_children: dict[tuple[object, ...], Any] = {}
 _reserved: set[tuple[str, int]] = set()
 
 
@@ -42,7 +44,7 @@ class Counter:
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Count, with exactly the labels declared."""
         if _reserve("counter"):
-            self._metric().labels(**labels).inc(amount)
+            _child(self.name, labels, self._metric).inc(amount)
 
     def _metric(self) -> prometheus_client.Counter:
         import prometheus_client
@@ -61,7 +63,7 @@ class Histogram:
     def observe(self, seconds: float, **labels: str) -> None:
         """Record a duration, with exactly the labels declared."""
         if _reserve("histogram"):
-            self._metric().labels(**labels).observe(seconds)
+            _child(self.name, labels, self._metric).observe(seconds)
 
     @contextmanager
     def time(self, **labels: str) -> Iterator[None]:
@@ -198,13 +200,23 @@ def _once(name: str, build: Callable[[], _Metric]) -> _Metric:
         return cast("_Metric", _built[name])
 
 
+def _child(name: str, labels: Mapping[str, str], metric: Callable[[], Any]) -> Any:
+    """What counts these labels: to have the library find it takes longer than to count."""
+    key = (name, *labels.items())
+    found = _children.get(key)
+    return _children.setdefault(key, metric().labels(**labels)) if found is None else found
+
+
 def _reserve(kind: str) -> bool:
     """Give the file that this process counts in its blocks; False where the disk has none left.
 
     prometheus_client maps a sparse file, and on a full disk the first write to such a map kills the process (SIGBUS).
     """
-    folder, key = os.environ.get(_FOLDER), (kind, os.getpid())
-    if folder is None or key in _reserved:
+    key = kind, os.getpid()
+    if key in _reserved:
+        return True
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
         return True
     try:
         _make_file(Path(folder, f"{kind}_{key[1]}.db"))

@@ -107,42 +107,51 @@ class HookClients:
 
     def __call__(self, token: str, url: str) -> Proven:
         """Who calls this URL; raise Unauthorized, without a word why, or Unavailable where keys cannot be had."""
+        claimed = ""
         try:
-            client, claims = self._verified(token)
+            head, claims = _read(token)
+            client = self._client(claims.get("iss"))
+            claimed = client.name
+            _verify(token, head, client)
             now = self._clock.now().timestamp()
             _check(claims, client.settings, url, now)
             until = float(claims["exp"]) + _LEEWAY_S
             if not self._seen.first(client.settings.issuer, claims["jti"], until, now):
                 raise ReplayedError
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            log.warning("a token of a CDS Hooks client was refused", reason_code=type(error).__name__)
+            reason = type(error).__name__ if token else "no token"
+            log.warning("a CDS Hooks call was refused", peer=claimed or "unknown", reason_code=reason)
             raise Unauthorized from None
         ends = datetime.fromtimestamp(0, UTC) + timedelta(seconds=until)
         return Proven(client.name, self._fresh(client.settings.issuer, claims["jti"], ends))
-
-    def _verified(self, token: str) -> tuple[_Client, dict[str, Any]]:
-        """The client whose key signed it, and what it says."""
-        if len(token) > _LONGEST_TOKEN:
-            raise jwt.DecodeError("too long")
-        read = jwt.PyJWS().decode_complete(token, options={"verify_signature": False})
-        head, claims = read["header"], orjson.loads(read["payload"])
-        if not isinstance(claims, dict):
-            raise jwt.DecodeError("no claims")
-        client = self._client(claims.get("iss"))
-        algorithm, jku = head.get("alg"), head.get("jku", "")
-        if algorithm not in client.settings.algorithms or "crit" in head:
-            raise jwt.InvalidAlgorithmError("not of this client")
-        if not isinstance(jku, str) or jku not in client.keys:
-            raise WrongAddressOfKeysError
-        _, key = client.keys[jku].key(str(head.get("kid", "")))
-        _check_key(key, algorithm)
-        jwt.PyJWS().decode_complete(token, key, algorithms=[algorithm])
-        return client, claims
 
     def _client(self, issuer: object) -> _Client:
         if not isinstance(issuer, str) or issuer not in self._clients:
             raise jwt.InvalidIssuerError("not configured")
         return self._clients[issuer]
+
+
+def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims as they stand there, believed by nobody yet."""
+    if len(token) > _LONGEST_TOKEN:
+        raise jwt.DecodeError("too long")
+    read = jwt.PyJWS().decode_complete(token, options={"verify_signature": False})
+    claims = orjson.loads(read["payload"])
+    if not isinstance(claims, dict):
+        raise jwt.DecodeError("no claims")
+    return read["header"], claims
+
+
+def _verify(token: str, head: Mapping[str, Any], client: _Client) -> None:
+    """A key of this client signed it."""
+    algorithm, jku = head.get("alg"), head.get("jku", "")
+    if algorithm not in client.settings.algorithms or "crit" in head:
+        raise jwt.InvalidAlgorithmError("not of this client")
+    if not isinstance(jku, str) or jku not in client.keys:
+        raise WrongAddressOfKeysError
+    _, key = client.keys[jku].key(str(head.get("kid", "")))
+    _check_key(key, algorithm)
+    jwt.PyJWS().decode_complete(token, key, algorithms=[algorithm])
 
 
 def _key_sets(client: HookClient, elapsed: Callable[[], float]) -> dict[str, Keys]:

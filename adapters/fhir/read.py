@@ -65,7 +65,7 @@ def digest(prefetch: Mapping[str, object]) -> tuple[bytes, int]:
         written = orjson.dumps(prefetch)
     except TypeError:
         return b"", 0
-    return hashlib.blake2b(written, digest_size=32).digest(), len(written)
+    return hashlib.sha256(written).digest(), len(written)
 
 
 def statements(

@@ -25,6 +25,7 @@ from cds.hooks.request import HookRequest
 from cds.hooks.service import HookContext
 
 _UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
+_CAN_BE = ": want one that CDS_FHIR_SOURCES names, a scope for Patient, and an answer within a second"
 _SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
 _OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the images; a person must decide."
 _OTHER_SEX = "The sex contradicts the one that came with the images; a person must decide."
@@ -136,10 +137,12 @@ def _resource(request: HookRequest, context: HookContext) -> Mapping[str, object
     """The Patient that was prefetched, or is fetched for this call; raise PreconditionFailed where neither is."""
     try:
         return prefetch.patient(request.prefetch, request.patient_id)
-    except PreconditionFailed:
-        fetched = context.fetch_patient(request.access, request.patient_id) if request.access else None
+    except PreconditionFailed as error:
+        if request.access is None:
+            raise PreconditionFailed(f"{error}, and no fhirAuthorization came that it can be fetched with") from None
+        fetched = context.fetch_patient(request.access, request.patient_id)
         if fetched is None:
-            raise
+            raise PreconditionFailed(f"{error}, and could not be fetched from the call's fhirServer{_CAN_BE}") from None
         return prefetch.patient({prefetch.PATIENT: fetched}, request.patient_id)
 
 

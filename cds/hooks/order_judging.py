@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cds import ordering, pathways
+from cds import exam_codes, ordering, pathways
 from cds.codes import SNOMED, ValueSet
 from cds.domain.ehr import EhrData
 from cds.domain.identity import Patient
 from cds.domain.imaging_order import ImagingOrder
-from cds.domain.message import RecordStatements, Unasked
+from cds.domain.message import RecordStatements, RecordValue, Statement, Unasked
 from cds.domain.recommendation import Advice, Case, CouldNotTell, PathwayOutcome
 from cds.errors import InvalidResource, NothingEvaluated
 from cds.hooks.asked import Asked, ask
 from cds.hooks.request import HookRequest
 from cds.hooks.service import HookContext, nothing_asked
+from cds.ports import PatientRecord
+from cds.record import merge
 
 #: A relative reference that an action may name (CDS Hooks 2.0, `resourceId`).
 REFERENCE = re.compile(r"ServiceRequest/[A-Za-z0-9.-]{1,64}")
@@ -31,6 +33,7 @@ _IMAGING = {
     "http://terminology.hl7.org/CodeSystem/v2-0074": frozenset({"RAD", "IMG", "CT", "NMR", "NMS", "RUS", "RX"}),
 }
 _OWN_RECORD = "Sightline's own record"
+_IMAGES = "Sightline's own images"
 _CLOSED = "was not read: it is not sure who this patient is there"
 
 
@@ -60,6 +63,18 @@ class Ordered:
     def code(self) -> str:
         """What its exam is called in keys: the same for as long as the same is ordered."""
         return min((f"{one.system}|{one.code}" for one in self.order.codes), default=self.order.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _WithImages:
+    """The record with the exams of which the images are here: whoever orders one again may not know of them."""
+
+    own: PatientRecord
+    done: tuple[Statement, ...]
+
+    def statements(self, patient: Patient) -> RecordStatements:
+        """See `cds.ports.PatientRecord`."""
+        return merge(self.own.statements(patient), RecordStatements(self.done))
 
 
 class _Closed:
@@ -113,7 +128,21 @@ def checks_ask(asks: Sequence[ValueSet] | None) -> Sequence[ValueSet]:
 def asked_for(request: HookRequest, context: HookContext, service: str) -> Asked:
     """Whom a call is about; in doubt with our own record and the other EHRs closed. Raise PreconditionFailed."""
     asked = ask(request, context, checks_ask(context.asks.get(service)))
-    return replace(asked, context=replace(context, record=_Closed(), ask=nothing_asked)) if asked.doubt else asked
+    if asked.doubt:
+        return replace(asked, context=replace(context, record=_Closed(), ask=nothing_asked))
+    done = tuple(_done(asked))
+    return replace(asked, context=replace(context, record=_WithImages(context.record, done))) if done else asked
+
+
+def _done(asked: Asked) -> Iterator[Statement]:
+    """The exams of the stored images whose order says what they are, as procedures that were done."""
+    for report in asked.reports:
+        procedure = report.order.procedure if report.order else None
+        exam = asked.context.exam_of((procedure,)) if procedure else None
+        for code in exam_codes.public_codes(exam) if exam else ():
+            key = f"images {report.study.study_instance_uid} {code.system} {code.code}"
+            value = RecordValue("procedure", key, code, None, report.study.study_date)
+            yield Statement(value, _IMAGES, report.issued)
 
 
 def judged(asked: Asked, ehr: EhrData, order: ImagingOrder) -> tuple[PathwayOutcome, ...]:

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from cds.domain.audit import AuditEvent
 from cds.domain.follow_up import Acceptance, Answer, FollowUp, FollowUpState
 from cds.domain.recommendation import Advice, Recommendation
-from cds.domain.report import Report
+from cds.domain.report import Audience, Report
 from cds.errors import Conflict, InvalidInput, NotFound
 from cds.store import audit, timeline
 from cds.store.engine import Database
@@ -32,6 +32,8 @@ from cds.store.values import dump, parse
 WAITING = (FollowUpState.OPEN.value, FollowUpState.ACCEPTED.value)
 _ANSWERED = tuple(answer.value for answer in Answer)
 _SEE = "cds follow-ups list --study shows it"
+#: How the reason of a follow-up begins that a report put an end to: the next one, or a card, may resume it.
+BY_VERSION = "version "
 
 
 class AcceptanceStore:
@@ -44,8 +46,10 @@ class AcceptanceStore:
         """Record what a person does with a recommendation; False where it was answered so before.
 
         The study is decided again, so that a new version of its report tells it. `overrule` lets one person say
-        otherwise than another did. InvalidInput where nobody is named, NotFound where there is no such follow-up,
-        Conflict where it is closed, of another patient by now, or answered otherwise by somebody else.
+        otherwise than another did. What was recommended to that person alone, by data that only their EHR has, begins
+        a follow-up where the acceptance says what it is `about`. InvalidInput where nobody is named, NotFound where
+        there is no such follow-up, Conflict where it is closed, of another patient by now, or answered otherwise by
+        somebody else.
         """
         _check(acceptance)
         uid = acceptance.study_instance_uid
@@ -53,13 +57,13 @@ class AcceptanceStore:
             study = locked(session, uid)
             if study.stopped:
                 raise Conflict("whose images these are is in doubt: a person decides that first (cds holds list)")
-            report, row = _asked(session, acceptance)
+            report, row = _asked(session, acceptance, now)
             last = {one.name: one for one in counting(session, uid, row.patient_id)}.get(acceptance.name)
             if last is not None and last.answer is acceptance.answer:
                 return False
             if last is not None and not overrule:
                 _check_other(last, acceptance)
-            about = _recommended(report, acceptance) or (last.about if last else None)
+            about = _recommended(report, acceptance) or acceptance.about or (last.about if last else None)
             _record(session, replace(acceptance, about=about, accepted=_ended(last, acceptance)), row, now)
             rematch(session, uid, f"a recommendation was {acceptance.answer.value} by a person", now)
         return True
@@ -150,18 +154,51 @@ def _check(acceptance: Acceptance) -> None:
         raise InvalidInput("want the role of the person who answers the recommendation, such as physician")
 
 
-def _asked(session: Session, acceptance: Acceptance) -> tuple[Report, FollowUpRow]:
+def _asked(session: Session, acceptance: Acceptance, now: datetime) -> tuple[Report, FollowUpRow]:
     """The newest report and the follow-up that an answer is about."""
     report = _newest(session, acceptance.study_instance_uid)
     if report.episode != acceptance.episode:
         raise Conflict("the study was taken back, or is reported for another patient since: look at it again")
     key = follow_up_id(acceptance.study_instance_uid, acceptance.episode, acceptance.pathway, acceptance.recommendation)
     row = session.get(FollowUpRow, key, populate_existing=True)
+    ended = row is not None and row.state == FollowUpState.CLOSED.value
+    if acceptance.about is not None and (row is None or (ended and row.reason.startswith(BY_VERSION))):
+        return report, _begun_by_a_card(session, report, acceptance.pathway, acceptance.about, now)
     if row is None:
         raise NotFound(f"want a follow-up of this study as <pathway>.<recommendation>: {_SEE}")
-    if row.state == FollowUpState.CLOSED.value:
+    if ended:
         raise Conflict(f"the follow-up is closed ({row.reason}): {_SEE}")
     return report, row
+
+
+def _begun_by_a_card(
+    session: Session, report: Report, pathway: str, step: Recommendation, now: datetime
+) -> FollowUpRow:  # fmt: skip
+    """A follow-up of what the report itself does not recommend: somebody's EHR knew more, and they were shown it."""
+    if report.patient is None or report.patient.id is None or not report.decision.release.allows(Audience.REFERRAL):
+        raise Conflict(f"it may not be told any more what this study shows: {_SEE}")
+    row = session.merge(follow_up_row(report, pathway, step, now))
+    detail = (f"{pathway}.{step.key}", "as a card recommended it")
+    timeline.write(session, now, "follow-up", row.state, study_uid=row.study_uid, work_id=row.work_id, detail=detail)
+    return row
+
+
+def follow_up_row(report: Report, pathway: str, step: Recommendation, at: datetime) -> FollowUpRow:
+    """An open follow-up of a step under the patient of a report."""
+    uid = report.work.study_instance_uid
+    return FollowUpRow(
+        id=follow_up_id(uid, report.episode, pathway, step.key),
+        study_uid=uid,
+        patient_id=(report.patient and report.patient.id) or "",
+        work_id=report.work.id,
+        pathway=pathway,
+        recommendation=step.key,
+        action=step.action,
+        due=step.by,
+        state=FollowUpState.OPEN.value,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def _check_other(last: Acceptance, acceptance: Acceptance) -> None:

@@ -14,11 +14,8 @@ from cds.domain.matching import MatchState
 from cds.domain.recommendation import Advice
 from cds.domain.report import Audience, Report
 from cds.store import timeline
-from cds.store.acceptances import counting, follow_up_id
+from cds.store.acceptances import BY_VERSION, counting, follow_up_id, follow_up_row
 from cds.store.safety_tables import FollowUpRow
-
-#: How the reason of a follow-up begins that a report put an end to: the next one may resume it.
-_VERSION = "version "
 
 
 def follow_up(session: Session, report: Report, now: datetime) -> None:
@@ -40,7 +37,7 @@ def follow_up(session: Session, report: Report, now: datetime) -> None:
         state = answers.get(f"{fresh.pathway}.{fresh.recommendation}", FollowUpState.OPEN.value)
         if known is None:
             _begin(session, report, fresh, state, now)
-        elif known.reason.startswith(_VERSION):
+        elif known.reason.startswith(BY_VERSION):
             _resume(session, report, known, state, now)
 
 
@@ -73,7 +70,7 @@ def _not_recommended(session: Session, report: Report, row: FollowUpRow, now: da
             return  # it is told already, or nobody has anything to do
     else:
         row.state = FollowUpState.CLOSED.value
-    row.reason, row.updated_at = f"{_VERSION}{report.version}: {_why_void(report, theirs)}", now
+    row.reason, row.updated_at = f"{BY_VERSION}{report.version}: {_why_void(report, theirs)}", now
     session.add(row)
     _tell(session, report, row, now, row.reason)
 
@@ -103,20 +100,8 @@ def _recommended(report: Report) -> dict[str, FollowUpRow]:
     found = {}
     for advice in report.decision.outcomes:
         for step in advice.recommendations if isinstance(advice, Advice) else ():
-            key = follow_up_id(report.work.study_instance_uid, report.episode, advice.pathway, step.key)
-            found[key] = FollowUpRow(
-                id=key,
-                study_uid=report.work.study_instance_uid,
-                patient_id=report.patient.id,
-                work_id=report.work.id,
-                pathway=advice.pathway,
-                recommendation=step.key,
-                action=step.action,
-                due=step.by,
-                state=FollowUpState.OPEN.value,
-                created_at=report.issued,
-                updated_at=report.issued,
-            )
+            row = follow_up_row(report, advice.pathway, step, report.issued)
+            found[row.id] = row
     return found
 
 

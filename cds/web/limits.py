@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cds.errors import TooManyRequests
 
@@ -27,9 +27,17 @@ class Shares:
     minute is everybody's: what was counted is forgotten with its end, however many came.
     """
 
-    def __init__(self, clients: Mapping[str, int], others: int, processes: int) -> None:
+    def __init__(
+        self,
+        clients: Mapping[str, int],
+        others: int,
+        processes: int,
+        *,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clients = {name: math.ceil(rate / processes) for name, rate in clients.items()}
         self._others = math.ceil(others / processes)
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._calls: Counter[tuple[str, str]] = Counter()
         self._ends = -math.inf
@@ -37,7 +45,7 @@ class Shares:
     def take(self, client: str, address: str) -> None:
         """Count a call; raise TooManyRequests where the minute's share is used up."""
         caller = ("client", client) if client else ("address", address)
-        now = time.monotonic()
+        now = self._seconds()
         with self._lock:
             if now >= self._ends:
                 self._calls.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,9 @@ log = get_logger(__name__)
 #: Heartbeats are file times; on a disk that stalls they would make healthy workers look hung.
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - empty files, named and removed at once by gunicorn
 _HEADER_AND_REQUEST_TIMEOUT_S = 60
+#: Objects, and collections of the generation before, between two collections: one request with its prefetch makes
+#: thousands of objects and hardly a cycle.
+_THRESHOLDS = (20_000, 20, 50)
 #: gunicorn's own sentences, which name no request, and what we say instead.
 _SENTENCES = {
     "Listening at: %s (%s)": "the web server listens",
@@ -60,7 +64,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hi
             self.cfg.set("when_ready", lambda _server: ready())
 
     def load(self) -> Flask:
-        return create_app(self._make_services())
+        """In a worker process: what the application is made of is not looked through again and again for cycles."""
+        app = create_app(self._make_services())
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
+        return app
 
 
 def options(settings: Settings, idle_s: float = IDLE_S) -> dict[str, object]:

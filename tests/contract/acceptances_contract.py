@@ -12,7 +12,7 @@ import pytest
 from sqlmodel import select
 
 from cds.domain.coding import Coding
-from cds.domain.follow_up import Acceptance, Answer, FollowUp
+from cds.domain.follow_up import Acceptance, Answer, FollowUp, FollowUpState
 from cds.domain.identity import Identifier, Patient
 from cds.domain.matching import Match, MatchState
 from cds.domain.message import LoggedMessage, MessageContent
@@ -166,6 +166,31 @@ class AcceptancesContract:
         assert kept == said(about=REFER)
         site.report(site.anna, replace(REFER, action="Refer at once"), CALL)
         assert site.acceptances.of_study("1.2", 1) == (kept,)
+
+    # --- what a card recommended, and the report does not
+
+    def test_a_step_that_only_a_card_recommended_begins_a_follow_up_when_it_is_accepted(self, site: Site) -> None:
+        scan = replace(REFER, key="scan", action="Another scan", by=NOW.date())
+        with pytest.raises(NotFound, match="want a follow-up"):
+            site.accept(said(key="scan"))
+        assert site.accept(said(key="scan", about=scan), said(key="scan", about=scan)) == [True, False]
+        [begun] = [one for one in site.all() if one.recommendation == "scan"]
+        assert (begun.state, begun.action, begun.due) == (FollowUpState.ACCEPTED, "Another scan", NOW.date())
+        assert [kept.about for kept in site.acceptances.of_study("1.2", 1)] == [scan]
+        assert "as a card recommended it" in site.timeline()[-2].detail
+        site.report(site.anna, REFER, CALL)
+        assert ("scan", "accepted") in site.states()
+
+    def test_a_follow_up_that_a_version_closed_begins_again_where_a_card_still_recommended_it(self, site: Site) -> None:
+        site.report(site.anna, CALL)
+        assert ("refer", "closed") in site.states()
+        assert site.accept(said(about=REFER)) == [True]
+        assert ("refer", "accepted") in site.states()
+
+    def test_what_may_not_be_told_any_more_begins_nothing(self, site: Site) -> None:
+        site.report(site.anna, CALL, release=RADIOLOGIST)
+        with pytest.raises(Conflict, match="may not be told"):
+            site.accept(said(key="scan", about=replace(REFER, key="scan")))
 
     def test_the_same_answer_again_changes_nothing_whoever_gives_it(self, site: Site) -> None:
         assert site.accept(said(), said(at=LATER + timedelta(days=1)), said(by="Dr Poe")) == [True, False, False]

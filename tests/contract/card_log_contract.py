@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from cds.domain.audit import AuditEvent
-from cds.domain.card_names import beginning
+from cds.domain.card_names import beginning, card_names
 from cds.domain.coding import Coding
 from cds.domain.hook import (
     About,
@@ -39,7 +39,7 @@ from cds.domain.hook import (
 from cds.domain.hook_stats import CardCount
 from cds.domain.recommendation import Indicator
 from cds.domain.report import TimelineEvent
-from cds.store import timeline
+from cds.store import card_calls, timeline
 from cds.store.audit import AuditStore
 from cds.store.card_log import SqlCardLog
 from cds.store.card_rows import CardRows
@@ -78,6 +78,13 @@ class Standing:
 def card(about: About = ABOUT, **suggestions: str) -> ShownCard:
     """A card as it went out."""
     return ShownCard(str(uuid.uuid4()), about, suggestions)
+
+
+def _named(about: About, *recommendations: str) -> tuple[ShownCard, ShownCard]:
+    """Two cards of one response, the second with suggestions."""
+    names = card_names()
+    first = ShownCard(next(names), replace(about, pathway="q"))
+    return first, ShownCard(next(names), about, {next(names): one for one in recommendations})
 
 
 def call(*shown: ShownCard, reader: Reader = ANN, **more: Any) -> HookCall:
@@ -182,6 +189,54 @@ class CardLogContract:
         assert [event.actor for event in seen(database)] == ["epic"]
         assert past(log, Reader("epic")) == CardHistory()
         assert taken(log, overridden(shown)).recorded == 1
+
+    def test_what_is_said_again_is_written_once_and_counted_twice(self, database: Database, log: SqlCardLog) -> None:
+        note = StudyNote("1.2", "anna", 1, ("r: too old",))
+        first, second = (_named(ABOUT, "refer", "call") for _ in range(2))
+        log.keep(call(*first, studies=(note,)))
+        log.keep(call(*second, reader=BEN, at=NOW + timedelta(minutes=1), studies=(note,)))
+        assert len(rows(database, "hook_content", "id")) == 1
+        assert len(rows(database, "hook_call", "id")) == 2
+        assert [(one.at, one.actor) for one in seen(database)] == [
+            (NOW, "Practitioner/ann"),
+            (NOW + timedelta(minutes=1), "Practitioner/ben"),
+        ]
+        assert taken(log, accepted(second[1], *second[1].suggestions)).recorded == 1
+        assert [(one.reader, one.accepted) for one in past(log).answers] == [(BEN, ("refer", "call"))]
+        assert [count.shown for count in log.stats(NOW - timedelta(days=1))] == [4]
+
+    def test_what_could_not_be_committed_is_written_with_what_says_the_same(self, database: Database) -> None:
+        kind_rows = CardRows(database.reader.dialect)
+        with pytest.raises(RuntimeError, match="the disk"), database.inserting() as cursor:
+            kind_rows.write(cursor, [call(card())])
+            raise RuntimeError("the disk")
+        log = log_over(database)
+        again = call(card())
+        with database.inserting() as cursor:
+            kind_rows.write(cursor, [again])
+        assert taken(log, overridden(again.shown[0])).recorded == 1
+
+    def test_who_was_shown_a_study_is_found_by_it_and_by_its_patient(self, database: Database, log: SqlCardLog) -> None:
+        for minutes, (study, patient) in enumerate((("1.2", "anna"), ("1.3", "anna"), ("1.4", "berta"))):
+            about = replace(ABOUT, study_instance_uid=study)
+            note = StudyNote(study, patient, 1)
+            log.keep(call(card(about), at=NOW + timedelta(minutes=minutes), studies=(note,)))
+        with database.reading() as session:
+            assert [one.study_instance_uid for one in card_calls.seen(session, studies={"1.4"})] == ["1.4"]
+            of_anna = card_calls.seen(session, studies=(), patients={"anna"})
+            assert [one.study_instance_uid for one in of_anna] == ["1.2", "1.3"]
+            assert card_calls.was_shown(session, "1.3", ["berta", "anna"])
+            assert not card_calls.was_shown(session, "1.3", ["berta"])
+            assert not card_calls.was_shown(session, "1.9", ["anna"])
+        audit = AuditStore(database)
+        audit.write(AuditEvent(NOW + timedelta(seconds=90), "ops", "switch off"))
+        told = [one.study_instance_uid or one.action for one in audit.search()]
+        assert told == ["1.2", "1.3", "switch off", "1.4"]
+        assert [one.study_instance_uid or one.action for one in audit.search(limit=2)] == ["switch off", "1.4"]
+        assert [one.action for one in audit.search(since=NOW + timedelta(seconds=70), limit=1)] == ["card shown"]
+        assert [one.at for one in audit.search(study_uid="1.3", since=NOW)] == [NOW + timedelta(minutes=1)]
+        assert audit.search(study_uid="1.3", since=NOW + timedelta(hours=1)) == []
+        assert [one.action for one in audit.seen_by("1.2")] == ["card shown"]
 
     def test_hostile_texts_are_kept_and_their_cards_found(self, log: SqlCardLog) -> None:
         reader = Reader("epic", "Practitioner/\0\ud800é" + "x" * 10_000, ("urn:r|" + "y" * 10_000,) * 100)

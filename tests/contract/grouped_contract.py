@@ -89,6 +89,37 @@ class GroupedContract:
         assert [one.result(_SOON) for one in (first, *given)] == [str(number) for number in range(51)]
         assert len(database.commits) == 2
 
+    def test_what_may_come_later_is_written_with_what_comes_next(self, database: Counted) -> None:
+        writer, lines = GroupWriter(database), Lines(database)
+        later = [writer.give_later(lines.kind, word) for word in ("a", "b")]
+        assert writer.give(lines.kind, "c").result(_SOON) == "C"
+        assert [one.result(_SOON) for one in later] == ["A", "B"]
+        assert len(database.commits) == 1
+
+    def test_what_may_come_later_is_written_where_somebody_waits_for_it(self, database: Counted) -> None:
+        writer, lines = GroupWriter(database), Lines(database)
+        first, second = (writer.give_later(lines.kind, word) for word in ("a", "b"))
+        assert second.result(_SOON) == "B"
+        assert first.result(_SOON) == "A"
+        assert len(database.commits) == 1
+
+    def test_what_may_come_later_is_written_at_the_end(self, database: Counted) -> None:
+        writer, lines = GroupWriter(database), Lines(database)
+        writer.give(lines.kind, "0").result(_SOON)
+        for number in range(1000, 1600):
+            writer.give_later(lines.kind, str(number))
+        writer.close()
+        assert written(database) == ["0", *map(str, range(1000, 1600))]
+
+    def test_a_kind_is_told_when_what_it_wrote_is_committed(self, database: Counted) -> None:
+        lines, told = Lines(database), list[list[str]]()
+        writer = GroupWriter(database)
+        kind = Kind("told", lines.kind.write, lambda: told.append(written(database)))
+        writer.give(kind, "a").result(_SOON)
+        with pytest.raises(Conflict):
+            writer.give(kind, "refused").result(_SOON)
+        assert told == [["a"]]
+
     @pytest.mark.parametrize(("bad", "error"), [("refused", Conflict), ("bad", Unavailable)])
     def test_what_cannot_be_written_fails_alone(self, database: Counted, bad: str, error: type[Exception]) -> None:
         door = threading.Event()

@@ -379,4 +379,16 @@ def test_the_log_has_the_reason_and_nothing_of_the_token(file: Path, capfd: pyte
         reading(jwks_file=file)(sent, URL)
     logged = capfd.readouterr().err
     assert '"reason_code": "InvalidAudienceError"' in logged
+    assert '"peer": "main"' in logged
     assert not any(text in logged for text in (*sent.split("."), "Unmistakable", "Quentina", ISSUER))
+
+
+def test_the_log_tells_a_call_without_a_token_from_one_of_an_unknown_ehr(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for sent in ("", token(URL, iss="https://stranger.example")):
+        with pytest.raises(Unauthorized):
+            reading(jwks_file=file)(sent, URL)
+    absent, strange = capfd.readouterr().err.splitlines()
+    assert ('"reason_code": "no token"' in absent, '"peer": "unknown"' in absent) == (True, True)
+    assert ('"reason_code": "InvalidIssuerError"' in strange, "stranger" in strange) == (True, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +15,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from cds import condition_codes, hooks
+from cds.codes import LOINC
+from cds.domain.coding import Coding
 from cds.domain.ehr import NotFoundSince, Unknown
 from cds.domain.identity import Patient
 from cds.domain.message import RecordStatements
-from cds.domain.order import Priority
+from cds.domain.order import OrderStatus, Priority
+from cds.domain.order import ServiceRequest as Placed
 from cds.domain.recommendation import Case, CouldNotTell, Indicator, NothingToSay, PathwayOutcome
+from cds.domain.report import Report
 from cds.errors import InvalidResource, NothingEvaluated, PreconditionFailed
 from cds.hooks import parts
 from cds.hooks.drafts import Basis, draft
@@ -26,7 +31,7 @@ from cds.hooks.order_cards import named
 from cds.hooks.order_drafts import in_place_of
 from cds.hooks.parts import Site
 from cds.ordering import iodinated_contrast
-from tests.unit.clinical import MRN, TODAY, patient, reference
+from tests.unit.clinical import MRN, TODAY, patient, reference, report, study
 from tests.unit.hook_desk import PATIENT
 from tests.unit.order_desk import (
     ADVICE,
@@ -472,3 +477,25 @@ def test_without_any_record_at_all_a_check_asks_rather_than_tells() -> None:
     assert {one["source"]["label"] for one in cards}
     assert not any(action == ["delete"] for one in cards for action in actions(one))
     assert any("Missing" in one["detail"] for one in cards)
+
+
+def _imaged(procedure: Coding | None) -> Report:
+    """A stored CT of the chest of the day before; `procedure` is what its order asked for."""
+    day = TODAY - timedelta(days=1)
+    drawn = report(of=replace(study(), study_date=day))
+    placed = Placed(None, None, None, MRN, OrderStatus.COMPLETED, procedure=procedure) if procedure else None
+    return replace(drawn, order=placed)
+
+
+@pytest.mark.parametrize("code", ["24627-2", "24628-0", "29252-4"])
+def test_an_exam_of_which_the_images_are_here_is_an_earlier_one_whatever_the_ehr_says(code: str) -> None:
+    again = order(exam=(code, "CT Chest"))
+    desk = OrderDesk(reports=(_imaged(Coding(LOINC, code, "CT Chest")),))
+    (card,) = [one for one in desk.ask(again) if "exam is on record" in one["summary"]]
+    assert f"{TODAY - timedelta(days=1)}" in card["detail"]
+    assert "Sightline's own images" in card["detail"]
+
+
+def test_images_of_which_no_order_says_what_they_are_are_no_earlier_exam() -> None:
+    desk = OrderDesk(reports=(_imaged(None),))
+    assert not any("own images" in one["detail"] for one in desk.ask(order(exam=("24627-2", "CT Chest"))))
