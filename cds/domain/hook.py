@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cds.domain.coding import Coding
-from cds.domain.recommendation import Indicator
+from cds.domain.recommendation import Indicator, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,15 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class ShownCard:
-    """A card as it went out: `suggestions` maps the uuid of each to the recommendation's key."""
+    """A card as it went out: `suggestions` maps the uuid of each to the recommendation's key.
+
+    `steps` are these recommendations as they were then, in the same order; empty where they are of no study.
+    """
 
     uuid: str
     about: About
     suggestions: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Recommendation | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ Json = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A suggestion without its uuid; `key` is that of the recommendation."""
+    """A suggestion without its uuid; `key` is that of the recommendation, `step` the recommendation as it was then."""
 
     key: str
     body: Json
+    step: Recommendation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +80,6 @@ def finished(cards: Iterable[Card]) -> tuple[list[Json], tuple[ShownCard, ...]]:
             body["suggestions"] = [{"uuid": own, **one.body} for own, one in named.items()]
             body["selectionBehavior"] = card.selection
         bodies.append(body)
-        shown.append(ShownCard(name, card.about, {own: one.key for own, one in named.items()}))
+        steps = tuple(one.step for one in card.suggestions)
+        shown.append(ShownCard(name, card.about, {own: one.key for own, one in named.items()}, steps))
     return bodies, tuple(shown)

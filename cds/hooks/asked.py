@@ -24,7 +24,8 @@ from cds.hooks.prefetch import Given
 from cds.hooks.request import HookRequest
 from cds.hooks.service import HookContext
 
-_UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
+#: The one doubt that the site's settings can end.
+UNMAPPED = "None of the patient's identifiers comes from a system that this site has configured."
 _CAN_BE = ": want one that CDS_FHIR_SOURCES names, a scope for Patient, and an answer within a second"
 _SEVERAL = "The patient's identifiers belong to more than one patient here; a person must decide."
 _OTHER_BIRTH_DATE = "The birth date contradicts the one that came with the images; a person must decide."
@@ -170,7 +171,7 @@ def _reports(patient: Patient, context: HookContext) -> tuple[Report, ...]:
 def _doubt(asked: Asked) -> str:
     patient, owners = asked.patient, asked.owners
     if not patient.identifiers:
-        return _UNMAPPED
+        return UNMAPPED
     stored = [report.patient for report in asked.reports if report.patient]
     others = {p.id for p in stored if p.id} - owners
     if len(owners | {asked.context.reports.survivor(one) for one in others}) > 1:

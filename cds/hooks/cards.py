@@ -15,6 +15,7 @@ from cds.domain.story import Withdrawn
 from cds.domain.verification import Agreement, Verdict
 from cds.hooks import parts
 from cds.hooks.answer import Card, digest
+from cds.hooks.asked import UNMAPPED
 from cds.hooks.drafts import Basis, suggestion
 from cds.hooks.parts import Json, Site, summary
 from cds.pathways import card as markup
@@ -27,6 +28,8 @@ _COMPARED = {
     Agreement.NOT_COMPARABLE: "could not be compared with",
 }
 _SURE = frozenset({Verdict.CONFIRMED, Verdict.CORRECTED})
+_MAPPED_BY = "For the administrator: `CDS_IDENTIFIER_SYSTEMS` maps a FHIR identifier system to its assigning authority."
+_COMPARED_BY = "Compare who the patient is in the EHR with what came with the images, and have the wrong one corrected."
 _NOT_A_NEGATIVE = "That is not a negative result."
 
 
@@ -185,7 +188,7 @@ def unidentified(site: Site, reason: str) -> Card:
     """The card for a patient whom Sightline cannot map: it says so, and that it says nothing about images."""
     detail = md.document(
         f"{reason} So Sightline shows no result for this patient. That does not mean that there is none.",
-        "For the administrator: `CDS_IDENTIFIER_SYSTEMS` maps a FHIR identifier system to its assigning authority.",
+        _MAPPED_BY if reason == UNMAPPED else _COMPARED_BY,
     )
     body: Json = {
         "summary": summary("Sightline cannot match this patient to imaging; no results are shown"),

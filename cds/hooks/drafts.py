@@ -35,7 +35,7 @@ def suggestion(basis: Basis, recommended: Recommendation, *before: Json) -> Sugg
         "resource": draft(basis, recommended),
     }
     body: Json = {"label": line(recommended.action), "actions": [*before, created]}
-    return Suggestion(recommended.key, body | ({"isRecommended": True} if recommended.recommended else {}))
+    return Suggestion(recommended.key, body | ({"isRecommended": True} if recommended.recommended else {}), recommended)
 
 
 def draft(basis: Basis, recommended: Recommendation) -> Json:

@@ -102,7 +102,7 @@ def to_source(of: Source) -> Json:
 def launch(site: Site, study: str) -> Json:
     """A link to the study page, launched by the EHR with `study` (its public id) as appContext."""
     return {
-        "label": "Images and findings in Sightline",
+        "label": "Findings and advice in Sightline",
         "url": f"{site.public_url}/smart/launch",
         "type": "smart",
         "appContext": json.dumps({"study": study}, separators=(",", ":")),

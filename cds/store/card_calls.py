@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -65,23 +66,25 @@ def seen(session: Session, *, studies: Collection[str], patients: Collection[str
 def newest(session: Session, *, since: datetime | None, limit: int | None) -> Sequence[AuditEvent]:
     """Who was shown cards of any study, oldest first; of more than `limit` the newest."""
     wanted = _CALL.at >= since if since is not None else sa.true()
-    found = (_event(one) for one in _noted(session, wanted, newest_first=True) if one.was_seen)
-    return list(islice(found, limit))[::-1]
+    with closing(_noted(session, wanted, newest_first=True)) as found:
+        return list(islice((_event(one) for one in found if one.was_seen), limit))[::-1]
 
 
 def was_shown(session: Session, study_uid: str, patients: Collection[str]) -> bool:
     """Whether anybody was shown a card of this study as one of these patients'."""
-    return any(
-        one.was_seen and one.note.study_uid == study_uid and one.note.patient_id in patients
-        for one in _noted(session, _about({study_uid}))
-    )
+    with closing(_noted(session, _about({study_uid}))) as found:
+        return any(
+            one.was_seen and one.note.study_uid == study_uid and one.note.patient_id in patients for one in found
+        )
 
 
 def _about(things: Collection[str]) -> sa.ColumnElement[bool]:
     return _CALL.content.in_(sa.select(_ABOUT.content).where(_ABOUT.about.in_(things)))
 
 
-def _noted(session: Session, wanted: sa.ColumnElement[bool], *, newest_first: bool = False) -> Iterator[_Noted]:
+def _noted(
+    session: Session, wanted: sa.ColumnElement[bool], *, newest_first: bool = False
+) -> Generator[_Noted, None, None]:
     """All that these calls noted; within a call in its own order."""
     order = (_CALL.at, _CALL.id)
     query = (
@@ -89,11 +92,11 @@ def _noted(session: Session, wanted: sa.ColumnElement[bool], *, newest_first: bo
         .where(_CONTENT.id == _CALL.content, wanted)
         .order_by(*((one.desc() for one in order) if newest_first else order))
     )
-    found = session.connection().execute(query, execution_options={"yield_per": _AT_ONCE})
-    for at, service, user, client, body in found:
-        notes = card_contents.read(body).notes
-        for note in reversed(notes) if newest_first else notes:
-            yield _Noted(at, service, user or client, note)
+    with session.connection().execute(query, execution_options={"yield_per": _AT_ONCE}) as found:
+        for at, service, user, client, body in found:
+            notes = card_contents.read(body).notes
+            for note in reversed(notes) if newest_first else notes:
+                yield _Noted(at, service, user or client, note)
 
 
 def _event(one: _Noted) -> AuditEvent:

@@ -14,11 +14,28 @@ from typing import Any, Final
 
 from cds.domain.card_names import beginning
 from cds.domain.hook import About, ShownCard, StudyNote, Suppressed
-from cds.domain.recommendation import Indicator
+from cds.domain.recommendation import Indicator, Recommendation
 from cds.store.driver_values import key_text
+from cds.store.values import dump
 
-#: A card's `About` with the keys of its suggestions.
-Shown = tuple[About, tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered:
+    """The recommendations of a card, the same where they are the very same objects: they are long to compare."""
+
+    steps: tuple[Recommendation | None, ...]
+
+    def __hash__(self) -> int:
+        """Of which objects."""
+        return hash(tuple(map(id, self.steps)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether these are the same objects in the same order."""
+        return isinstance(other, Offered) and tuple(map(id, self.steps)) == tuple(map(id, other.steps))
+
+
+#: A card's `About` with the keys of its suggestions, and the recommendations.
+Shown = tuple[About, tuple[str, ...], Offered]
 #: The names of a card and its suggestions; what it begins with is left out.
 _Names = tuple[str, ...]
 
@@ -42,7 +59,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class KeptCard:
-    """A card as it was shown; `suggestions` are the keys of its recommendations in their order."""
+    """A card as it was shown; `suggestions` are the keys of its recommendations in their order.
+
+    `steps` are these recommendations as JSON, where the card was about a study: who accepts one begins a follow-up.
+    """
 
     study_uid: str | None
     episode: int
@@ -53,6 +73,7 @@ class KeptCard:
     site: str
     models: tuple[str, ...]
     suggestions: tuple[str, ...]
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,7 @@ def written(shown: tuple[Shown, ...], held: tuple[Suppressed, ...], notes: tuple
     told = [_note(one, held) for one in notes]
     body = json.dumps([[_card(*one) for one in shown], [_held(one) for one in held], told])
     about = {one.study_instance_uid for one in notes} | {one.patient_id for one in notes if one.patient_id}
-    advices = [(key_text(one.key), one.digest, _is_critical(one)) for one, _ in shown if one.pathway]
+    advices = [(key_text(one.key), one.digest, _is_critical(one)) for one, *_ in shown if one.pathway]
     seen = json.dumps(advices) if advices else ""
     return Written(_digest(body), body, tuple(sorted(about)), _digest(seen), seen)
 
@@ -126,15 +147,17 @@ def _short(call: str, name: str) -> str:
     return name[len(call) :] if beginning(name) == call and name[len(call)] != _WHOLE else _WHOLE + name
 
 
-def _card(about: About, suggestions: tuple[str, ...]) -> Sequence[Any]:
+def _card(about: About, suggestions: tuple[str, ...], offered: Offered) -> Sequence[Any]:
+    of_study = offered.steps if about.study_instance_uid else ()
+    steps = [dump(Recommendation, one) for one in of_study if one is not None]
     return (
         *(about.study_instance_uid, about.episode, about.pathway, key_text(about.key), about.digest),
-        *(about.indicator.value, about.site, about.models, suggestions),
+        *(about.indicator.value, about.site, about.models, suggestions, steps),
     )
 
 
 def _read_card(packed: Sequence[Any]) -> KeptCard:
-    study_uid, episode, pathway, key, digest, indicator, site, models, suggestions = packed
+    study_uid, episode, pathway, key, digest, indicator, site, models, suggestions, steps = packed
     return KeptCard(
         study_uid=study_uid,
         episode=episode,
@@ -145,6 +168,7 @@ def _read_card(packed: Sequence[Any]) -> KeptCard:
         site=site,
         models=tuple(models),
         suggestions=tuple(suggestions),
+        steps=tuple(steps),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from cds.domain.coding import Coding
 from cds.domain.follow_up import Acceptance, Answer
 from cds.domain.hook import CardHistory, Feedback, FeedbackTaken, HookCall, Outcome, Reader
 from cds.domain.hook_stats import NO_REASON, CardCount
+from cds.domain.recommendation import Recommendation
 from cds.errors import Conflict, InvalidInput, NotFound
 from cds.store import audit, card_contents, card_stats, timeline
 from cds.store.acceptances import AcceptanceStore
@@ -26,6 +27,7 @@ from cds.store.driver_values import text
 from cds.store.engine import Database, lock_all
 from cds.store.grouped import GroupWriter, Kind
 from cds.store.hook_tables import HookAnswerRow, HookCallRow, HookContentRow
+from cds.store.values import parse
 
 #: A clinician's answer waits so long at most until what it shows is remembered.
 _PATIENCE_S: Final = 0.25
@@ -49,10 +51,11 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One feedback, and the card that it is about."""
+    """One feedback, and the card that it is about; `refused` is what could not be accepted."""
 
     feedback: Feedback
     shown: _Shown
+    refused: frozenset[str] = frozenset()
 
     @property
     def said(self) -> _Said:
@@ -62,7 +65,13 @@ class _Told:
     def accepted(self) -> tuple[str, ...]:
         """The recommendations that were accepted, each once."""
         found = (self.shown.suggestions.get(one.lower()) for one in self.feedback.accepted)
-        return tuple(dict.fromkeys(key for key in found if key is not None))
+        return tuple(dict.fromkeys(key for key in found if key is not None and key not in self.refused))
+
+    @property
+    def says(self) -> bool:
+        """Whether it says anything: an accept of what the card did not suggest does not."""
+        accepted = self.feedback.outcome is Outcome.ACCEPTED and self.feedback.accepted
+        return not accepted or bool(self.accepted)
 
     @property
     def who(self) -> str:
@@ -105,8 +114,10 @@ class SqlCardLog:
             cards = _cards(session, service, client, {one.card.lower() for one in said})
             before = _answered(session, cards)
         told = [_Told(one, cards[one.card.lower()]) for one in said if one.card.lower() in cards]
+        remarks = [_NOT_OFFERED] if any(map(_names_another, told)) else []
+        told = [one for one in told if one.says]
         fresh = list({one.said: one for one in reversed(told) if one.said not in before}.values())[::-1]
-        remarks = [remark for one in fresh for remark in self._accept(one, now)]
+        fresh = [self._accepted(one, now, remarks) for one in fresh]
         with self._durable.writing() as session:
             lock_all(session, "card", sorted(cards))
             before = _answered(session, cards)
@@ -118,17 +129,16 @@ class SqlCardLog:
         unknown = len(said) - len(told)
         return FeedbackTaken(len(new), len(told) - len(new), unknown, tuple(dict.fromkeys(remarks)))
 
-    def _accept(self, one: _Told, now: datetime) -> Iterator[str]:
-        """Make a draft order and a task of what was accepted; answer what cannot be done, which hinders nothing."""
-        if one.feedback.outcome is not Outcome.ACCEPTED:
-            return
-        if any(name.lower() not in one.shown.suggestions for name in one.feedback.accepted):
-            yield _NOT_OFFERED
+    def _accepted(self, one: _Told, now: datetime, remarks: list[str]) -> _Told:
+        """Make a draft order and a task of what was accepted. What cannot be done is told, and does not count."""
+        refused: list[str] = []
         for acceptance in _acceptances(one, now):
             try:
                 self._acceptances.accept(acceptance, now)
             except (Conflict, NotFound, InvalidInput) as error:
-                yield f"{acceptance.name}: {error}"
+                refused.append(acceptance.recommendation)
+                remarks.append(f"{acceptance.name}: {error}")
+        return replace(one, refused=frozenset(refused))
 
     def _record(self, session: Session, one: _Told, now: datetime) -> None:
         """The answer, the line of the study's timeline, and who gave it."""
@@ -184,16 +194,25 @@ def _answered(session: Session, cards: Collection[str]) -> frozenset[_Said]:
     return frozenset((card, Outcome(outcome), at) for card, outcome, at in rows)
 
 
+def _names_another(one: _Told) -> bool:
+    """Whether it accepts what the card did not suggest."""
+    accepts = one.feedback.outcome is Outcome.ACCEPTED
+    return accepts and any(name.lower() not in one.shown.suggestions for name in one.feedback.accepted)
+
+
 def _acceptances(one: _Told, now: datetime) -> Iterator[Acceptance]:
     """What a person accepted of a study; nothing where the card is about none."""
     card = one.shown.card
-    if card.study_uid is None or not card.pathway:
+    if one.feedback.outcome is not Outcome.ACCEPTED or card.study_uid is None or not card.pathway:
         return
     roles = unpacked(one.shown.call.roles)
     role = roles[0].rpartition("|")[2] if roles else "clinician"
     at = min(one.feedback.at, now)  # the client's clock may be ahead
+    steps = {step.key: step for text in card.steps for step in (parse(Recommendation, text),)}
     for key in one.accepted:
-        yield Acceptance(card.study_uid, card.episode, card.pathway, key, Answer.ACCEPTED, one.who, role, at)
+        yield Acceptance(
+            *(card.study_uid, card.episode, card.pathway, key, Answer.ACCEPTED, one.who, role, at), about=steps.get(key)
+        )
 
 
 def _row(one: _Told, now: datetime) -> HookAnswerRow:

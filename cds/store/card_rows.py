@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cds.domain.card_names import beginning, card_names
 from cds.domain.hook import HookCall, ShownCard
 from cds.store import card_contents
-from cds.store.card_contents import Written
+from cds.store.card_contents import Offered, Written
 from cds.store.driver_values import insertion, key_text, text, times
 
 Row = tuple[object, ...]
@@ -111,7 +111,7 @@ def _parts(call: HookCall) -> Iterator[_Part]:
         groups[beginning(next(card_names()))] = []
     held, notes = call.suppressed, call.studies
     for begins, cards in groups.items():
-        shown = tuple([(one.about, tuple(one.suggestions.values())) for one in cards])
+        shown = tuple([(one.about, tuple(one.suggestions.values()), Offered(one.steps)) for one in cards])
         yield begins, cards, card_contents.written(shown, held, notes)
         held, notes = (), ()
 

@@ -80,6 +80,13 @@ def card(about: About = ABOUT, **suggestions: str) -> ShownCard:
     return ShownCard(str(uuid.uuid4()), about, suggestions)
 
 
+def _broken_off(database: Database, kind_rows: CardRows) -> None:
+    """Write a call that is never committed."""
+    with database.inserting() as cursor:
+        kind_rows.write(cursor, [call(card())])
+        raise OSError("the disk is gone")
+
+
 def _named(about: About, *recommendations: str) -> tuple[ShownCard, ShownCard]:
     """Two cards of one response, the second with suggestions."""
     names = card_names()
@@ -192,7 +199,8 @@ class CardLogContract:
 
     def test_what_is_said_again_is_written_once_and_counted_twice(self, database: Database, log: SqlCardLog) -> None:
         note = StudyNote("1.2", "anna", 1, ("r: too old",))
-        first, second = (_named(ABOUT, "refer", "call") for _ in range(2))
+        of_no_study = replace(ABOUT, study_instance_uid=None)  # what is accepted of it begins no follow-up
+        first, second = (_named(of_no_study, "refer", "call") for _ in range(2))
         log.keep(call(*first, studies=(note,)))
         log.keep(call(*second, reader=BEN, at=NOW + timedelta(minutes=1), studies=(note,)))
         assert len(rows(database, "hook_content", "id")) == 1
@@ -203,13 +211,12 @@ class CardLogContract:
         ]
         assert taken(log, accepted(second[1], *second[1].suggestions)).recorded == 1
         assert [(one.reader, one.accepted) for one in past(log).answers] == [(BEN, ("refer", "call"))]
-        assert [count.shown for count in log.stats(NOW - timedelta(days=1))] == [4]
+        assert [(one.pathway, one.shown, one.accepted) for one in log.stats(NOW)] == [("p", 2, 1), ("q", 2, 0)]
 
     def test_what_could_not_be_committed_is_written_with_what_says_the_same(self, database: Database) -> None:
         kind_rows = CardRows(database.reader.dialect)
-        with pytest.raises(RuntimeError, match="the disk"), database.inserting() as cursor:
-            kind_rows.write(cursor, [call(card())])
-            raise RuntimeError("the disk")
+        with pytest.raises(OSError, match="disk"):
+            _broken_off(database, kind_rows)
         log = log_over(database)
         again = call(card())
         with database.inserting() as cursor:
@@ -276,7 +283,8 @@ class CardLogContract:
         assert past(log).seen == {(ABOUT.key, "d1"): NOW + timedelta(hours=2)}
 
     def test_everybody_s_answers_of_this_patient_are_known_however_old(self, log: SqlCardLog) -> None:
-        one, two, others = card(), card(s1="refer"), card()
+        two = card(replace(ABOUT, study_instance_uid=None), s1="refer")  # what is accepted of it begins no follow-up
+        one, others = card(), card()
         log.keep(call(one, two))
         log.keep(call(others, whose="berta"))
         taken(log, overridden(one), accepted(two, "s1"), overridden(others))
@@ -393,7 +401,26 @@ class CardLogContract:
         assert "none of the card's" in found.remarks[0]
         assert "p.refer: the follow-up is closed" in found.remarks[1]
         assert "p.gone: want a follow-up of this study" in found.remarks[2]
-        assert past(log).answers[0].accepted == ("refer", "gone")
+        assert past(log).answers[0].accepted == (), "what was not tracked is offered again"
+
+    def test_a_step_that_only_the_card_recommended_is_tracked_as_it_was_shown(
+        self, databases: Databases, log: SqlCardLog
+    ) -> None:
+        site = Site(databases)
+        site.report(site.anna, CALL)
+        shown = replace(card(s1="refer"), steps=(REFER,))
+        log.keep(call(shown))
+        assert taken(log, accepted(shown, "s1")) == FeedbackTaken(recorded=1)
+        [refer] = [one for one in site.all() if one.recommendation == "refer"]
+        assert (refer.state.value, refer.action, refer.due) == ("accepted", REFER.action, REFER.by)
+        assert [one.about for one in site.acceptances.of_study("1.2", 1)] == [REFER]
+
+    def test_an_accept_of_what_the_card_did_not_suggest_is_no_answer(self, log: SqlCardLog) -> None:
+        shown = card(s1="refer")
+        log.keep(call(shown))
+        found = taken(log, accepted(shown, "theirs"))
+        assert (found.recorded, found.unknown, len(found.remarks)) == (0, 1, 1)
+        assert past(log).answers == ()
 
     def test_what_is_about_no_study_has_no_follow_up(self, log: SqlCardLog) -> None:
         shown = card(replace(ABOUT, study_instance_uid=None), s1="instead")

@@ -248,3 +248,11 @@ def test_deceased_on_either_side_is_deceased() -> None:
 def test_demographics_that_the_client_lacks_come_from_the_store() -> None:
     (card,) = Desk(who=patient(id=None, birth_date=None)).call()
     assert "age: 63 years" in card["detail"]
+
+
+def test_what_ends_a_doubt_is_told_with_it() -> None:
+    (unmapped,) = Desk(who=patient(identifiers=())).call()
+    (contradicted,) = Desk(who=patient(id=None, birth_date=date(1900, 1, 1))).call()
+    assert "CDS_IDENTIFIER_SYSTEMS" in unmapped["detail"]
+    assert "CDS_IDENTIFIER_SYSTEMS" not in contradicted["detail"]
+    assert "have the wrong one corrected" in contradicted["detail"]
