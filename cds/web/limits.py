@@ -6,16 +6,17 @@ Counts are kept in the memory of each web process, so a caller has its share of 
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+import limits
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
 from cds.errors import TooManyRequests
 
 #: FHIR resources nest some twenty levels; no answer of ours needs more.
 DEEPEST = 64
-_MINUTE_S = 60.0
 _ALIKE = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKETS = bytes(set(range(256)) - set(b'{}[]"'))
 
@@ -23,38 +24,27 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b'{}[]"'))
 class Shares:
     """How often callers may come; `processes` serve them, each of which counts alone.
 
-    `clients` is the calls a minute by name of a client, `others` that of one address where none is configured. The
-    minute is everybody's: what was counted is forgotten with its end, however many came.
+    `clients` is the calls a minute by name of a client, `others` that of one address where none is configured.
     """
 
-    def __init__(
-        self,
-        clients: Mapping[str, int],
-        others: int,
-        processes: int,
-        *,
-        seconds: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._clients = {name: math.ceil(rate / processes) for name, rate in clients.items()}
-        self._others = math.ceil(others / processes)
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._calls: Counter[tuple[str, str]] = Counter()
-        self._ends = -math.inf
+    def __init__(self, clients: Mapping[str, int], others: int, processes: int) -> None:
+        self._clients = {name: _share(rate, processes) for name, rate in clients.items()}
+        self._others = _share(others, processes)
+        self._counted = FixedWindowRateLimiter(MemoryStorage())
 
     def take(self, client: str, address: str) -> None:
         """Count a call; raise TooManyRequests where the minute's share is used up."""
+        share = self._clients.get(client, self._others)
         caller = ("client", client) if client else ("address", address)
-        now = self._seconds()
-        with self._lock:
-            if now >= self._ends:
-                self._calls.clear()
-                self._ends = now + _MINUTE_S
-            self._calls[caller] += 1
-            calls, left_s = self._calls[caller], self._ends - now
-        if calls > self._clients.get(client, self._others):
-            wait_s = max(1, math.ceil(left_s))
-            raise TooManyRequests(f"too many calls: come again in {wait_s} s", retry_after_s=wait_s)
+        if self._counted.hit(share, *caller):
+            return
+        resets_at = self._counted.get_window_stats(share, *caller).reset_time
+        wait_s = max(1, math.ceil(resets_at - time.time()))
+        raise TooManyRequests(f"too many calls: come again in {wait_s} s", retry_after_s=wait_s)
+
+
+def _share(rate: int, processes: int) -> limits.RateLimitItem:
+    return limits.RateLimitItemPerMinute(math.ceil(rate / processes))
 
 
 def too_deep(body: bytes) -> bool:

@@ -62,6 +62,7 @@ HOMES = {
         "models.inputs",
         "models.manifest",
     ),
+    "pydantic_core": ("cds.store",),
     "pydantic_settings": ("cds.settings",),
     "pydicom": ("adapters.dicom",),
     "pynetdicom": ("adapters.dicom",),

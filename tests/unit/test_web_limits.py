@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 
 import orjson
 import pytest
@@ -84,26 +83,3 @@ def test_one_callers_rate_is_not_anothers() -> None:
 
 def test_a_rate_that_is_smaller_than_the_processes_still_lets_one_in() -> None:
     Shares({}, others=1, processes=8).take("", "10.0.0.1")
-
-
-def test_with_the_minute_ends_what_was_counted_and_the_wait_is_what_is_left_of_it() -> None:
-    clock = [1000.0]
-    shares = Shares({"north": 1}, others=1, processes=1, seconds=lambda: clock[0])
-    shares.take("north", "")
-    for now, left_s in ((1000.0, 60), (1030.5, 30), (1059.9, 1)):
-        clock[0] = now
-        with pytest.raises(TooManyRequests) as refused:
-            shares.take("north", "")
-        assert refused.value.retry_after_s == left_s
-    clock[0] = 1060.0
-    shares.take("north", "")
-    with pytest.raises(TooManyRequests):
-        shares.take("north", "")
-
-
-def test_counting_starts_no_threads() -> None:
-    running = threading.active_count()
-    shares = Shares({}, others=1000, processes=1)
-    for number in range(100):
-        shares.take("", f"10.0.0.{number}")
-    assert threading.active_count() == running
