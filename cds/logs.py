@@ -40,7 +40,7 @@ FIELDS = frozenset(
         # deliveries
         "destination", "attempt", "delay_s",
         # web
-        "cards", "service", "method", "route", "http_status", "status", "error",
+        "cards", "remarks", "service", "method", "route", "http_status", "status", "error",
         # processes
         "role", "slot", "child_pid", "state", "exit_code", "restarts",
         # measures

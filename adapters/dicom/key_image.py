@@ -5,6 +5,7 @@ For a PACS that shows nothing else. It is a picture, not something to measure in
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -181,9 +182,9 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     line = "".join(c if c.isprintable() else " " for c in text)
     if font.getlength(line) <= width - 2 * _MARGIN:
         return line
-    while line and font.getlength(f"{line}...") > width - 2 * _MARGIN:
-        line = line[:-1]
-    return f"{line}..."
+    room = width - 2 * _MARGIN
+    shortest_too_long = bisect_left(range(len(line)), True, key=lambda n: font.getlength(f"{line[:n]}...") > room)
+    return f"{line[: max(shortest_too_long - 1, 0)]}..."
 
 
 def _sentence(code: Coding, value: str) -> str:

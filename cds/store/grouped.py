@@ -225,7 +225,7 @@ class _Running:
             return
         [one] = group
         if not isinstance(error, SightlineError):
-            log.error("an item could not be written", kind=one.kind.name, exc_info=error)
+            log.error("an item could not be written", state=one.kind.name, exc_info=error)
         one.failed(error if isinstance(error, SightlineError) else Unavailable(_BROKEN))
 
     def _commit(self, group: Sequence[Given[Any]]) -> list[Any]:
