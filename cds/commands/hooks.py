@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -180,6 +181,7 @@ def sandbox(
         typer.echo(f"The sandbox is at {page.url} and calls {page.calls}. INSECURE: for tests alone. Ctrl-C ends it.")
         if key:
             typer.echo(f"It signs as {issuer}; its keys are at {page.url}/.well-known/jwks.json")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever manages it ends it as Ctrl-C does
         with suppress(KeyboardInterrupt):
             page.serve()
 

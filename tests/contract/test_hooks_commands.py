@@ -259,7 +259,7 @@ def test_refused_feedback_is_exit_code_1(peer: HookPeer) -> None:
     assert (code, text.splitlines()[-1]) == (1, "HTTP 404: no such card")
 
 
-def test_the_sandbox_says_where_it_is_and_ends_by_interrupt(peer: HookPeer) -> None:
+def test_the_sandbox_says_where_it_is_and_ends_when_it_is_told_to(peer: HookPeer) -> None:
     file = Path(__file__).parents[1] / "unit" / "patients" / "02-emphysema.bundle.json"
     command = [sys.executable, "-P", "-m", "cds", "hooks", "sandbox", "--url", peer.url, "--port", "0"]
     with subprocess.Popen([*command, "--patient", str(file)], stdout=subprocess.PIPE, text=True) as sandbox:
@@ -269,7 +269,7 @@ def test_the_sandbox_says_where_it_is_and_ends_by_interrupt(peer: HookPeer) -> N
         assert found is not None, line
         with urllib.request.urlopen(found[1], timeout=20) as page:
             assert "Marrow, Ilse" in page.read().decode()
-        sandbox.send_signal(signal.SIGINT)
+        sandbox.send_signal(signal.SIGTERM)
         assert sandbox.wait(20) == 0
 
 

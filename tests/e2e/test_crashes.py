@@ -21,6 +21,9 @@ from cds.workflow import MAX_RECOVERY_ATTEMPTS, STEPS
 from tests.e2e import dying_server
 from tests.e2e.site import Person, Site, children, order, series, site, smoking, stop, until, wait_until_ready
 
+#: Whole servers, started and killed: it takes long.
+pytestmark = pytest.mark.peers
+
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
@@ -43,13 +46,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
         stop(one.server)
 
 
-#: In `make test`; the others, which crash alike, are killed with the peers' tests.
-_KILLED_HERE = ("infer", "report", "deliver")
-
-
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[] if step in _KILLED_HERE else [pytest.mark.peers]) for step in STEPS]
-)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_worker_killed_in_a_step_goes_on_there_and_reports_once(
     step: str, mortal: Site, engine: Engine, tmp_path: Path
 ) -> None:
@@ -74,7 +71,6 @@ def test_a_worker_killed_in_a_step_goes_on_there_and_reports_once(
     assert len(blocks) == 1 or step == "deliver"
 
 
-@pytest.mark.peers
 def test_a_study_that_kills_every_worker_is_given_to_a_person(mortal: Site, tmp_path: Path) -> None:
     poison, healthy = Person(mrn="MRN-P", accession_number="ACC-P"), Person(mrn="MRN-H", accession_number="ACC-H")
     wish = mortal.data_dir / "kill-match-always"

@@ -138,6 +138,7 @@ def test_messages_that_nobody_reads_are_accepted_and_change_nothing(running: Sit
     assert running.hl7(message("SIU^S12^SIU_S12", "S1", Person(), "SCH|1")).code == "AA"
 
 
+@pytest.mark.peers
 def test_reports_wait_for_an_engine_that_is_down_and_arrive_in_order_once_though_the_worker_is_killed(
     running: Site, port_of_the_engine: int, tmp_path: Path
 ) -> None:

@@ -22,6 +22,9 @@ from tests.contract.news_peer import Ehr, ehr
 from tests.contract.news_site import TOPICS, study
 from tests.e2e.site import Site, children, site, stop, until, wait_until_ready
 
+#: Whole servers, started and killed: it takes long.
+pytestmark = pytest.mark.peers
+
 #: At least so many come while roles die.
 STUDIES = 20
 
@@ -76,7 +79,6 @@ def test_a_notified_study_is_announced_within_seconds(listening: Site, peer: Ehr
     assert "FHIR ehr ImagingStudy" in listening.cds("feeds").stdout
 
 
-@pytest.mark.peers
 def test_whatever_is_killed_each_study_is_announced_once(listening: Site, peer: Ehr) -> None:
     """The hospital goes on while web and worker die; a server that could not deliver says error and is asked again."""
     enough, numbers = threading.Event(), itertools.count(1)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.hl7_chaos import chaos
 from tests.e2e.site import site
+
+#: Whole servers, started and killed: it takes long.
+pytestmark = pytest.mark.peers
 
 
 def test_what_was_acknowledged_is_in_the_log_exactly_once_however_often_the_listener_is_killed(tmp_path: Path) -> None:

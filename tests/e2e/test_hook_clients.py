@@ -64,6 +64,7 @@ def test_tokens_are_neither_logged_nor_stored(closed: Site) -> None:
     assert not [file.name for file in written if any(part in file.read_bytes() for part in parts)]
 
 
+@pytest.mark.peers
 def test_development_mode_is_said_at_every_start_and_by_the_check(tmp_path: Path) -> None:
     with serving(site(tmp_path)) as one:
         answer = httpx.get(f"{one.url}{DISCOVERY}")

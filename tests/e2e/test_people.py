@@ -14,6 +14,9 @@ import pytest
 from cds.demo.engine import Engine
 from tests.e2e.site import Person, Site, order, series, serving, site, smoking, until
 
+#: Whole servers, started and killed: it takes long.
+pytestmark = pytest.mark.peers
+
 MODEL = "ct_lung_density"
 
 
