@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cds.store.engine import open_app, open_messages
 from tests.contract.acceptances_contract import AcceptancesContract
 from tests.databases import Databases, fresh
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with empty tables, upgraded once."""
-    folder = tmp_path_factory.mktemp("empty")
-    with fresh(folder):
-        pass
-    return folder
 
 
 class TestAcceptancesOnSqlite(AcceptancesContract):
     """Every promise on the embedded default."""
 
     @pytest.fixture
-    def databases(self, tmp_path: Path, empty: Path) -> Iterator[Databases]:
+    def databases(self, tmp_path: Path) -> Iterator[Databases]:
         """Two fresh files."""
-        folder = Path(shutil.copytree(empty, tmp_path / "site"))
-        with Databases(folder, "", open_app(folder, ""), open_messages(folder, "")) as databases:
+        with fresh(tmp_path / "site") as databases:
             yield databases
