@@ -402,7 +402,7 @@ def why_tells(story: Json) -> None:
 
 def the_card_leads_to(hospital: Hospital, card: Json, number: str, person: Person) -> None:
     """Link and draft name the report that stands, not the one that was taken back."""
-    [link] = card["links"]
+    [link] = [link for link in card["links"] if link["url"].startswith(hospital.site.url)]
     linked = hospital.site.get(link["url"].removeprefix(hospital.site.url))
     assert linked["status"] == "preliminary"
     assert linked["identifier"][0]["value"] == number
