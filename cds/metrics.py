@@ -27,6 +27,7 @@ _FILE_BYTES = 1024 * 1024
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 _lock = threading.Lock()
+_files = threading.Lock()
 _built: dict[str, Any] = {}
 #: A metric's name and labels → what counts them.
 _children: dict[tuple[object, ...], Any] = {}
@@ -219,7 +220,8 @@ def _reserve(kind: str) -> bool:
     if folder is None:
         return True
     try:
-        _make_file(Path(folder, f"{kind}_{key[1]}.db"))
+        with _files:
+            _make_file(Path(folder, f"{kind}_{key[1]}.db"))
     except OSError:
         return False
     _reserved.add(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cds import logs, metrics
@@ -37,7 +38,7 @@ def memory(settings: Settings, database: Database, clock: Clock) -> HookMemory:
     """What is kept is read from `database`; the thread that writes begins with the first call."""
     own = open_app(settings.data_dir, settings.database_url, patience_ms=_LOCK_PATIENCE_MS)
     durable = open_app(settings.data_dir, settings.database_url, durable=True)
-    return _memory(database, GroupWriter(own), durable, clock)
+    return _memory(database, GroupWriter(own), durable, clock, settings.data_dir / "shown")
 
 
 def memory_over(database: Database, clock: Clock) -> HookMemory:
@@ -45,9 +46,11 @@ def memory_over(database: Database, clock: Clock) -> HookMemory:
     return _memory(database, GroupWriter(database), database, clock)
 
 
-def _memory(database: Database, writer: GroupWriter, durable: Database, clock: Clock) -> HookMemory:
+def _memory(
+    database: Database, writer: GroupWriter, durable: Database, clock: Clock, folder: Path | None = None
+) -> HookMemory:
     offered = {*parts.FINDING_REASONS, *parts.ORDER_REASONS}
-    return HookMemory(SqlCardLog(database, writer, durable, offered), TokenLog(writer, clock))
+    return HookMemory(SqlCardLog(database, writer, durable, offered, folder), TokenLog(writer, clock))
 
 
 @dataclass(frozen=True, slots=True)

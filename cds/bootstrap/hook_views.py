@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cds import release
 from cds.bootstrap import Stores
@@ -50,7 +51,11 @@ def again(held: Stores) -> Again:
     """What a web process remembers of calls: switches are looked at each time."""
     from adapters.fhir.read import digest
 
-    return Again(held.switches.hidden, lambda prefetch: Digest(*digest(prefetch)))
+    def since() -> dict[Any, Any] | None:
+        look = held.database.look()
+        return look.foreseen if look is not None and look.lasts else None
+
+    return Again(held.switches.hidden, lambda prefetch: Digest(*digest(prefetch)), since)
 
 
 def _now(report: Report, said: tuple[Verification, ...], doubt: str) -> Report:

@@ -31,6 +31,14 @@ class Digest:
 UNKNOWN = Digest()
 
 
+#: What was worked out since anybody committed anything, by its keys.
+_Since = dict[Any, Any]
+
+
+def _nothing_lasts() -> None:
+    """Where nobody can tell whether anything was committed."""
+
+
 def _undigested(prefetch: Mapping[str, object]) -> Digest:
     return UNKNOWN
 
@@ -42,8 +50,9 @@ class Again:
         self,
         state: Callable[[], Hashable] | None = None,
         digest: Callable[[Mapping[str, object]], Digest] = _undigested,
+        since: Callable[[], _Since | None] = _nothing_lasts,
     ) -> None:
-        self._state, self._digest = state, digest
+        self._state, self._digest, self._since = state, digest, since
         self._answers: Remembered[Hashable, _Kept] = Remembered(_ANSWERS)
         self._read: Remembered[Hashable, tuple[Any, int]] = Remembered(_PREFETCHED_BYTES, lambda kept: kept[1])
 
@@ -60,6 +69,19 @@ class Again:
         made = make()
         if self._state() == state and holds(made):  # nothing was switched meanwhile
             self._answers.keep(whole, (made, made_of))  # its objects live on, so that no other gets their ids
+        return made
+
+    def unchanged(self, key: Hashable, make: Callable[[], tuple[T, bool]]) -> T:
+        """What `make` answers, or answered since anybody committed anything; it says whether that may be told again."""
+        known = self._since() if self._state is not None else None
+        if known is None or self._state is None:
+            return make()[0]
+        whole = (Again, self._state(), key)
+        if (kept := known.get(whole)) is not None:
+            return cast("T", kept[0])
+        made, lasts = make()
+        if lasts and self._state() == whole[1]:
+            known[whole] = (made,)
         return made
 
     def digest(self, prefetch: Mapping[str, object]) -> Digest:

@@ -47,6 +47,12 @@ class Asked:
     #: What the prefetch is known by.
     digest: Digest = UNKNOWN
 
+    @property
+    def is_brought(self) -> bool:
+        """Whether the call itself brought all that it is answered by: nothing is fetched for it."""
+        brought = self.request.prefetch.get(prefetch.PATIENT)
+        return bool(self.digest.value) and not self.given.missing and brought is self.resource
+
     @Lazily
     def site(self) -> Site:
         """Who speaks."""
@@ -105,13 +111,18 @@ class Asked:
         return {}
 
 
-def ask(request: HookRequest, context: HookContext, asks: Sequence[ValueSet] | None) -> Asked:
-    """Who a call is about; raise PreconditionFailed where nobody can tell. `asks` is what the service asks for."""
+def ask(
+    request: HookRequest, context: HookContext, asks: Sequence[ValueSet] | None, digest: Digest | None = None
+) -> Asked:
+    """Who a call is about; raise PreconditionFailed where nobody can tell. `asks` is what the service asks for.
+
+    `digest` is what the prefetch is known by, where that is at hand.
+    """
     resource = _resource(request, context)
     patient = context.read_patient(resource)
     wanted = prefetch.templates(asks)
     read = context.read_statements
-    digest = context.again.digest(request.prefetch)
+    digest = digest or context.again.digest(request.prefetch)
     given = context.again.read(
         digest,
         (request.patient_id, context.clock.today(), tuple(wanted)),

@@ -89,7 +89,7 @@ def _told(reader: Reader, context: HookContext, whose: str) -> _Told:
 
 
 def _judged(verdict: _Verdict, told: _Told) -> _Verdict:
-    for rule in _RULES:
+    for rule in _RULES if told.past.answers else _UNANSWERED:
         if isinstance(verdict, Suppressed) or not _may_wait(verdict):
             break
         verdict = rule(verdict, told)
@@ -157,6 +157,8 @@ def _seen(card: Card, told: _Told) -> _Verdict:
 
 #: After the role and before the cap, in this order.
 _RULES: tuple[Callable[[Card, _Told], _Verdict], ...] = (_accepted, _overridden, _snoozed, _seen)
+#: Where nobody has answered anything.
+_UNANSWERED = (_seen,)
 
 
 def _cap(verdicts: Iterable[_Verdict], told: _Told) -> list[_Verdict]:

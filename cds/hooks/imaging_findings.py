@@ -41,15 +41,28 @@ def services(asks: Sequence[ValueSet] | None = None) -> tuple[Service, ...]:
 
 def respond(request: HookRequest, context: HookContext) -> Answer:
     """The cards of one patient-view call; raise NotEvaluatedAtAll where nothing could be evaluated."""
-    asked = ask(request, context, context.asks.get(ID))
+    digest = context.again.digest(request.prefetch)
+
+    def made() -> tuple[Answer, bool]:
+        return _answered(ask(request, context, context.asks.get(ID), digest))
+
+    if not digest.value:
+        return made()[0]
+    key = (ID, digest.value, request.patient_id, request.fhir_server, context.clock.today())
+    return context.again.unchanged(key, made)
+
+
+def _answered(asked: Asked) -> tuple[Answer, bool]:
+    """The answer, and whether the same call would get the same one."""
     if asked.doubt:
-        return in_doubt(asked)
+        return in_doubt(asked), asked.is_brought
     taken_back = withdrawn(asked)
     if not asked.reports:
-        return Answer(taken_back, whose=asked.whose)
+        return Answer(taken_back, whose=asked.whose), asked.is_brought
     shown = studies.shown(asked, asked.reports, else_fail=not taken_back)
     told = sorted((card for one in shown for card in one.cards), key=_may_be_read_later)
-    return Answer((*taken_back, *told), (), notes(shown), asked.whose)
+    answer = Answer((*taken_back, *told), (), notes(shown), asked.whose)
+    return answer, asked.is_brought and not any(one.untold for one in shown)
 
 
 def _may_be_read_later(card: Card) -> bool:

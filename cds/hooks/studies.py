@@ -55,8 +55,7 @@ def _told_again(asked: Asked, reports: tuple[Report, ...], seen: tuple[Report | 
     def made() -> tuple[StudyCards, ...]:
         return asked_once([_study(asked, report, view) for report, view in zip(reports, seen, strict=True)])
 
-    brought = asked.request.prefetch.get(prefetch.PATIENT)
-    if not asked.digest.value or asked.given.missing or brought is not asked.resource:
+    if not asked.is_brought:
         return made()
     held = (asked.held(report.patient) for report in reports)
     key = (asked.digest.value, asked.patient, asked.request.patient_id, asked.site, asked.context.clock.today())

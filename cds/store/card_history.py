@@ -6,16 +6,19 @@ A patient's cards are those of whoever they are merged with (SAFETY section 1).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from cds.domain.coding import Coding
 from cds.domain.hook import CardHistory, Outcome, PastAnswer, Reader
-from cds.store.card_rows import unpacked
+from cds.store.card_rows import Row, unpacked
 from cds.store.driver_values import key_text, marked, times
 from cds.store.engine import Database
+
+Unwritten = Callable[[str, str], Iterable[tuple[str, Row]]]
 
 #: Everybody who is one with a patient: up the chain of merges, and down all of it again.
 _TREE: Final = (
@@ -39,11 +42,18 @@ _SEEN: Final = " UNION ALL SELECT 'seen'" + _OWN + "at >= ? AND {theirs}"
 _TODAY: Final = " UNION ALL SELECT 'today'" + _OWN + "at >= ?"
 
 
-class CardHistories:
-    """Reads histories from one database."""
+def _all_is_written(client: str, user: str) -> Iterator[tuple[str, Row]]:
+    return iter(())
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+
+class CardHistories:
+    """Reads histories from one database.
+
+    `unwritten` says what of a reader, by client and user, is not there yet: patients, and when who was shown what.
+    """
+
+    def __init__(self, database: Database, unwritten: Unwritten | None = None) -> None:
+        self._database, self._unwritten = database, unwritten or _all_is_written
         dialect = database.reader.dialect
         self._written, self._read = times(dialect)
         theirs = _THEIRS[dialect.name]
@@ -54,11 +64,30 @@ class CardHistories:
     def history(self, reader: Reader, whose: str, *, since: datetime, midnight: datetime) -> CardHistory:
         """See `cds.ports.CardLog`. Nobody knows what a reader without a name was shown."""
         client, user, about = key_text(reader.client), key_text(reader.user), key_text(whose)
-        own = (client, user, self._written(since), client, user, self._written(midnight)) if user else ()
-        asked = self._of_reader if user else self._of_nobody
+        own = (client, user, self._hour(since), client, user, self._written(midnight)) if user else ()
+        asked, values = self._of_reader if user else self._of_nobody, (about, about, *own)
         with self._database.looking() as look:
-            rows = look.cursor.execute(asked, (about, about, *own)).fetchall()
-        return self._told(rows)
+            found: CardHistory | None = look.foreseen.get((asked, values))
+            if found is None:
+                found = self._told(look.cursor.execute(asked, values).fetchall())
+                look.foreseen[asked, values] = found
+        seen = {what: at for what, at in found.seen.items() if at >= since}
+        late = self._unwritten(client, user) if user else ()
+        return self._with(replace(found, seen=seen), late, about)
+
+    def _with(self, found: CardHistory, late: Iterable[tuple[str, Row]], about: str) -> CardHistory:
+        """With what this process showed a moment ago: it is of today, and newer than any bound."""
+        seen, today = dict(found.seen), found.today
+        for whose, (at, advices) in late:
+            told = _advices(str(advices))
+            today |= {key for key, _, is_critical in told if not is_critical}
+            if whose == about:
+                seen |= dict.fromkeys([(key, digest) for key, digest, _ in told], self._read(at))
+        return CardHistory(found.answers, seen, today)
+
+    def _hour(self, since: datetime) -> object:
+        """A bound that many calls have in common; who asks looks at the times again."""
+        return self._written(since.replace(minute=0, second=0, microsecond=0))
 
     def _told(self, rows: Sequence[Any]) -> CardHistory:
         answers = [self._answer(row) for row in rows if row[0] == "answer"]

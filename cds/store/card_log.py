@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlmodel import Session, col, select
 
-from cds import metrics
+from cds import logs, metrics
 from cds.domain.audit import AuditEvent
 from cds.domain.card_names import beginning
 from cds.domain.coding import Coding
@@ -22,12 +24,15 @@ from cds.store import audit, card_contents, card_stats, timeline
 from cds.store.acceptances import AcceptanceStore
 from cds.store.card_contents import KeptCard
 from cds.store.card_history import CardHistories
+from cds.store.card_journal import GATHERED_S, CardJournal
 from cds.store.card_rows import CardRows, packed, unpacked
 from cds.store.driver_values import text
 from cds.store.engine import Database, lock_all
 from cds.store.grouped import GroupWriter, Kind
 from cds.store.hook_tables import HookAnswerRow, HookCallRow, HookContentRow
 from cds.store.values import parse
+
+log = logs.get_logger(__name__)
 
 #: A clinician's answer waits so long at most until what it shows is remembered.
 _PATIENCE_S: Final = 0.25
@@ -83,16 +88,23 @@ class _Told:
 class SqlCardLog:
     """Implements `cds.ports.CardLog`. Reads `database`; calls go to the group writer, feedback to `durable`.
 
-    `offered` are the reasons that cards offer: others are counted without their code, which may be anything.
+    `offered` are the reasons that cards offer: others are counted without their code, which may be anything. With a
+    `folder` calls are written down there before they are committed, and nobody waits for the commit.
     """
 
     def __init__(
-        self, database: Database, writer: GroupWriter, durable: Database, offered: Collection[Coding] = ()
+        self,
+        database: Database,
+        writer: GroupWriter,
+        durable: Database,
+        offered: Collection[Coding] = (),
+        folder: Path | None = None,
     ) -> None:
         self._database, self._writer, self._durable = database, writer, durable
-        self._histories = CardHistories(database)
-        rows = CardRows(database.reader.dialect)
-        self._kind = Kind("cards", rows.write, rows.committed)
+        self._rows = CardRows(database.reader.dialect)
+        self._kind = Kind("cards", self._rows.write, self._rows.committed)
+        self._journal = None if folder is None else CardJournal(folder, writer, self._kind)
+        self._histories = CardHistories(database, self._journal.seen if self._journal else None)
         self._offered = frozenset((one.system, one.code) for one in offered)
         self._acceptances = AcceptanceStore(durable)
 
@@ -102,7 +114,15 @@ class SqlCardLog:
 
     def keep(self, call: HookCall) -> None:
         """See the port. What is not committed in time is written all the same, unless the process ends."""
-        self._writer.give(self._kind, call).result(_PATIENCE_S)
+        rows = self._rows.of(call)
+        if self._journal is not None:
+            try:
+                self._journal.keep(rows)
+            except OSError as error:
+                log.warning("shown cards are not written down first", error=type(error).__name__)
+            else:
+                return
+        self._writer.give(self._kind, rows).result(_PATIENCE_S)
 
     def stats(self, since: datetime) -> Sequence[CardCount]:
         """What became of the cards that were shown since then, and what was held back."""
@@ -110,9 +130,7 @@ class SqlCardLog:
 
     def feedback(self, service: str, client: str, said: Sequence[Feedback], now: datetime) -> FeedbackTaken:
         """See the port. Accepted steps come first: they may be repeated, and what is recorded is not told again."""
-        with self._durable.reading() as session:
-            cards = _cards(session, service, client, {one.card.lower() for one in said})
-            before = _answered(session, cards)
+        cards, before = self._known(service, client, {one.card.lower() for one in said})
         told = [_Told(one, cards[one.card.lower()]) for one in said if one.card.lower() in cards]
         remarks = [_NOT_OFFERED] if any(map(_names_another, told)) else []
         told = [one for one in told if one.says]
@@ -128,6 +146,21 @@ class SqlCardLog:
             self._count(one)
         unknown = len(said) - len(told)
         return FeedbackTaken(len(new), len(told) - len(new), unknown, tuple(dict.fromkeys(remarks)))
+
+    def _known(self, service: str, client: str, uuids: Collection[str]) -> tuple[dict[str, _Shown], frozenset[_Said]]:
+        """The cards, and what was said of them. One that another process showed a moment ago is waited for."""
+        if self._journal is not None:
+            self._journal.flush()
+        found = self._found(service, client, uuids)
+        if self._journal is not None and len(found[0]) < len(uuids):
+            time.sleep(2 * GATHERED_S)
+            found = self._found(service, client, uuids)
+        return found
+
+    def _found(self, service: str, client: str, uuids: Collection[str]) -> tuple[dict[str, _Shown], frozenset[_Said]]:
+        with self._durable.reading() as session:
+            cards = _cards(session, service, client, uuids)
+            return cards, _answered(session, cards)
 
     def _accepted(self, one: _Told, now: datetime, remarks: list[str]) -> _Told:
         """Make a draft order and a task of what was accepted. What cannot be done is told, and does not count."""

@@ -34,7 +34,7 @@ _AGAIN: Final = f"ON CONFLICT ({', '.join(_SEEN_KEY)}) DO UPDATE SET at = exclud
 _TABLES: Final = {
     "hook_content": (("id", "body"), _SAID_BEFORE),
     "hook_about": (("about", "content"), _SAID_BEFORE),
-    "hook_call": (_CALL, ""),
+    "hook_call": (_CALL, _SAID_BEFORE),
     "hook_seen": (_SEEN, _AGAIN),
 }
 #: Rows of one statement: there are few statements, and the driver keeps them prepared.
@@ -46,11 +46,13 @@ _MOST_KNOWN = 50_000
 
 
 @dataclass(slots=True)
-class _Rows:
-    """What a group writes."""
+class CallRows:
+    """What one call writes, or several."""
 
     calls: list[Row] = field(default_factory=list)
+    #: By their ids.
     contents: dict[str, Written] = field(default_factory=dict)
+    #: Client, user, patient and the digest of what they saw → when, and what.
     seen: dict[Row, Row] = field(default_factory=dict)
 
     def tables(self) -> Iterator[tuple[str, Sequence[Row]]]:
@@ -61,9 +63,15 @@ class _Rows:
         yield "hook_call", self.calls
         yield "hook_seen", [(*key, *self.seen[key]) for key in sorted(self.seen)]
 
+    def add(self, other: CallRows) -> None:
+        """Put another's rows to these."""
+        self.calls += other.calls
+        self.contents |= other.contents
+        self.seen |= other.seen
+
 
 class CardRows:
-    """Writes calls; see `cds.store.grouped.Kind`."""
+    """Makes the rows of calls and writes them; see `cds.store.grouped.Kind`."""
 
     def __init__(self, dialect: sa.Dialect) -> None:
         self._written, _ = times(dialect)
@@ -71,17 +79,17 @@ class CardRows:
         self._known: set[str] = set()
         self._new: dict[str, Written] = {}
 
-    def write(self, cursor: Any, calls: Sequence[HookCall]) -> Sequence[None]:
-        """All rows of these calls."""
-        rows = _Rows()
-        for call in calls:
-            self._add(call, rows)
-        self._new = rows.contents
+    def write(self, cursor: Any, items: Sequence[CallRows]) -> Sequence[None]:
+        """All rows of these, but for contents that are there already."""
+        rows = CallRows()
+        for item in items:
+            rows.add(item)
+        self._new = rows.contents = {key: one for key, one in rows.contents.items() if key not in self._known}
         for table, told in rows.tables():
             for at in range(0, len(told), _AT_ONCE):
                 some = told[at : at + _AT_ONCE]
                 cursor.execute(_insertion(self._dialect, table, len(some)), [value for row in some for value in row])
-        return [None] * len(calls)
+        return [None] * len(items)
 
     def committed(self) -> None:
         """What was written last is there for everybody: it is not written again."""
@@ -89,17 +97,18 @@ class CardRows:
             self._known.clear()
         self._known.update(self._new)
 
-    def _add(self, call: HookCall, rows: _Rows) -> None:
-        """Put the rows of this call to those of the others."""
+    def of(self, call: HookCall) -> CallRows:
+        """The rows of a call."""
         at, reader = self._written(call.at), call.reader
         client, user, whose = key_text(reader.client), key_text(reader.user), key_text(call.whose)
         who = (call.service, call.hook, text(call.instance), client, user, packed_roles(reader.roles), whose)
+        rows = CallRows()
         for begins, cards, content in _parts(call):
             rows.calls.append((begins, at, *who, card_contents.names(begins, cards), content.id))
-            if content.id not in self._known:
-                rows.contents[content.id] = content
+            rows.contents[content.id] = content
             if user and content.advices:
                 rows.seen[client, user, whose, content.advices_id] = (at, content.advices)
+        return rows
 
 
 def _parts(call: HookCall) -> Iterator[_Part]:

@@ -29,6 +29,8 @@ _WAL_PAGES = 1000
 _LONG_WAL_PAGES = 16_384
 _PAGE_BYTES = 4096
 #: What this thread is looking at, by the engine.
+#: Rows that a connection of SQLite has found, by what they were asked with, and how many lists of them it keeps.
+_FOUND, _MOST_FOUND = "sightline_found", 2048
 _LOOKING = threading.local()
 _FULL_DISK = ("database or disk is full", "disk i/o error", "no space left", "file too large")
 
@@ -103,10 +105,12 @@ def _psycopg(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A reader's cursor as the driver has it, and rows that one statement has found for others to come."""
+    """A reader's cursor as the driver has it, and rows that were found: they hold as long as the look."""
 
     cursor: Any
     foreseen: dict[Any, Any] = field(default_factory=dict)
+    #: Whether rows that are found are worth keeping in `foreseen`: the next look of the connection begins with them.
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,9 @@ class Database:
             with _as_ours(self.reader):
                 yield begun
             return
-        with _driven(self.reader) as connection, _each_for_itself(connection, self.reader) as cursor:
+        with _pooled(self.reader) as pooled, _each_for_itself(pooled.driver_connection, self.reader) as cursor:
             looking: dict[str, Look] = _LOOKING.__dict__
-            look = looking[str(id(self.reader))] = Look(cursor)
+            look = looking[str(id(self.reader))] = _look(pooled, cursor, self.reader)
             try:
                 yield look
             finally:
@@ -238,14 +242,32 @@ def _each_for_itself(connection: Any, engine: sa.Engine) -> Iterator[Any]:
         connection.autocommit = False
 
 
+def _look(pooled: Any, cursor: Any, engine: sa.Engine) -> Look:
+    """What this connection found before holds until anybody commits (sqlite.org/pragma.html#pragma_data_version)."""
+    if engine.dialect.name != "sqlite":
+        return Look(cursor)
+    (version,) = cursor.execute("PRAGMA data_version").fetchone()
+    known = pooled.info.get(_FOUND)
+    if known is None or known[0] != version or len(known[1]) > _MOST_FOUND:
+        known = pooled.info[_FOUND] = (version, {})
+    return Look(cursor, known[1], lasts=True)
+
+
 @contextmanager
 def _driven(engine: sa.Engine) -> Iterator[Any]:
-    """A pooled connection of the driver; raise Unavailable or OutOfResources for the driver's errors."""
+    """A pooled connection as the driver has it; errors as `_pooled`."""
+    with _pooled(engine) as pooled:
+        yield pooled.driver_connection
+
+
+@contextmanager
+def _pooled(engine: sa.Engine) -> Iterator[Any]:
+    """A connection of the pool; raise Unavailable or OutOfResources for the driver's errors."""
     with translated():
         pooled = engine.raw_connection()
     try:
         with _as_ours(engine):
-            yield pooled.driver_connection
+            yield pooled
     finally:
         pooled.close()  # what is not committed is rolled back
 

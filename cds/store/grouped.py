@@ -39,6 +39,10 @@ _TOO_MUCH = "too much waits to be written; try again later"
 _BROKEN = "this could not be written; try again later"
 
 
+class Unwritable(Unavailable):
+    """The database is there, and does not take this item."""
+
+
 class _Sign(Enum):
     """What is said to the thread that writes."""
 
@@ -226,7 +230,7 @@ class _Running:
         [one] = group
         if not isinstance(error, SightlineError):
             log.error("an item could not be written", state=one.kind.name, exc_info=error)
-        one.failed(error if isinstance(error, SightlineError) else Unavailable(_BROKEN))
+        one.failed(error if isinstance(error, SightlineError) else Unwritable(_BROKEN))
 
     def _commit(self, group: Sequence[Given[Any]]) -> list[Any]:
         """What each item gets, in the order of the group."""

@@ -1,7 +1,7 @@
 """Reading at the driver's speed: for whoever waits for a few rows and needs no session.
 
-A query is compiled once for each database; its parameters are text. Each run sees what is committed by then, except
-within a look (`Database.looking`) that has foreseen its rows with another statement: then it sees what that one saw.
+A query is compiled once for each database; its parameters are text. Within a look (`Database.looking`) rows that were
+found once, or foreseen with another statement, are found again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class Query:
         if known is not None:
             return known
         with database.looking() as looked:
-            return self._run(database)(looked.cursor, values)
+            rows = self._run(database)(looked.cursor, values)
+            if looked.lasts:
+                looked.foreseen[self.key(*values)] = rows
+            return rows
 
     def key(self, *values: str) -> tuple[int, tuple[str, ...]]:
         """What the rows are foreseen under."""

@@ -18,11 +18,13 @@ from cds.web import (
     hook_callers,
     hooks,
     jwks,
+    quick_calls,
     smart,
     study,
     subscriptions,
     taken,
 )
+from cds.web.hook_calls import HookCalls
 
 #: Bodies are form searches and CDS Hooks requests with their prefetch.
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
@@ -39,11 +41,14 @@ def create_app(services: Services) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     errors.install(app, services.outcome)
+    calls = HookCalls(services)
+    quick_calls.install(app, services, calls)
     if settings.insecure:
         auth.only_this_machine(app, settings.public_url)
     cors.install(app, frozenset(settings.hook_origins))
     auth.install(app, services.token, services.access, hook_callers.gate(services))
     headers.install(app, insecure=settings.insecure)
-    for routes in (health, fhir, taken, hooks, holds, critical, dicomweb, jwks, smart, study, subscriptions):
+    app.register_blueprint(hooks.blueprint(services, calls))
+    for routes in (health, fhir, taken, holds, critical, dicomweb, jwks, smart, study, subscriptions):
         app.register_blueprint(routes.blueprint(services))
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, g, request
@@ -60,16 +61,27 @@ def only_this_machine(app: Flask, public_url: str) -> None:
     The page of another site can make a name of its own lead to this machine (DNS rebinding), and a browser would let
     it read every answer.
     """
-    ours = urlsplit(public_url).hostname
+    answers_to = is_this_machine(public_url)
 
     def check() -> None:
-        host = _hostname(request.host)
-        if host != ours and not is_loopback(host):
+        if not answers_to(request.host):
             raise Unauthorized(
                 "development mode (CDS_INSECURE) answers to the names of this machine and of CDS_BASE_URL"
             )
 
     app.before_request(check)
+
+
+def is_this_machine(public_url: str) -> Callable[[str], bool]:
+    """Whether a Host header names this machine, by the name of the settings or as itself."""
+    ours = urlsplit(public_url).hostname
+
+    @lru_cache(maxsize=64)
+    def answers_to(host: str) -> bool:
+        name = _hostname(host)
+        return name == ours or is_loopback(name)
+
+    return answers_to
 
 
 def _hostname(host: str) -> str:
@@ -80,8 +92,12 @@ def _hostname(host: str) -> str:
 
 
 def _bearer() -> str:
-    """The token, "" where there is none: no issuer's token is empty."""
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return bearer_of(request.headers.get("Authorization", ""))
+
+
+def bearer_of(authorization: str) -> str:
+    """The token of such a header, "" where there is none: no issuer's token is empty."""
+    scheme, _, given = authorization.partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -14,8 +14,14 @@ _ALWAYS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_INSECURE = {"Sightline-Insecure": "development mode"}
 #: Other methods of the wild would make the label an open set.
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+
+
+def always(*, insecure: bool) -> dict[str, str]:
+    """What an answer carries whose route names no policy of its own."""
+    return {**_ALWAYS, _CSP: _NOTHING_LOADS, **(_INSECURE if insecure else {})}
 
 
 def install(app: Flask, *, insecure: bool = False) -> None:
@@ -28,7 +34,7 @@ def install(app: Flask, *, insecure: bool = False) -> None:
         response.headers.update(_ALWAYS)
         response.headers.setdefault(_CSP, _NOTHING_LOADS)
         if insecure:
-            response.headers["Sightline-Insecure"] = "development mode"
+            response.headers.update(_INSECURE)
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.method in _METHODS else "other"
         metrics.HTTP_REQUESTS.inc(route=route, method=method, status=str(response.status_code))

@@ -1,17 +1,17 @@
-"""Who calls CDS Hooks, and that nothing is answered to a token that was used before (CDS Hooks 2.0, section Security).
+"""Who calls CDS Hooks (CDS Hooks 2.0, section Security).
 
 Discovery is behind the same door as calls and feedback: it tells what is installed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from flask import g, request
 
 from cds.errors import Unauthorized
 from cds.services import Services
+from cds.web.hook_calls import Caller
 
 _CLOSED = (
     "CDS Hooks are closed here: no EHR is configured. The server wants CDS_HOOK_CLIENTS, the EHRs that call with their "
@@ -20,41 +20,37 @@ _CLOSED = (
 
 
 def gate(services: Services) -> Callable[[str], None] | None:
-    """Lets a caller in by its bearer token, or raises Unauthorized; None where the token of all of HTTP decides.
+    """Lets a caller in by its bearer token, or raises Unauthorized; None where the token of all of HTTP decides."""
+    known = proven(services)
+    if known is None:
+        return None if services.token is not None or services.settings.insecure else _closed
+
+    def enter(bearer: str) -> None:
+        g.hook_caller = known(bearer, request.path, request.remote_addr or "")
+
+    return enter
+
+
+def proven(services: Services) -> Callable[[str, str, str], Caller] | None:
+    """(bearer token, path, address) → who calls, or Unauthorized; None where no EHR is configured.
 
     The URL that a token must be meant for is that of the settings: a Host header is the caller's own word.
     """
     prove, public_url = services.hooks.prove, services.settings.public_url
     if prove is None:
-        return None if services.token is not None or services.settings.insecure else _closed
+        return None
 
-    def proven(bearer: str) -> None:
-        proof = prove(bearer, f"{public_url}{request.path}")
-        g.hook_client, g.hook_fresh = proof.client, proof.fresh
+    def known(bearer: str, path: str, address: str) -> Caller:
+        proof = prove(bearer, f"{public_url}{path}")
+        return Caller(proof.client, address, proof.fresh)
 
-    return proven
-
-
-def client() -> str:
-    """The name of the EHR that calls; empty where none is configured."""
-    name: str = g.get("hook_client", "")
-    return name
+    return known
 
 
-def used_once() -> None:
-    """Raise Unauthorized where the caller's token was used before."""
-    fresh: Callable[[], bool] | None = g.get("hook_fresh")
-    if fresh is not None and not fresh():
-        raise Unauthorized
-
-
-@contextmanager
-def meanwhile() -> Iterator[None]:
-    """Work that goes on while it is written down that the token was used; neither answer nor error gets out before."""
-    try:
-        yield
-    finally:
-        used_once()
+def caller() -> Caller:
+    """Who calls now."""
+    found: Caller | None = g.get("hook_caller")
+    return found or Caller(address=request.remote_addr or "")
 
 
 def _closed(bearer: str) -> None:

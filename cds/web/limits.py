@@ -6,6 +6,7 @@ Counts are kept in the memory of each web process, so a caller has its share of 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping
 
@@ -17,8 +18,18 @@ from cds.errors import TooManyRequests
 
 #: FHIR resources nest some twenty levels; no answer of ours needs more.
 DEEPEST = 64
+_EXPIRED_LOOKED_FOR_S = 60.0
 _ALIKE = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKETS = bytes(set(range(256)) - set(b'{}[]"'))
+
+
+class _Counts(MemoryStorage):
+    """The library's counts in memory. It looks for expired ones in a thread: one a minute, not after every 10 ms."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, threading.Timer):
+            value.interval, value.daemon = _EXPIRED_LOOKED_FOR_S, True
+        super().__setattr__(name, value)
 
 
 class Shares:
@@ -30,7 +41,7 @@ class Shares:
     def __init__(self, clients: Mapping[str, int], others: int, processes: int) -> None:
         self._clients = {name: _share(rate, processes) for name, rate in clients.items()}
         self._others = _share(others, processes)
-        self._counted = FixedWindowRateLimiter(MemoryStorage())
+        self._counted = FixedWindowRateLimiter(_Counts())
 
     def take(self, client: str, address: str) -> None:
         """Count a call; raise TooManyRequests where the minute's share is used up."""

@@ -83,7 +83,7 @@ def card(about: About = ABOUT, **suggestions: str) -> ShownCard:
 def _broken_off(database: Database, kind_rows: CardRows) -> None:
     """Write a call that is never committed."""
     with database.inserting() as cursor:
-        kind_rows.write(cursor, [call(card())])
+        kind_rows.write(cursor, [kind_rows.of(call(card()))])
         raise OSError("the disk is gone")
 
 
@@ -220,7 +220,7 @@ class CardLogContract:
         log = log_over(database)
         again = call(card())
         with database.inserting() as cursor:
-            kind_rows.write(cursor, [again])
+            kind_rows.write(cursor, [kind_rows.of(again)])
         assert taken(log, overridden(again.shown[0])).recorded == 1
 
     def test_who_was_shown_a_study_is_found_by_it_and_by_its_patient(self, database: Database, log: SqlCardLog) -> None:
@@ -535,12 +535,13 @@ def _cards(database: Database) -> Iterable[str]:
 def _same(database: Database) -> Iterable[str]:
     """The same advices again and again, each time in another order; what cannot be committed ends the process."""
     writer = GroupWriter(database)
-    kind = Kind("cards", CardRows(database.reader.dialect).write)
+    rows = CardRows(database.reader.dialect)
+    kind = Kind("cards", rows.write)
     for number in range(30):
         keys = [str((place * 7 + number * 5) % 31) for place in range(31)]
         readers = (ANN, BEN)[:: 1 if number % 2 else -1]
         calls = [call(*(card(replace(ABOUT, key=key)) for key in keys), reader=one) for one in readers]
-        for one in [writer.give(kind, one) for one in calls]:
+        for one in [writer.give(kind, rows.of(one)) for one in calls]:
             one.result(30)
     yield "done"
 

@@ -44,10 +44,11 @@ def seen(reports: list[Report]) -> set[str]:
     return {report.study.study_instance_uid for report in reports}
 
 
-def test_a_call_reads_the_tables_with_one_statement(database: Database) -> None:
+def test_a_call_reads_the_tables_with_one_statement_and_none_where_nobody_has_written_since(database: Database) -> None:
     asked: list[str] = []
     reports, record = SqlReportStore(database), RecordStore(database)
     reports.latest_of_patient(FIRST)
+    change(database, sa.update(ReportRow).values(version=ReportRow.version))
     with database.looking() as look:
         look.cursor.connection.set_trace_callback(asked.append)
         found = reports.latest_of_patient(FIRST)
@@ -56,6 +57,11 @@ def test_a_call_reads_the_tables_with_one_statement(database: Database) -> None:
         assert not reports.withdrawn_of_patient(FIRST, chart.ISSUED - timedelta(days=9))
         assert [standing(database, uid).contradiction for uid in STUDIES] == ["", "", ""]
         assert len(record.statements(chart.patient(0)).statements) == 2
+        look.cursor.connection.set_trace_callback(None)
+    assert len(asked) == 1
+    with database.looking() as look:
+        look.cursor.connection.set_trace_callback(asked.append)
+        assert reports.latest_of_patient(FIRST) == found
         look.cursor.connection.set_trace_callback(None)
     assert len(asked) == 1
 

@@ -124,7 +124,7 @@ def test_an_unexpected_error_tells_a_reference_and_nothing_else(capfd: pytest.Ca
     logged = capfd.readouterr()
     assert reference[1] in logged.err
     assert "ValueError" in logged.err
-    assert "cds.web.hooks" in logged.err
+    assert "cds.web.hook_calls" in logged.err
     assert NAME not in logged.err + logged.out + response.text
 
 

@@ -93,3 +93,21 @@ def test_no_label_can_hold_a_patient(metric: Metric) -> None:
     closed |= {"model", "device"}  # ids of manifests, names of torch devices
     assert set(metric.labels) <= closed
     assert metric.name.startswith("sightline_")
+
+
+def test_threads_that_count_for_the_first_time_at_once_do_not_break_each_others_file(tmp_path: Path) -> None:
+    code = (
+        "import os, threading\n"
+        "many, rounds, folder = 12, 40, os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "seen = []\n"
+        "def count():\n"
+        "    for one in range(rounds):\n"
+        "        start.wait()\n"
+        "        assert metrics._reserve(f'kind{one}')\n"
+        "        seen.append(Path(folder, f'kind{one}_{os.getpid()}.db').stat().st_size)\n"
+        "start = threading.Barrier(many, timeout=10)\n"
+        "threads = [threading.Thread(target=count) for _ in range(many)]\n"
+        "[one.start() for one in threads], [one.join() for one in threads]\n"
+        "print(len(seen), set(seen))\n"
+    )
+    assert run(code, tmp_path).split(maxsplit=1) == ["480", "{1048576}\n"]
