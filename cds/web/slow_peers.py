@@ -57,13 +57,24 @@ class TimedSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """As of any socket; raise SlowPeer after `idle_s` without data, or where the whole request is too slow."""
-        left = min(self.idle_s, self.idle_s + self._received / _SLOWEST - self._waited_s)
-        started = time.monotonic()
-        with _Timeout(self, left):
-            data = super().recv(size, flags)
-        self._waited_s += time.monotonic() - started
+        data = self._there(size, flags)
+        if data is None:
+            left = min(self.idle_s, self.idle_s + self._received / _SLOWEST - self._waited_s)
+            started = time.monotonic()
+            with _Timeout(self, left):
+                data = super().recv(size, flags)
+            self._waited_s += time.monotonic() - started
         self._received += len(data)
         return data
+
+    def _there(self, size: int, flags: int) -> bytes | None:
+        """What has come already, as most requests have: nobody waits, and no timeout has to be set. None: nothing."""
+        if self.gettimeout() is not None:
+            return None
+        try:
+            return super().recv(size, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """As of any socket; raise SlowPeer where the peer does not read."""
