@@ -26,8 +26,8 @@ ENV PATH=/opt/sightline/bin:$PATH \
 USER sightline
 WORKDIR /data
 VOLUME /data
-# Web, HL7 v2, DICOM. Every role binds to loopback until authentication for its wire is configured.
-EXPOSE 8080 2575 11112
+# Web, pages, HL7 v2, DICOM. Every role binds to loopback until authentication for its wire is configured.
+EXPOSE 8080 8081 2575 11112
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ.get('CDS_HTTP_PORT', '8080') + '/health/live', timeout=4)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["cds"]

@@ -64,8 +64,8 @@ def http_door(settings: Settings) -> Check:
     """Whoever is let in by a proxy reaches what is open to the machine itself."""
     host = urlsplit(settings.public_url).hostname or ""
     reached = settings.http_token_file is None and not is_loopback(host)
-    detail = f"{settings.public_url} is not loopback, and every route but CDS Hooks and pages answers without a token"
-    fix = "set CDS_HTTP_TOKEN_FILE, or let the proxy pass /cds-services, /smart and /studies alone"
+    detail = f"{settings.public_url} is not loopback, and every route but CDS Hooks answers without a token"
+    fix = "set CDS_HTTP_TOKEN_FILE, or let the proxy pass /cds-services alone of this port"
     return Check(
         "HTTP",
         True,

@@ -25,10 +25,12 @@ from cds.commands import (
     models,
     models_run,
     pathways,
+    quality,
     replay,
     risk,
     studies,
     switches,
+    users,
 )
 from cds.commands.common import EXIT_FAILED, EXIT_MISCONFIGURED
 from cds.commands.common import settings as _settings
@@ -51,8 +53,10 @@ for name, group in (
     ("identity", identity),
     ("models", models),
     ("pathways", pathways),
+    ("quality", quality),
     ("risk", risk),
     ("studies", studies),
+    ("users", users),
 ):
     app.add_typer(group.app, name=name)
 for commands in (audit, replay, switches):
@@ -62,7 +66,7 @@ app.add_typer(db, name="db")
 
 @app.command()
 def serve() -> None:
-    """Run all roles: web, worker, hl7, intake and dicom, restarted when they fail."""
+    """Run all roles: web, ui, worker, hl7, intake and dicom, restarted when they fail."""
     from cds.bootstrap import roles
 
     raise typer.Exit(roles.serve(_settings()))
@@ -72,6 +76,12 @@ def serve() -> None:
 def web() -> None:
     """Run the web role: CDS Hooks, FHIR, health and metrics."""
     _role("run_web")
+
+
+@app.command()
+def ui() -> None:
+    """Run the ui role: the pages for people."""
+    _role("run_ui")
 
 
 @app.command()

@@ -32,6 +32,7 @@ def doors(settings: Settings) -> tuple[Door, ...]:
     more = settings.hl7_listeners.items()
     return (
         Door("CDS_HTTP_PORT", settings.http_host, settings.http_port),
+        Door("CDS_UI_PORT", settings.ui_host, settings.ui_port),
         Door("CDS_HL7_PORT", settings.hl7_host, settings.hl7_port),
         *(Door(f"CDS_HL7_LISTENERS {name}", door.host, door.port) for name, door in more),
         Door("CDS_DICOM_PORT", settings.dicom_host, settings.dicom_port),

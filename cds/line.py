@@ -14,7 +14,7 @@ from cds.domain.critical import Criticals, Tell
 from cds.domain.finding import ModelOutcome
 from cds.domain.hold import HoldKind
 from cds.domain.identity import Identifier, Patient
-from cds.domain.imaging import SeriesSummary, Study
+from cds.domain.imaging import ModelInput, SeriesSummary, Study
 from cds.domain.model import FindingModel
 from cds.domain.order import ServiceRequest
 from cds.domain.prior import PriorStudy
@@ -218,6 +218,10 @@ def nothing_missed(work: Work, sources: Sequence[str], now: datetime) -> None:
     """Where no EHR is asked, and where nothing may be kept."""
 
 
+def nothing_seen(work: Work, model: str, version: str, given: ModelInput) -> None:
+    """Where nobody watches what models are given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Everything that the steps need."""
@@ -257,3 +261,5 @@ class Line:
     ehr: PatientRecord | None = None
     #: Keeps which EHRs were away when a work's patient was looked up: (work, their names, now).
     missed: Callable[[Work, Sequence[str], datetime], None] = nothing_missed
+    #: Keeps small numbers of what a model is given to look at: (work, model, version, input).
+    seen: Callable[[Work, str, str, ModelInput], None] = nothing_seen

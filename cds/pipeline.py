@@ -112,7 +112,8 @@ def decide(line: Line, work_id: str) -> list[str]:
 def decided(line: Line, work: Work) -> Decision:
     """What pathways and release come to for a work now, from what its steps stored; nothing is written."""
     drafted = replace(draft(line, work), outcomes=_outcomes(line, work))
-    comparisons = compare(drafted.final_report, drafted.outcomes) if drafted.final_report else ()
+    told = release.told(line.settings, drafted)
+    comparisons = compare(drafted.final_report, told) if drafted.final_report else ()
     today = line.clock.today()
     drafted = replace(drafted, decision=Decision((), Release(frozenset()), today, comparisons))
     allowed = release.decide(line.settings, line.switches, drafted)
@@ -148,6 +149,7 @@ def draft(line: Line, work: Work) -> Report:
         test=order.test if order else False,
         acceptances=line.opinions.acceptances(study.study_instance_uid, patient.id) if patient and patient.id else (),
         critical=tuple(one.finding for one in critical.find(line.settings, outcomes)),
+        read=tuple(sorted(line.opinions.read_models(study.study_instance_uid, work.revision.image))),
     )
 
 
@@ -157,7 +159,9 @@ def _advised(line: Line, report: Report) -> tuple[PathwayOutcome, ...]:
     if report.ehr is None or study.study_date is None:
         return ()
     series = line.studies.series(study.study_instance_uid, report.work.revision.image)
-    outcomes = tuple(o for o in report.outcomes if line.settings.model_mode(o.model, where) is Mode.ADVISORY)
+    outcomes = tuple(
+        o for o in release.told(line.settings, report) if line.settings.model_mode(o.model, where) is Mode.ADVISORY
+    )
     case = Case(
         study_date=study.study_date,
         study_instance_uid=study.study_instance_uid,

@@ -238,6 +238,10 @@ class Opinions(Protocol):
         """The newest verification of each finding of an image revision."""
         ...
 
+    def read_models(self, study_uid: str, image_revision: int) -> frozenset[str]:
+        """The models beside which a radiologist's own reading of an image revision is recorded."""
+        ...
+
     def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
         """The newest answer to each recommendation of a study that counts for a patient."""
         ...

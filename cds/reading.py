@@ -5,7 +5,7 @@ Nothing here judges: a model's refusal is told as it is. Beside `pipeline`, whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -57,13 +57,18 @@ class Retrieved:
         return all(Path(path).exists() for path in paths)
 
 
+def _untold(_given: ModelInput) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model may look at, what is known beside it, and how the run is wanted."""
+    """What a model may look at, what is known beside it, how the run is wanted, and who hears what it is given."""
 
     series: Sequence[SeriesSummary]
     about: StudyFacts
     wish: RunWish = field(default_factory=RunWish)
+    seen: Callable[[ModelInput], None] = _untold
 
 
 def retrieve(line: Line, work_id: str) -> list[str]:
@@ -96,7 +101,8 @@ def infer(line: Line, work_id: str, model_id: str) -> str:
     retrieved: tuple[Retrieved, ...] = line.works.step(work_id, "retrieve", tuple[Retrieved, ...]) or ()
     mine = next((r for r in retrieved if r.model == model_id), None)
     series = line.studies.series(work.study_instance_uid, work.revision.image)
-    asked = Asked(series, about, _wish(line, model, about, orders))
+    wish = _wish(line, model, about, orders)
+    asked = Asked(series, about, wish, lambda given: line.seen(work, model.id, model.version, given))
     if mine is None or not mine.is_there:
         mine = look(line, work.id, model, asked)
     try:
@@ -121,6 +127,7 @@ def said(line: Line, work_id: str, model: FindingModel, asked: Asked, found: Ret
     refusals: list[str] = []
     gate, tried = "", 0
     while found.given is not None:
+        asked.seen(found.given)
         outcome = model.run(found.given, line.artifacts.scratch(work_id), asked.wish)
         if isinstance(outcome, Findings):
             return replace(outcome, limits=(*model.cautions(asked.about), *outcome.limits))

@@ -6,7 +6,7 @@ audience may see it. Nothing that a sink or a hook says may come from anywhere e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from cds import critical
@@ -16,6 +16,7 @@ from cds.domain.imaging import Study
 from cds.domain.matching import MatchState
 from cds.domain.recommendation import Advice, NothingToSay, PathwayOutcome
 from cds.domain.report import Audience, Gate, Mode, Release, Report
+from cds.domain.second_reading import ReadingMode
 from cds.domain.switch import SwitchKind
 from cds.domain.verification import Agreement, Verdict, Verification
 from cds.pathways.merging import together
@@ -23,6 +24,7 @@ from cds.ports import Switches
 from cds.settings import Settings
 
 _NOT_TOLD = "an order has been cancelled or is missing: "
+_UNREAD = "second reader: hidden until a radiologist's own reading is recorded"
 _SURE = frozenset({Verdict.CONFIRMED, Verdict.CORRECTED})
 
 
@@ -74,7 +76,12 @@ def decide(settings: Settings, switches: Switches, report: Report) -> Release:
         if reason := _silent(settings, switches, outcome, where):
             withheld[f"{outcome.model}: {reason}"] = None
             continue
+        unread = _is_unread(settings, report, outcome)
         for name in _names(outcome):
+            if unread and name not in urgent:
+                withheld[f"{outcome.model}: {_UNREAD}"] = None
+                findings[name] = frozenset()
+                continue
             gates = {audience: settings.gate(name, audience, where) for audience in Audience}
             asked = [_ask(report, name, a, gate=gate, urgent=name in urgent) for a, gate in gates.items()]
             reasons = {a.audience: _withheld(report, a) for a in asked}
@@ -168,6 +175,13 @@ def shown(report: Report) -> frozenset[str]:
     return frozenset(name for outcome in report.outcomes for name in _names(outcome))
 
 
+def told(settings: Settings, report: Report) -> tuple[ModelOutcome, ...]:
+    """The outcomes that may be spoken of: of a second reader whom nobody has read beside, what is critical alone."""
+    urgent = {one.finding for one in critical.find(settings, report.outcomes)}
+    seen = (_told(one, urgent) if _is_unread(settings, report, one) else one for one in report.outcomes)
+    return tuple(one for one in seen if one is not None)
+
+
 def believed(outcomes: Iterable[ModelOutcome], verifications: Iterable[Verification]) -> tuple[ModelOutcome, ...]:
     """What pathways may rest on: rejected findings are gone, corrected ones have the radiologist's value."""
     newest = {v.finding.name: v for v in verifications}
@@ -197,6 +211,19 @@ def _silent(settings: Settings, switches: Switches, outcome: ModelOutcome, where
     if isinstance(outcome, NotEvaluated) and outcome.gate == NO_SERIES:
         return "it reads no images like these"
     return ""
+
+
+def _is_unread(settings: Settings, report: Report, outcome: ModelOutcome) -> bool:
+    """Whether a model reads beside a radiologist who has not recorded their own reading of these images."""
+    mode = settings.reading_mode(outcome.model, site(settings, report.study))
+    return mode is ReadingMode.SECOND_READER and outcome.model not in report.read
+
+
+def _told(outcome: ModelOutcome, urgent: Collection[str]) -> ModelOutcome | None:
+    if not isinstance(outcome, Findings):
+        return None
+    kept = tuple(one for one in outcome.findings if f"{outcome.model}.{one.key}" in urgent)
+    return replace(outcome, findings=kept) if kept else None
 
 
 def _names(outcome: ModelOutcome) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from cds.domain.hold import Hold
 from cds.errors import ConfigurationError
 from cds.ports import Clock, ResourceStore
 from cds.settings import Settings
-from cds.study_pages import StudyServices
 
 Json = dict[str, object]
 
@@ -113,5 +112,3 @@ class Services:
     jwks: Callable[[], Json] = _no_jwks
     #: 32 random bytes that all web processes of an installation share: they seal the links to further pages.
     seal_key: Callable[[], bytes] = _no_key
-    #: The study page and how an EHR launches it; None where no EHR is configured that can.
-    studies: StudyServices | None = None

@@ -21,13 +21,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from cds.coordination import FollowUpCare
 from cds.destinations import (
     AeTitle,
     CriticalFindings,
     CriticalRoute,
     FhirDestination,
     FhirServer,
-    Hl7Door,
     HttpUrl,
     ListenerTls,
     Minutes,
@@ -46,16 +46,19 @@ from cds.domain.report import Audience, Gate, Mode
 from cds.errors import ConfigurationError
 from cds.fhir_peers import FhirSource, SmartIssuer
 from cds.guidance import Guidance
+from cds.hl7_doors import Hl7Doors
 from cds.hook_peers import HookDoor
 from cds.imaging_peers import PacsDestination, PacsSource, PriorityDestination
 from cds.limits import DicomLimits, Hl7Limits
+from cds.quality_bounds import QualityBounds
+from cds.second_readers import SecondReaders
+from cds.ui_door import UiDoor
+from cds.viewing import Viewing
 
 #: Seconds without an instance after which a series is usually whole: projections come at once, MR takes its pauses.
 _QUIET_S = {"CR": 15.0, "DX": 15.0, "RG": 15.0, "MG": 30.0, "CT": 60.0, "US": 60.0, "MR": 120.0, "PT": 120.0}
 
-__all__ = ["ROLES", "Settings", "is_loopback", "load", "unknown_variables"]
-
-ROLES = ("web", "worker", "hl7", "intake", "dicom")
+__all__ = ["Settings", "is_loopback", "load", "unknown_variables"]
 
 
 class _Environment(EnvSettingsSource):
@@ -69,7 +72,7 @@ class _Environment(EnvSettingsSource):
             return value
 
 
-class Settings(Guidance, HookDoor, BaseSettings):
+class Settings(Guidance, Hl7Doors, HookDoor, UiDoor, SecondReaders, BaseSettings):
     """See the module. Durations are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="forbid", frozen=True, env_nested_delimiter="__")
@@ -84,13 +87,6 @@ class Settings(Guidance, HookDoor, BaseSettings):
     http_token_file: Path | None = None
     base_url: HttpUrl | Literal[""] = ""
 
-    hl7_host: str = "127.0.0.1"
-    hl7_port: Port = 2575
-    hl7_tls: ListenerTls | None = None
-    #: Addresses and networks that may connect; empty: every one that reaches the port.
-    hl7_allowed_peers: tuple[Network, ...] = ()
-    #: More listeners, by name, beside the one above.
-    hl7_listeners: dict[str, Hl7Door] = Field(default_factory=dict)
     #: The same bytes under the same MSH-3, MSH-4 and MSH-10 within this time are a repeat.
     hl7_duplicate_window_h: Annotated[float, Field(gt=0)] = 168.0
     #: A folder whose files are taken as messages and batches, and moved to done/ or failed/ below it.
@@ -106,6 +102,8 @@ class Settings(Guidance, HookDoor, BaseSettings):
     #: Calling AE titles that may open an association; empty: any. They are no secrets: addresses and TLS keep out.
     dicom_allowed_ae_titles: tuple[AeTitle, ...] = ()
     dicom_limits: DicomLimits = DicomLimits()
+    #: Images on the pages, and DICOMweb beside them.
+    viewer: Viewing = Viewing()
 
     site_name: str = "Sightline"
     time_zone: TimeZone = "UTC"
@@ -173,6 +171,11 @@ class Settings(Guidance, HookDoor, BaseSettings):
     #: Images older than this make no critical alert as new (downtime catch-up).
     critical_age_limit_minutes: Minutes = 240.0
 
+    #: What a site expects of its models, pathways and times.
+    quality: QualityBounds = QualityBounds()
+    #: Who owns follow-ups, and who is reminded of them.
+    follow_ups: FollowUpCare = FollowUpCare()
+
     smtp_host: str = ""
     smtp_port: Port = 25
     smtp_from: str = "sightline@localhost"
@@ -215,10 +218,11 @@ class Settings(Guidance, HookDoor, BaseSettings):
             )
             if not is_loopback(host) and proven is None
         ]
-        mistakes += self._open_hl7_doors()
-        ports = [self.http_port, self.dicom_port, *(door.port for door in self.hl7_doors.values())]
+        mistakes += self.open_hl7_doors()
+        ports = [self.http_port, self.ui_port, self.dicom_port, *(door.port for door in self.hl7_doors.values())]
         if len(set(ports)) < len(ports):
-            mistakes.append("CDS_HTTP_PORT, CDS_HL7_PORT and CDS_DICOM_PORT must differ, from CDS_HL7_LISTENERS too")
+            names = "CDS_HTTP_PORT, CDS_UI_PORT, CDS_HL7_PORT and CDS_DICOM_PORT"
+            mistakes.append(f"{names} must differ, from CDS_HL7_LISTENERS too")
         if self.database_url and not self.database_url.startswith("postgresql"):
             mistakes.append("CDS_DATABASE_URL wants postgresql://… or to be unset for the embedded SQLite")
         mistakes += [f"{self._place(path)}: {path} does not exist" for path in self._files() if not path.is_file()]
@@ -227,6 +231,8 @@ class Settings(Guidance, HookDoor, BaseSettings):
         if token is not None and token.is_file() and not token.read_text().strip():
             mistakes.append("CDS_HTTP_TOKEN_FILE holds no token")
         mistakes += self._unproven()
+        mistakes += self.follow_ups.mistakes(mail=bool(self.smtp_host), signs=bool(self.smart_key_files))
+        mistakes += self.open_ui_doors(self.base_url)
         mistakes += self.open_hook_doors(loopback=is_loopback(self.http_host), token=token is not None)
         if mistakes:
             raise ValueError("\n".join(mistakes))
@@ -239,28 +245,6 @@ class Settings(Guidance, HookDoor, BaseSettings):
         if self.smart_key_files:
             return []
         return [f"CDS_SMART_KEY_FILES is wanted: {name} has a client_id and no secret" for name, d in named if d.signs]
-
-    @property
-    def hl7_doors(self) -> dict[str, Hl7Door]:
-        """All MLLP listeners by name; the one of CDS_HL7_HOST is `main`."""
-        main = Hl7Door(host=self.hl7_host, port=self.hl7_port, tls=self.hl7_tls, allowed_peers=self.hl7_allowed_peers)
-        return {"main": main, **self.hl7_listeners}
-
-    def _open_hl7_doors(self) -> list[str]:
-        wanted = "client_ca_file in its TLS table, or the addresses that may connect"
-        mistakes = [
-            f"CDS_HL7_LISTENERS: {name} listens on {door.host!r}, which is not loopback: set {wanted}"
-            for name, door in self.hl7_listeners.items()
-            if not is_loopback(door.host) and not door.proven
-        ]
-        if "main" in self.hl7_listeners:
-            mistakes.append("CDS_HL7_LISTENERS: main is the listener of CDS_HL7_HOST; use another name")
-        if not is_loopback(self.hl7_host) and not self.hl7_doors["main"].proven:
-            names = "CDS_HL7_TLS (certificate_file, key_file, client_ca_file) or CDS_HL7_ALLOWED_PEERS"
-            mistakes.append(
-                f"CDS_HL7_HOST is {self.hl7_host!r}, which is not loopback: set {names} first, or bind 127.0.0.1"
-            )
-        return mistakes
 
     def _unknown_routes(self) -> list[str]:
         """Names that lead nowhere, names that two destinations share, and mail without a server."""
@@ -311,7 +295,8 @@ class Settings(Guidance, HookDoor, BaseSettings):
         files += [file for server in servers_of_fhir for file in server.files]
         mllp += [d.hl7 for d in fhir if d.hl7]
         files += [d.tls_ca_file for d in mllp if d.tls_ca_file]
-        files += self.hook_files
+        files += [file for route in self.follow_ups.routes.values() for file in route.files]
+        files += [*self.hook_files, *self.ui_files]
         files += [*self.smart_key_files, *(i.jwks_file for i in self.smart_issuers.values() if i.jwks_file)]
         nodes = [d.node for d in self.pacs_destinations.values()] + [d.node for d in self.pacs_sources.values()]
         files += [file for node in nodes if node and node.tls for file in node.tls.files]
@@ -331,6 +316,11 @@ class Settings(Guidance, HookDoor, BaseSettings):
     def public_url(self) -> str:
         """The base URL that links and CDS Hooks sources carry, without a trailing slash."""
         return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
+
+    @property
+    def ui_address(self) -> str:
+        """The base URL of the pages, without a trailing slash."""
+        return self.pages_at(self.base_url)
 
     @property
     def models_folder(self) -> Path:

@@ -50,7 +50,7 @@ class Patience:
 
 
 def standard_roles(settings: Settings, env: Mapping[str, str] | None = None) -> tuple[RoleSpec, ...]:
-    """The roles of `cds serve`: web, one worker per slot, hl7, intake and dicom.
+    """The roles of `cds serve`: web, ui, one worker per slot, hl7, intake and dicom.
 
     -P keeps the current folder off the import path, where it might have another `models` (or `adapters`).
     """
@@ -58,6 +58,7 @@ def standard_roles(settings: Settings, env: Mapping[str, str] | None = None) -> 
     slots = range(settings.worker_slot, settings.worker_slot + settings.workers)
     return (
         RoleSpec("web", (*program, "web"), shared),
+        RoleSpec("ui", (*program, "ui"), shared),
         *(
             RoleSpec(f"worker-{slot}", (*program, "worker"), {**shared, "CDS_WORKER_SLOT": str(slot)}, slot)
             for slot in slots

@@ -11,6 +11,7 @@ from enum import StrEnum
 from cds.domain import fhir_news
 from cds.domain.critical import WAITING, CriticalState
 from cds.domain.hold import HoldKind
+from cds.domain.quality import Crossed
 from cds.domain.subscription import Subscription, SubscriptionState
 
 #: A site that states an interval means what is normal: twice that is silence.
@@ -35,6 +36,7 @@ class AlarmKind(StrEnum):
     HOLD_WAITING = "hold-waiting"
     CRITICAL_UNACKNOWLEDGED = "critical-unacknowledged"
     ROLE_MISSING = "role-missing"
+    QUALITY_BOUND = "quality-bound"
     NOTICE = "notice"
 
 
@@ -165,6 +167,8 @@ class Seen:
     subscriptions: tuple[Subscription, ...] = ()
     #: FHIR server, resource type → how much of what it told waits to be worked off, and for a person.
     fhir_waiting: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    #: What the last run of the quality figures found beyond a bound of the site.
+    quality: tuple[Crossed, ...] = ()
 
 
 def heard(feeds: Iterable[Feed], intervals: Mapping[str, float]) -> tuple[Heard, ...]:
@@ -201,6 +205,7 @@ def alarms(seen: Seen, limits: Limits, now: datetime) -> tuple[Alarm, ...]:
         *_deliveries(seen, limits, now),
         *_feeds(seen, limits, now),
         *_fhir(seen, limits, now),
+        *(Alarm(one.key, AlarmKind.QUALITY_BOUND, one.text) for one in seen.quality),
     )
 
 

@@ -121,7 +121,6 @@ def services(settings: Settings) -> Services:
     from cds.bootstrap.hooks import hooks
     from cds.bootstrap.pushed import bundle_taker, taker
     from cds.bootstrap.readiness import probes
-    from cds.bootstrap.smart import studies
     from cds.bootstrap.watch import banner
 
     held, clock = stores(settings, patience_ms=_HOOK_PATIENCE_MS), SystemClock(settings.time_zone)
@@ -148,7 +147,6 @@ def services(settings: Settings) -> Services:
         access=fhir_doors.access(settings),
         jwks=fhir_doors.jwks(settings),
         seal_key=fhir_doors.seal_key(held.database),
-        studies=studies(settings, held, acting, clock),
     )
 
 

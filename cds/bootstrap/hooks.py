@@ -66,6 +66,7 @@ def hook_context(settings: Settings, held: Stores, clock: Clock, cards: CardLog 
         clock=clock,
         public_url=settings.public_url,
         site_name=settings.site_name,
+        pages_url=settings.ui_address,
         log=CallMemory(cards or memory_over(held.database, clock).cards, settings, clock),
         fatigue=settings.fatigue,
         launches=frozenset(settings.smart_apps),

@@ -15,9 +15,12 @@ from cds.bootstrap.critical import alarm_channels, critical_channels, tellers
 from cds.bootstrap.ehr import MergedRecord, decide_again, sources, value_sets
 from cds.bootstrap.emitting import forms, model_cards
 from cds.bootstrap.failures import at_once, failures, heard
+from cds.bootstrap.follow_up_care import reminder_channels
+from cds.bootstrap.follow_up_care import timers as follow_up_timers
 from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.installed import manifests
 from cds.bootstrap.priority import raisers
+from cds.bootstrap.quality import nightly, seen
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
 from cds.destinations import FhirDestination, MllpDestination
@@ -61,7 +64,7 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
     models: dict[str, FindingModel] = {m.id: InstalledModel(m, runtime) for m in manifests(settings).values()}
     ahead = dicom.ahead_decoding(settings, pool)
     ehr = sources(settings, clock)
-    built = line(settings, held, models, clock, pool, ahead=ahead)
+    built = replace(line(settings, held, models, clock, pool, ahead=ahead), seen=seen(database, clock))
     built = replace(built, evaluate=heard(built.evaluate, failures(settings, database, clock, at_once)))
     if ehr is not None:
         missed = EnrichingStore(database).missed
@@ -78,8 +81,10 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
             Timer("watch", 10.0, watch(settings, database)),
             Timer("commitments", 60.0, _unanswered(CommitmentStore(database))),
             Timer("index", 5.0, _indexing(held)),
+            Timer("quality", 300.0, nightly(settings, database)),
             *fhir_events.timers(settings, database, clock, _opener(settings)),
             *_missed(held, ehr),
+            *follow_up_timers(settings, held, clock),
         ),
         retrieving=dicom.retrieving(settings, held, clock, f"worker-{settings.worker_slot}", ahead),
     )
@@ -175,6 +180,7 @@ def _withdrawn(body: Mapping[str, object], patient_id: str | None) -> NewResourc
 def _channels(settings: Settings) -> dict[str, Channel]:
     """Whatever is told apart from reports: critical results, alarms, acknowledgments, worklists."""
     told = {**critical_channels(settings), **alarm_channels(settings), **acknowledgments(settings)}
+    told |= reminder_channels(settings)
     return told | raisers(settings)
 
 

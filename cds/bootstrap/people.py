@@ -72,7 +72,9 @@ def switchable(settings: Settings) -> dict[SwitchKind, tuple[str, ...]]:
         *settings.oru_destinations,
         *settings.fhir_destinations,
         *settings.pacs_destinations,
+        *settings.priority_destinations,
         *(f"critical:{route}" for route in settings.critical_routes),
+        *(f"follow-up:{route}" for route in settings.follow_ups.routes),
         *(name for name, address in alarms if address),
     )
     return {

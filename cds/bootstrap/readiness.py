@@ -12,6 +12,7 @@ from cds.bootstrap.fhir_check import fhir_checks
 from cds.bootstrap.hl7 import message_log
 from cds.bootstrap.hook_check import hook_checks
 from cds.bootstrap.installed import broken, damaged, manifests
+from cds.bootstrap.ui_check import ui_checks
 from cds.checks import Check, free_space, run_checks
 from cds.clock import SystemClock
 from cds.domain.report import Mode
@@ -40,6 +41,7 @@ def checks(settings: Settings) -> list[Check]:
             *(partial(priority_check, settings, name) for name in settings.priority_destinations),
             *fhir_checks(settings),
             *hook_checks(settings),
+            *ui_checks(settings),
         ),
     )
 

@@ -54,6 +54,16 @@ def run_web(settings: Settings) -> None:
     run(lambda: services(settings), settings, on_ready=notify_ready)
 
 
+def run_ui(settings: Settings) -> None:
+    """The ui role: gunicorn over the pages."""
+    _begin("ui", settings)
+    _refuse_a_taken_port(settings, "CDS_UI_PORT")
+    from cds.bootstrap.ui import alive
+    from cds.web.serve import run_pages
+
+    run_pages(lambda: alive(settings), settings, on_ready=notify_ready)
+
+
 def run_worker(settings: Settings) -> None:
     """A worker role: the durable engine, the timers and the inference runtime."""
     role = f"worker-{settings.worker_slot}"

@@ -1,29 +1,33 @@
-"""The launch of the study page from an EHR, wired: who may come in, for which patient, and until when."""
+"""The launch of the pages from an EHR, wired: who may come in, and for which patient."""
 
 from __future__ import annotations
 
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cds.bootstrap import Stores
-from cds.bootstrap.study_pages import Shelf, shelf
-from cds.errors import Forbidden, InvalidInput, InvalidResource, NotFound, Unauthorized
+from cds.bootstrap.sealed import Sealer
+from cds.bootstrap.study_pages import Shelf
+from cds.bootstrap.ui_people import LAUNCH, door_keeper
+from cds.errors import Forbidden, InvalidInput, NotFound
 from cds.hooks import asked
 from cds.hooks.request import HookRequest
 from cds.ports import Clock
 from cds.settings import Settings
 from cds.store.own_keys import own_key
-from cds.study_pages import Arrived, Begun, StudyServices, Visitor
+from cds.store.sessions import SessionStore, Whose
+from cds.ui.people import LetIn, Outward, WayIn
 
 if TYPE_CHECKING:
     from adapters.fhir.launch import EhrLaunch, Launched
 
 _LAUNCH_LASTS = timedelta(minutes=10)
+#: An EHR lets somebody in for so long.
 _SESSION_LASTS = timedelta(minutes=30)
 _PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Who may see a result on a page; everybody else is told it by a person (SAFETY section 4).
@@ -38,22 +42,23 @@ _AGAIN = "The launch took too long, or began in another browser. Open Sightline 
 
 @dataclass(frozen=True, slots=True)
 class _Launches:
-    """Implements the launch of `cds.study_pages.StudyServices`."""
+    """Implements the two halves of a launch."""
 
     ehrs: Mapping[str, EhrLaunch]
     shelf: Shelf
-    key: Callable[[], bytes]
-    clock: Clock
+    sessions: SessionStore
+    sealer: Sealer
 
-    def begin(self, iss: str, launch: str) -> Begun:
+    def begin(self, asked_for: Mapping[str, str]) -> Outward:
+        iss, launch = asked_for.get("iss", ""), asked_for.get("launch", "")
         ehr = self._ehr(iss.rstrip("/"))
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         url = ehr.authorize_url(iss, launch, state, verifier)
         kept = {"iss": iss.rstrip("/"), "state": state, "verifier": verifier}
-        return Begun(url, state, self._seal("launch", kept, _LAUNCH_LASTS))
+        return Outward(url, state, self.sealer.seal(LAUNCH, kept, _LAUNCH_LASTS))
 
-    def finish(self, kept: str, returned: Mapping[str, str]) -> Arrived:
-        begun = self._unseal("launch", kept)
+    def finish(self, kept: str, returned: Mapping[str, str]) -> LetIn:
+        begun = self.sealer.unseal(LAUNCH, kept)
         if begun is None or not secrets.compare_digest(begun["state"].encode(), returned.get("state", "").encode()):
             raise InvalidInput(_AGAIN)
         launched = self._ehr(begun["iss"]).finish(returned, begun["verifier"])
@@ -61,14 +66,10 @@ class _Launches:
             raise Forbidden("Results are released to the care team, who tell what they mean.")
         if not _STAFF.fullmatch(launched.user):
             raise Forbidden(_UNNAMED)
-        session = {"user": launched.user, "patient": self._patient(launched)}
-        return Arrived(self._seal("session", session, _SESSION_LASTS), _study(launched.context))
-
-    def visitor(self, session: str) -> Visitor:
-        told = self._unseal("session", session)
-        if told is None:
-            raise Unauthorized("Sightline shows a study to whom the EHR lets in, for half an hour.")
-        return Visitor(told["user"], told["patient"], datetime.fromtimestamp(int(told["until"]), UTC))
+        whose = Whose(launched.user, launched.user, LAUNCH, patient_id=self._patient(launched))
+        study = _study(launched.context)
+        to = f"/studies/{study}" if study else "/studies"
+        return LetIn(self.sessions.begin(whose, lasts=_SESSION_LASTS), to)
 
     def _ehr(self, iss: str) -> EhrLaunch:
         if iss not in self.ehrs:
@@ -89,37 +90,14 @@ class _Launches:
             raise NotFound("Sightline knows no images of this patient. That is not a negative result.")
         return next(iter(owners))
 
-    def _seal(self, what: str, value: Mapping[str, str], lasts: timedelta) -> str:
-        from adapters.fhir.sealing import seal
 
-        now = self.clock.now()
-        return seal({**value, "what": what, "until": str(int((now + lasts).timestamp()))}, self.key(), now)
-
-    def _unseal(self, what: str, sealed: str) -> dict[str, str] | None:
-        """None for what is none of ours, is meant for something else, or is over."""
-        from adapters.fhir.sealing import unseal
-
-        now = self.clock.now()
-        try:
-            found = {name: str(value) for name, value in unseal(sealed, self.key(), now).items()}
-        except InvalidResource:
-            return None
-        return found if found["what"] == what and now.timestamp() < int(found["until"]) else None
-
-
-def studies(settings: Settings, held: Stores, acting: Stores, clock: Clock) -> StudyServices | None:
-    """The study page and its launch; None where no EHR can launch it."""
+def launch_of(settings: Settings, held: Stores, pages: Shelf, clock: Clock) -> WayIn | None:
+    """The launch from the EHRs of the settings; None where there is none."""
     if not settings.smart_apps:
         return None
-    pages = shelf(settings, held, acting.audit, clock)
-    launches = _Launches(_ehrs(settings), pages, lambda: own_key(held.database, "sessions"), clock)
-    return StudyServices(
-        begin=launches.begin,
-        finish=launches.finish,
-        visitor=launches.visitor,
-        studies=pages.studies,
-        page=pages.page,
-    )
+    sealer = Sealer(lambda: own_key(held.database, "sessions"), clock)
+    launches = _Launches(_ehrs(settings), pages, door_keeper(settings, held, clock).sessions, sealer)
+    return WayIn(launches.begin, launches.finish)
 
 
 def _ehrs(settings: Settings) -> dict[str, EhrLaunch]:
@@ -129,7 +107,7 @@ def _ehrs(settings: Settings) -> dict[str, EhrLaunch]:
 
     servers = [*settings.fhir_sources.values(), *settings.fhir_destinations.values()]
     trust = {address(server.url): server.tls for server in servers}
-    back = f"{settings.public_url}/smart/callback"
+    back = f"{settings.ui_address}/smart/callback"
     return {iss: EhrLaunch(iss, app, back, trust.get(address(iss))) for iss, app in settings.smart_apps.items()}
 
 

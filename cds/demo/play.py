@@ -31,6 +31,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from cds import bootstrap, logs
+from cds.demo import guest
 from cds.demo import story as demo_story
 from cds.demo.engine import Engine
 from cds.demo.images import Images, phantom_study, users_study
@@ -95,7 +96,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _configure(folder: Path, engine_port: int, cast: Cast, *, usual_ports: bool) -> Settings:
-    usual = {"CDS_HTTP_PORT": 8080, "CDS_HL7_PORT": 2575, "CDS_DICOM_PORT": 11112}
+    usual = {"CDS_HTTP_PORT": 8080, "CDS_UI_PORT": 8081, "CDS_HL7_PORT": 2575, "CDS_DICOM_PORT": 11112}
     ports = _free_ports(usual if usual_ports else dict.fromkeys(usual, 0))
     for name in [n for n in os.environ if n.startswith("CDS_")]:
         del os.environ[name]
@@ -205,7 +206,7 @@ def _server(stage: Stage, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def _wait_until_ready(stage: Stage, server: subprocess.Popen[bytes], log_file: Path) -> None:
     deadline = time.monotonic() + _START_S
-    with stage.console.status("starting the roles web, worker, hl7 and dicom …"):
+    with stage.console.status("starting the roles web, ui, worker, hl7 and dicom …"):
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 raise DemoFailed(f"the server ended with exit code {server.returncode}; its log is {log_file}")
@@ -343,6 +344,8 @@ def _show_why(stage: Stage, number: str) -> None:
 def _show_urls(stage: Stage, images: Images) -> None:
     stage.console.rule("[bold]8  Look at it")
     base = stage.url
+    for line in guest.invited(stage.settings):
+        stage.console.print(line)
     for path in ("/cds-services", "/fhir/metadata", "/fhir/DiagnosticReport", "/health/ready", "/metrics"):
         stage.console.print(f"{base}{path}")
     stage.console.print(f"CDS_DATA_DIR={stage.settings.data_dir} .venv/bin/cds why {images.cast.accession_number}")

@@ -10,11 +10,15 @@ from cds.domain.recommendation import Recommendation
 
 
 class Answer(StrEnum):
-    """What a person did with a recommendation. Only ACCEPTED makes an order of it, a draft that they sign."""
+    """What a person did with a recommendation. Only ACCEPTED makes an order of it, a draft that they sign.
+
+    REOPENED takes the answer before it back: it is then as if nobody had answered.
+    """
 
     ACCEPTED = "accepted"
     DECLINED = "declined"
     COMPLETED = "completed"
+    REOPENED = "reopened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Acceptance:
     def name(self) -> str:
         """`<pathway>.<recommendation>`."""
         return f"{self.pathway}.{self.recommendation}"
+
+
+class ReminderStep(StrEnum):
+    """How urgent a reminder is; each is given once for each due day. Values are stable: tables and wires have them.
+
+    WITHDRAWN: whoever was reminded learns that it does not hold any more.
+    """
+
+    DUE_SOON = "due-soon"
+    OVERDUE = "overdue"
+    ESCALATED = "escalated"
+    WITHDRAWN = "withdrawn"
 
 
 class FollowUpState(StrEnum):

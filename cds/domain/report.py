@@ -104,13 +104,15 @@ class Report:
     acceptances: tuple[Acceptance, ...] = ()
     #: `<model>.<key>` of its findings that are critical here (ACR category 1 to 3).
     critical: tuple[str, ...] = ()
+    #: Models in second-reader mode beside which a radiologist's own reading of these images is recorded.
+    read: tuple[str, ...] = ()
 
 
 class DeliveryKind(StrEnum):
     """What is sent: a report, the retraction of one, a critical result, an alert to the people who run the site.
 
     ACKNOWLEDGMENT: the application acknowledgment of an HL7 v2 message, to its sender (enhanced mode).
-    PRIORITY: a study is raised in a worklist, or the raise ends.
+    PRIORITY: a study is raised in a worklist, or the raise ends. REMINDER: a follow-up is due soon, or overdue.
     """
 
     REPORT = "report"
@@ -119,6 +121,7 @@ class DeliveryKind(StrEnum):
     ALERT = "alert"
     ACKNOWLEDGMENT = "acknowledgment"
     PRIORITY = "priority"
+    REMINDER = "reminder"
 
 
 class DeliveryState(StrEnum):

@@ -57,7 +57,7 @@ class Asked:
     def site(self) -> Site:
         """Who speaks."""
         launches = self.request.fhir_server in self.context.launches
-        return Site(self.context.site_name, self.context.public_url, launches)
+        return Site(self.context.site_name, self.context.public_url, launches, self.context.pages_url)
 
     @Lazily
     def doubt(self) -> str:

@@ -48,7 +48,8 @@ def respond(request: HookRequest, context: HookContext) -> Answer:
 
     if not digest.value:
         return made()[0]
-    key = (ID, digest.value, request.patient_id, request.fhir_server, context.clock.today())
+    now = context.clock.now()
+    key = (ID, digest.value, request.patient_id, request.fhir_server, context.clock.today(), now.date(), now.hour)
     return context.again.unchanged(key, made)
 
 

@@ -51,6 +51,8 @@ class Site:
     name: str
     public_url: str
     launches: bool = False
+    #: Where the pages are, where that is another address.
+    pages_url: str = ""
 
 
 def summary(text: str) -> str:
@@ -103,7 +105,7 @@ def launch(site: Site, study: str) -> Json:
     """A link to the study page, launched by the EHR with `study` (its public id) as appContext."""
     return {
         "label": "Findings and advice in Sightline",
-        "url": f"{site.public_url}/smart/launch",
+        "url": f"{site.pages_url or site.public_url}/smart/launch",
         "type": "smart",
         "appContext": json.dumps({"study": study}, separators=(",", ":")),
     }

@@ -121,6 +121,8 @@ class HookContext:
     clock: Clock
     public_url: str
     site_name: str
+    #: Where the pages are.
+    pages_url: str = ""
     log: CallLog = field(default_factory=Forgetful)
     #: How often a person is told the same.
     fatigue: Fatigue = field(default_factory=Fatigue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import compress
 
 from cds.domain.finding import Findings, ModelOutcome
@@ -47,7 +48,7 @@ def judged(asked: Asked, seen: Report) -> tuple[PathwayOutcome, ...]:
 
 
 def _told_again(asked: Asked, reports: tuple[Report, ...], seen: tuple[Report | None, ...]) -> tuple[StudyCards, ...]:
-    """The cards, or those that the same reports, record and prefetch made before on this day.
+    """The cards, or those that the same reports, record and prefetch made before in this hour.
 
     Where something had to be fetched, or failed, they are made each time.
     """
@@ -58,7 +59,8 @@ def _told_again(asked: Asked, reports: tuple[Report, ...], seen: tuple[Report | 
     if not asked.is_brought:
         return made()
     held = (asked.held(report.patient) for report in reports)
-    key = (asked.digest.value, asked.patient, asked.request.patient_id, asked.site, asked.context.clock.today())
+    today, now = asked.context.clock.today(), asked.context.clock.now()
+    key = (asked.digest.value, asked.patient, asked.request.patient_id, asked.site, today, now.date(), now.hour)
     made_of = (*held, *reports, *seen)
     return asked.context.again.answered(key, made_of, made, holds=lambda told: not any(one.untold for one in told))
 
@@ -96,9 +98,12 @@ def _cards(asked: Asked, report: Report, outcomes: tuple[PathwayOutcome, ...]) -
     told, others = _told(asked, [one for one in together(outcomes) if isinstance(one, Advice)])
     said, left_out = first(once(told), asked.context.most_steps)
     every = [_at(where, cards.advice(asked.site, report, one, patient_id)) for one in (*said, *others)]
-    left = [without_done(one, report.acceptances) for one in every]
+    since = asked.context.clock.now() - timedelta(hours=asked.context.fatigue.accepted_h)
+    left = [without_done(one, report.acceptances, since) for one in every]
     done = [
-        f"{one.about.pathway}: all its steps are done" for one, kept in zip(every, left, strict=True) if kept is None
+        f"{one.about.pathway}: all its steps are done or accepted"
+        for one, kept in zip(every, left, strict=True)
+        if kept is None
     ]
     advised = [one for one in left if one is not None]
     advised += [cards.left_out(asked.site, report, left_out)] if left_out else []

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from cds.domain.follow_up import Acceptance, Answer
 from cds.domain.hook import StudyNote
 from cds.domain.recommendation import Advice, Indicator, Recommendation
 from cds.domain.report import Report
-from cds.hooks.answer import Card
+from cds.hooks.answer import Card, Suggestion
 from cds.pathways import markdown as md
 from cds.pathways.merging import urgency
 
@@ -92,16 +92,33 @@ def _asks(newer: Recommendation, older: Recommendation) -> bool:
     return older.by is None or (newer.by is not None and newer.by <= older.by)
 
 
-def without_done(card: Card, answers: Iterable[Acceptance]) -> Card | None:
-    """A card without the steps that a person said are done; None where none is left."""
-    done = {one.recommendation: one for one in answers if one.pathway == card.about.pathway}
-    done = {key: one for key, one in done.items() if one.answer is Answer.COMPLETED}
-    found = [step for step in card.suggestions if step.key in done]
-    if not found or card.about.indicator is Indicator.CRITICAL:
+def without_done(card: Card, answers: Iterable[Acceptance], since: datetime) -> Card | None:
+    """A card without the steps that a person said are done, or accepted since then; None where none is left.
+
+    However it was accepted, on a card, by FHIR or on a page: a step that now says otherwise is offered again.
+    """
+    own = {one.recommendation: one for one in answers if one.pathway == card.about.pathway}
+    settled = [step for step in card.suggestions if step.key in own and _settles(own[step.key], step, since)]
+    if not settled or card.about.indicator is Indicator.CRITICAL:
         return card
-    lines = [f"{md.escape(str(one.body.get('label', '')))}: as of {md.day(done[one.key].at.date())}" for one in found]
-    left = tuple(step for step in card.suggestions if step not in found)
-    return replace(_with(card, "Done already", lines), suggestions=left) if left else None
+    done = [_line(step, own[step.key]) for step in settled if own[step.key].answer is Answer.COMPLETED]
+    taken = [_line(step, own[step.key]) for step in settled if own[step.key].answer is Answer.ACCEPTED]
+    left = tuple(step for step in card.suggestions if step not in settled)
+    told = _with(_with(card, "Done already", done), "Accepted already, and not offered again", taken)
+    return replace(told, suggestions=left) if left else None
+
+
+def _settles(answer: Acceptance, step: Suggestion, since: datetime) -> bool:
+    """Whether nobody has to be asked again; after an accept that is so for the site's hours (`Fatigue.accepted_h`)."""
+    if answer.answer is Answer.COMPLETED:
+        return True
+    now, then = step.step, answer.about
+    same = now is None or then is None or (now.code.same(then.code) and now.priority is then.priority)
+    return answer.answer is Answer.ACCEPTED and answer.at > since and same
+
+
+def _line(step: Suggestion, answer: Acceptance) -> str:
+    return f"{md.escape(str(step.body.get('label', '')))}: as of {md.day(answer.at.date())}"
 
 
 def _with(card: Card, title: str, lines: Sequence[str]) -> Card:

@@ -7,11 +7,10 @@ images these are ends it: what is recommended after that is answered anew (SAFET
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from cds.domain.audit import AuditEvent
@@ -22,6 +21,8 @@ from cds.errors import Conflict, InvalidInput, NotFound
 from cds.store import audit, timeline
 from cds.store.engine import Database
 from cds.store.fhir_tables import AcceptanceRow
+from cds.store.follow_up_reminders import end_reminders
+from cds.store.follow_up_rows import follow_up_of, moved_days
 from cds.store.identity import canonical
 from cds.store.revisions import locked, rematch
 from cds.store.safety_tables import FollowUpRow
@@ -30,8 +31,16 @@ from cds.store.values import dump, parse
 
 #: States in which somebody still has something to do.
 WAITING = (FollowUpState.OPEN.value, FollowUpState.ACCEPTED.value)
-_ANSWERED = tuple(answer.value for answer in Answer)
+_ANSWERED = (FollowUpState.ACCEPTED.value, FollowUpState.DECLINED.value, FollowUpState.COMPLETED.value)
 _SEE = "cds follow-ups list --study shows it"
+_IN_DOUBT = "whose images these are is in doubt: a person decides that first (cds holds list)"
+#: Where an answer leaves a follow-up.
+_STATES = {
+    Answer.ACCEPTED: FollowUpState.ACCEPTED,
+    Answer.DECLINED: FollowUpState.DECLINED,
+    Answer.COMPLETED: FollowUpState.COMPLETED,
+    Answer.REOPENED: FollowUpState.OPEN,
+}
 #: How the reason of a follow-up begins that a report put an end to: the next one, or a card, may resume it.
 BY_VERSION = "version "
 
@@ -56,7 +65,7 @@ class AcceptanceStore:
         with self._database.writing() as session:
             study = locked(session, uid)
             if study.stopped:
-                raise Conflict("whose images these are is in doubt: a person decides that first (cds holds list)")
+                raise Conflict(_IN_DOUBT)
             report, row = _asked(session, acceptance, now)
             last = {one.name: one for one in counting(session, uid, row.patient_id)}.get(acceptance.name)
             if last is not None and last.answer is acceptance.answer:
@@ -66,6 +75,25 @@ class AcceptanceStore:
             about = _recommended(report, acceptance) or acceptance.about or (last.about if last else None)
             _record(session, replace(acceptance, about=about, accepted=_ended(last, acceptance)), row, now)
             rematch(session, uid, f"a recommendation was {acceptance.answer.value} by a person", now)
+        return True
+
+    def reopen(self, acceptance: Acceptance, now: datetime) -> bool:
+        """Take back what ended a follow-up: it is as before that answer; False where it waits for somebody anyhow.
+
+        What had been accepted is accepted again, by whoever reopens it. Raises as `accept` does.
+        """
+        _check(acceptance)
+        uid = acceptance.study_instance_uid
+        with self._database.writing() as session:
+            if locked(session, uid).stopped:
+                raise Conflict(_IN_DOUBT)
+            _report, row = _asked(session, acceptance, now)
+            last = {one.name: one for one in counting(session, uid, row.patient_id)}.get(acceptance.name)
+            if last is None or last.answer is Answer.ACCEPTED:
+                return False
+            before = Answer.ACCEPTED if last.accepted is not None else Answer.REOPENED
+            _record(session, replace(acceptance, answer=before, about=last.about), row, now)
+            rematch(session, uid, "a follow-up was reopened", now)
         return True
 
     def of_study(self, study_uid: str, episode: int) -> tuple[Acceptance, ...]:
@@ -95,12 +123,10 @@ class AcceptanceStore:
             asked = asked.where(FollowUpRow.study_uid == study_uid)
         if not study_uid or overdue_on is not None:
             asked = asked.where(col(FollowUpRow.state).in_(WAITING))
-        if overdue_on is not None:
-            asked = asked.where(col(FollowUpRow.due) < overdue_on)
-        due = sa.func.coalesce(col(FollowUpRow.due), sa.literal(date.max, sa.Date))
         with self._database.reading() as session:
-            rows = session.exec(asked.order_by(due, col(FollowUpRow.created_at), col(FollowUpRow.id))).all()
-            return _told(session, rows)
+            found = _told(session, session.exec(asked).all())
+        late = [one for one in found if overdue_on is None or (one.due is not None and one.due < overdue_on)]
+        return tuple(sorted(late, key=lambda one: (one.due or date.max, one.created_at, one.id)))
 
 
 def follow_up_id(study_uid: str, episode: int, pathway: str, recommendation: str) -> str:
@@ -115,7 +141,7 @@ def counting(
     said = ever_said(session, study_uid)
     theirs = _theirs(session, study_uid, patient_id, until) if said else frozenset[int]()
     newest = {one.name: one for one in said if one.episode in theirs}
-    return tuple(newest.values())
+    return tuple(one for one in newest.values() if one.answer is not Answer.REOPENED)
 
 
 def ever_said(session: Session, study_uid: str) -> list[Acceptance]:
@@ -232,8 +258,10 @@ def _record(session: Session, said: Acceptance, row: FollowUpRow, now: datetime)
     session.add(
         AcceptanceRow(study_uid=uid, pathway=said.pathway, recommendation=said.recommendation, at=said.at, body=body)
     )
-    row.state, row.reason, row.updated_at = said.answer.value, "", now
+    row.state, row.reason, row.updated_at = _STATES[said.answer].value, "", now
     session.add(row)
+    if row.state not in WAITING:
+        end_reminders(session, row.id, f"the follow-up is {row.state}", now)
     session.flush()
     detail = (said.name, f"episode {said.episode}")
     timeline.write(session, now, "follow-up", said.answer.value, study_uid=uid, detail=detail)
@@ -250,29 +278,14 @@ def _newest(session: Session, study_uid: str) -> Report:
     return replace(report, episode=row.episode)
 
 
-def _told(session: Session, rows: Iterable[FollowUpRow]) -> tuple[FollowUp, ...]:
+def _told(session: Session, rows: Sequence[FollowUpRow]) -> tuple[FollowUp, ...]:
     said: dict[tuple[str, str], dict[str, Acceptance]] = {}
+    moved = moved_days(session, [row.id for row in rows])
     found = []
     for row in rows:
         whose = (row.study_uid, row.patient_id)
         if row.state in _ANSWERED and whose not in said:
             said[whose] = {one.name: one for one in counting(session, *whose)}
         answer = said.get(whose, {}).get(f"{row.pathway}.{row.recommendation}") if row.state in _ANSWERED else None
-        found.append(_follow_up(row, answer.by if answer else ""))
+        found.append(follow_up_of(row, answer.by if answer else "", moved.get(row.id)))
     return tuple(found)
-
-
-def _follow_up(row: FollowUpRow, by: str) -> FollowUp:
-    return FollowUp(
-        row.id,
-        row.study_uid,
-        row.pathway,
-        row.recommendation,
-        row.action,
-        row.due,
-        FollowUpState(row.state),
-        row.reason,
-        row.created_at,
-        row.updated_at,
-        by,
-    )

@@ -19,7 +19,7 @@ from cds.store.values import dump, parse
 
 _Detail = tuple[str, ...]
 #: What tells a destination of a finding; a retraction takes it back, an alert names none.
-_TELLING = (DeliveryKind.REPORT.value, DeliveryKind.CRITICAL.value)
+_TELLING = (DeliveryKind.REPORT.value, DeliveryKind.CRITICAL.value, DeliveryKind.REMINDER.value)
 
 
 class AuditStore:

@@ -167,7 +167,7 @@ class CriticalStore:
             row = _acknowledge(session, found, by, "the link", now)
             return kept.told(session, row)
 
-    def acknowledge(self, short: str, by: str, now: datetime) -> CriticalResult:
+    def acknowledge(self, short: str, by: str, now: datetime, *, how: str = "cds critical") -> CriticalResult:
         """The person `by` has the result whose id begins so; raise NotFound, Conflict for several or a closed one."""
         with self._database.writing() as session:
             rows = session.exec(select(CriticalResultRow).where(col(CriticalResultRow.id).startswith(short))).all()
@@ -175,7 +175,7 @@ class CriticalStore:
                 raise NotFound("no critical result has this id: cds critical list shows what waits")
             if len(rows) > 1:
                 raise Conflict("several critical results begin so: give more of the id")
-            row = _acknowledge(session, rows[0], by, "cds critical", now)
+            row = _acknowledge(session, rows[0], by, how, now)
             if row.state == CriticalState.CLOSED.value:
                 raise Conflict("this critical result was withdrawn: nobody has to acknowledge it")
             return kept.told(session, row)
@@ -184,6 +184,15 @@ class CriticalStore:
         """See the function of this name, in a transaction of its own."""
         with self._database.writing() as session:
             return acknowledge_message(session, number, by, now)
+
+    def deliveries(self, critical_id: str) -> tuple[tuple[str, datetime, str], ...]:
+        """Over which routes it was told, since when, and the state of each delivery; oldest first."""
+        asked = select(DeliveryRow.destination, DeliveryRow.created_at, DeliveryRow.state).where(
+            DeliveryRow.subject == critical_id
+        )
+        with self._database.reading() as session:
+            rows = session.exec(asked.order_by(col(DeliveryRow.created_at))).all()
+            return tuple((destination.removeprefix(DESTINATION), at, state) for destination, at, state in rows)
 
     def all(self, *, waiting: bool = True) -> Sequence[CriticalResult]:
         """Those that wait for a person, or all, the most urgent first, with their logs."""

@@ -15,6 +15,7 @@ from cds.domain.recommendation import Advice
 from cds.domain.report import Audience, Report
 from cds.store import timeline
 from cds.store.acceptances import BY_VERSION, counting, follow_up_id, follow_up_row
+from cds.store.follow_up_reminders import end_reminders
 from cds.store.safety_tables import FollowUpRow
 
 
@@ -70,6 +71,7 @@ def _not_recommended(session: Session, report: Report, row: FollowUpRow, now: da
             return  # it is told already, or nobody has anything to do
     else:
         row.state = FollowUpState.CLOSED.value
+        end_reminders(session, row.id, "the follow-up does not hold any more", now)
     row.reason, row.updated_at = f"{BY_VERSION}{report.version}: {_why_void(report, theirs)}", now
     session.add(row)
     _tell(session, report, row, now, row.reason)

@@ -20,7 +20,7 @@ from cds.domain.lifecycle import Effect, Event, row
 from cds.domain.report import Report
 from cds.domain.verification import VERIFIERS, Agreement, FinalReport, FindingRef, Verdict, Verification
 from cds.errors import Conflict, InsufficientData, InvalidInput, NotFound
-from cds.store import acceptances, audit, criticals, final_reports, holds, patients, timeline
+from cds.store import acceptances, audit, criticals, final_reports, holds, patients, readings, timeline
 from cds.store.engine import Database, lock
 from cds.store.final_reports import file_report
 from cds.store.orders import rematch_all, studies_with
@@ -74,6 +74,11 @@ class OpinionStore:
         """See the port. What was said of a finding of an earlier model version does not count for the newest."""
         with self._database.reading() as session:
             return _newest(session, study_uid, image_revision)
+
+    def read_models(self, study_uid: str, image_revision: int) -> frozenset[str]:
+        """See the port."""
+        with self._database.reading() as session:
+            return readings.read_models(session, study_uid, image_revision)
 
     def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
         """See the port."""

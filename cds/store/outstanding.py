@@ -22,6 +22,7 @@ from cds.domain.report import Report
 from cds.store import critical_rows, final_reports
 from cds.store.batch import rows_with
 from cds.store.engine import Database
+from cds.store.follow_up_rows import follow_up_of, moved_days
 from cds.store.identity import canonical, members
 from cds.store.orders import order_of
 from cds.store.patients import identifiers_of
@@ -79,26 +80,11 @@ def outstanding(database: Database, patient_id: str, now: datetime) -> Outstandi
 
 def _follow_ups(session: Session, tree: Collection[str]) -> tuple[FollowUp, ...]:
     """Those that hold, answered ones too: what somebody arranged is not told as open. The first that are due first."""
-    rows = rows_with(
-        session, FollowUpRow, FollowUpRow.patient_id, tree, FollowUpRow.state != FollowUpState.CLOSED.value
-    )
-    found = sorted(rows, key=lambda row: (row.due or date.max, row.created_at, row.id))
-    return tuple(map(_follow_up, found))
-
-
-def _follow_up(row: FollowUpRow) -> FollowUp:
-    return FollowUp(
-        id=row.id,
-        study_instance_uid=row.study_uid,
-        pathway=row.pathway,
-        recommendation=row.recommendation,
-        action=row.action,
-        due=row.due,
-        state=FollowUpState(row.state),
-        reason=row.reason,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+    holding = FollowUpRow.state != FollowUpState.CLOSED.value
+    rows = {row.id: row for row in rows_with(session, FollowUpRow, FollowUpRow.patient_id, tree, holding)}
+    moved = moved_days(session, rows.keys())
+    found = (follow_up_of(row, due=moved.get(row.id)) for row in rows.values())
+    return tuple(sorted(found, key=lambda one: (one.due or date.max, one.created_at, one.id)))
 
 
 def _criticals(session: Session, chart: _Chart) -> tuple[CriticalResult, ...]:

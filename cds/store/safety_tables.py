@@ -93,7 +93,7 @@ class AuditRow(AppBase, table=True):
 
     __tablename__ = "audit"
     id: int | None = Field(default=None, primary_key=True)
-    at: datetime = Field(sa_type=UtcDateTime)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
     actor: str
     action: str
     study_uid: str | None = Field(default=None, index=True)

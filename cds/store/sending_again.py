@@ -8,10 +8,13 @@ from sqlmodel import Session, col, select
 
 from cds.domain.critical import WAITING
 from cds.domain.critical import delivery_id as told_over
+from cds.domain.follow_up import ReminderStep
 from cds.domain.report import DeliveryKind, DeliveryState
 from cds.errors import Conflict, NotFound
 from cds.store import criticals, deliveries
-from cds.store.safety_tables import CriticalResultRow
+from cds.store.acceptances import WAITING as WAITING_FOLLOW_UPS
+from cds.store.follow_up_tables import FollowUpReminderRow
+from cds.store.safety_tables import CriticalResultRow, FollowUpRow
 from cds.store.tables import DeliveryRow, ReportRow, StudyRow
 
 _NEWER = "something newer about this study was decided or went there since"
@@ -55,6 +58,8 @@ def _overtaken(session: Session, old: DeliveryRow) -> str:
     if kind is DeliveryKind.REPORT:
         newer = _newest_work(session, old.study_uid) != old.work_id or _followed(session, old)
         return _NEWER if newer else _taken_back(session, old)
+    if kind is DeliveryKind.REMINDER:
+        return _ended(session, old)
     last_word = kind in (DeliveryKind.RETRACTION, DeliveryKind.PRIORITY)
     return _NEWER if last_word and _followed(session, old) else ""
 
@@ -100,3 +105,15 @@ def _followed(session: Session, old: DeliveryRow) -> bool:
     else:
         later = later.where(col(DeliveryRow.kind).in_(reports))
     return session.exec(later).first() is not None
+
+
+def _ended(session: Session, old: DeliveryRow) -> str:
+    """Nobody is reminded of what is done, and nobody is told that it is void what waits again."""
+    row = session.get(FollowUpRow, old.subject)
+    waits = row is not None and row.state in WAITING_FOLLOW_UPS
+    asked = select(FollowUpReminderRow).where(
+        FollowUpReminderRow.follow_up_id == old.subject, FollowUpReminderRow.step == ReminderStep.WITHDRAWN.value
+    )
+    withdrawn = session.exec(asked).first()
+    holds = not waits if withdrawn is not None and withdrawn.at <= old.created_at else waits
+    return "" if holds else "the follow-up has moved on since"

@@ -14,7 +14,7 @@ from cds.domain.critical import WAITING, CriticalState
 from cds.domain.hold import HoldKind
 from cds.domain.report import DeliveryKind, DeliveryState
 from cds.domain.switch import SwitchKind
-from cds.store import audit, deliveries, fhir_feeds, fhir_notices, fhir_subscriptions
+from cds.store import audit, deliveries, fhir_feeds, fhir_notices, fhir_subscriptions, quality
 from cds.store.engine import Database, lock
 from cds.store.heartbeats import heard
 from cds.store.safety_tables import AlarmRow, CriticalResultRow, SwitchRow
@@ -130,6 +130,7 @@ def see(session: Session, *, missing: dict[str, datetime]) -> Seen:
         fhir_feeds=tuple(fhir_feeds.read(session)),
         subscriptions=tuple(fhir_subscriptions.read(session)),
         fhir_waiting=fhir_notices.standing(session),
+        quality=quality.crossed(session),
     )
 
 

@@ -19,8 +19,6 @@ from cds.web import (
     hooks,
     jwks,
     quick_calls,
-    smart,
-    study,
     subscriptions,
     taken,
 )
@@ -49,6 +47,6 @@ def create_app(services: Services) -> Flask:
     auth.install(app, services.token, services.access, hook_callers.gate(services))
     headers.install(app, insecure=settings.insecure)
     app.register_blueprint(hooks.blueprint(services, calls))
-    for routes in (health, fhir, taken, holds, critical, dicomweb, jwks, smart, study, subscriptions):
+    for routes in (health, fhir, taken, holds, critical, dicomweb, jwks, subscriptions):
         app.register_blueprint(routes.blueprint(services))
     return app

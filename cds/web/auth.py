@@ -12,13 +12,11 @@ from flask import Flask, g, request
 from cds.errors import ConfigurationError, Unauthorized
 from cds.settings import is_loopback
 
-#: What a load balancer or another server may ask without a secret: "live", and public keys; and the list of a session's
-#: studies.
-OPEN_PATHS = frozenset({"/health/live", "/.well-known/jwks.json", "/studies"})
-#: Below these, addresses have secrets of their own: links in mails (`cds.web.critical`), notifications of FHIR servers,
-#: which carry the secret of their subscription (`cds.web.subscriptions`), and the pages of browsers, which carry the
-#: session that an EHR let them have (`cds.web.smart`, `cds.web.study`).
-OPEN_BELOW = ("/critical/", "/subscriptions/", "/smart/", "/studies/")
+#: What a load balancer or another server may ask without a secret: "live", and public keys.
+OPEN_PATHS = frozenset({"/health/live", "/.well-known/jwks.json"})
+#: Below these, addresses have secrets of their own: links in mails (`cds.web.critical`), and notifications of FHIR
+#: servers, which carry the secret of their subscription (`cds.web.subscriptions`).
+OPEN_BELOW = ("/critical/", "/subscriptions/")
 HOOKS = "/cds-services"
 _FHIR = "/fhir"
 

@@ -1,4 +1,4 @@
-"""The web role's server: gunicorn inside this process, configured by code alone."""
+"""The server of the roles web and ui: gunicorn inside this process, configured by code alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gunicorn.glogging import Logger
 from cds.logs import get_logger
 from cds.services import Services
 from cds.settings import Settings
+from cds.ui.services import UiServices
 from cds.web.app import create_app
 from cds.web.slow_peers import IDLE_S, worker_class
 
@@ -47,14 +48,31 @@ def run(
     `make_services` is called in every worker process after the fork, so that no connection is shared between them.
     `on_ready` is called once in the parent when the port is bound. Who stalls for `idle_s` loses the connection.
     """
-    _Server(make_services, options(settings, idle_s), on_ready).run()
+    given = options(settings, idle_s)
+    _Server(lambda: create_app(make_services()), given, on_ready).run()
+
+
+def run_pages(
+    make_services: Callable[[], UiServices], settings: Settings, *, on_ready: Callable[[], None] | None = None
+) -> None:
+    """The same for the pages, in processes of their own: no page slows a hook."""
+    from cds.web.ui.app import create_ui
+
+    given = {
+        **options(settings),
+        "bind": _address(settings.ui_host, settings.ui_port),
+        "workers": settings.ui_workers,
+        "threads": settings.ui_threads,
+        "proc_name": "sightline-ui",
+    }
+    _Server(lambda: create_ui(make_services()), given, on_ready).run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(
-        self, make_services: Callable[[], Services], given: Mapping[str, object], on_ready: Callable[[], None] | None
+        self, make_app: Callable[[], Flask], given: Mapping[str, object], on_ready: Callable[[], None] | None
     ) -> None:
-        self._make_services, self._options, self._on_ready = make_services, given, on_ready
+        self._make_app, self._options, self._on_ready = make_app, given, on_ready
         super().__init__()
 
     def load_config(self) -> None:
@@ -65,7 +83,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hi
 
     def load(self) -> Flask:
         """In a worker process: what the application is made of is not looked through again and again for cycles."""
-        app = create_app(self._make_services())
+        app = self._make_app()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_THRESHOLDS)
@@ -74,9 +92,8 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hi
 
 def options(settings: Settings, idle_s: float = IDLE_S) -> dict[str, object]:
     """gunicorn's settings: threads, no access log (URLs may name patients), no control socket, SO_REUSEPORT."""
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     return {
-        "bind": f"{host}:{settings.http_port}",
+        "bind": _address(settings.http_host, settings.http_port),
         "workers": settings.http_workers,
         "worker_class": worker_class(idle_s),
         "threads": settings.http_threads,
@@ -91,6 +108,10 @@ def options(settings: Settings, idle_s: float = IDLE_S) -> dict[str, object]:
         # A proxy on this machine hands on what strangers send: no header of theirs says which address was asked for.
         "forwarder_headers": "",
     }
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no type hints

@@ -89,6 +89,9 @@ class Said:
     def verifications(self, study_uid: str, image_revision: int) -> tuple[Verification, ...]:
         return self.given
 
+    def read_models(self, study_uid: str, image_revision: int) -> frozenset[str]:
+        return frozenset()
+
     def acceptances(self, study_uid: str, patient_id: str) -> tuple[Acceptance, ...]:
         return ()
 

@@ -15,7 +15,8 @@ import httpx
 from flask import Flask
 from werkzeug.serving import make_server
 
-from cds.bootstrap import Stores, smart, stores
+from cds.bootstrap import Stores, stores
+from cds.bootstrap.ui import ui_services
 from cds.domain.audit import AuditEvent
 from cds.domain.coding import Quantity
 from cds.domain.identity import Identifier, Patient
@@ -25,7 +26,7 @@ from cds.domain.report import Audience, Decision, Mode, Release, Report
 from cds.domain.resource import Encode
 from cds.settings import Settings
 from cds.store.record import RecordStore
-from cds.web.app import create_app
+from cds.web.ui.app import create_ui
 from tests.contract import web_peer
 from tests.contract.closing import close_quiet
 from tests.contract.critical_site import MovedClock
@@ -138,7 +139,7 @@ def _settings(url: str, wire: FhirWire, folder: Path, changes: Mapping[str, Any]
     app = {"client_id": CLIENT_ID} | ({"client_secret_file": secret} if changes.get("confidential") else {})
     given: dict[str, Any] = {
         "data_dir": folder / "data",
-        "base_url": url,
+        "ui_url": url,
         "assigning_authority": "HOSP",
         "accession_issuer": "RIS",
         "identifier_systems": {SYSTEM: "HOSP"},
@@ -166,8 +167,7 @@ def serving(folder: Path, ehr: LaunchingEhr | None = None, **changes: Any) -> It
         settings = _settings(url, wire, folder, {**changes, "confidential": ehr.confidential})
         held, clock = stores(settings), MovedClock(NOW + timedelta(days=2))
         stack.callback(held.database.dispose)
-        given = web_peer.services(token="secret")
-        late.app = create_app(replace(given, settings=settings, studies=smart.studies(settings, held, held, clock)))
+        late.app = create_ui(ui_services(settings, held, clock))
         ehr.redirect_uri = f"{url}/smart/callback"
         _run(stack, server)
         site = SmartSite(url, wire, ehr, held, clock, stack.enter_context(httpx.Client(timeout=20)))

@@ -140,6 +140,7 @@ def test_all_checks_are_run_and_the_callers_own_come_last(tmp_path: Path) -> Non
     settings = Settings(
         data_dir=tmp_path,
         http_port=free_port(),
+        ui_port=free_port(),
         hl7_port=free_port(),
         dicom_port=free_port(),
         oru_destinations={"EHR": MllpDestination(host="127.0.0.1", port=free_port())},

@@ -15,6 +15,7 @@ from cds.domain.follow_up import FollowUp, FollowUpState
 from cds.render.follow_ups import as_json, as_text
 from cds.store.acceptances import AcceptanceStore
 from tests.contract.acceptances_contract import REFER, Site
+from tests.contract.follow_up_site import CareSite
 from tests.databases import Databases, fresh
 
 PHYSICIAN = ("--by", "Dr Roe", "--role", "physician")
@@ -127,3 +128,49 @@ def test_each_says_where_it_stands_and_how_late_it_is(follow_up: FollowUp, line:
 def test_why_it_does_not_hold_any_more_is_told() -> None:
     closed = told(state=FollowUpState.CLOSED, reason="version 3: it is not recommended any more")
     assert as_text([closed], TODAY).splitlines()[-1] == "  version 3: it is not recommended any more"
+
+
+# --- the verbs of a coordinator
+
+CORA = ("--by", "Cora", "--role", "coordinator")
+
+
+def test_a_follow_up_is_moved_assigned_and_opened_again(site: Databases) -> None:
+    move = ("reschedule", "A1", "p.refer", "--by", "Cora", "--to")
+    assert "want a reason" in cds(*move, "2027-03-01")
+    assert cds(*move, "2027-03-01", "--reason", "on holiday") == "p.refer: due 2027-03-01\n"
+    assert "due 2027-03-01" in cds("list")
+    assert cds(*move, "soon", "--reason", "x") == "usage"
+    assert cds("assign", "A1", "p.refer", "--owner", "Dr Poe", "--by", "Cora") == "p.refer: owned by Dr Poe\n"
+    cds("complete", "A1", "p.refer", *CORA)
+    assert "reopen it first" in cds("assign", "A1", "p.refer", "--owner", "Dr Roe")
+    assert "want a reason" in cds("reopen", "A1", "p.refer", *CORA)
+    assert cds("reopen", "A1", "p.refer", *CORA, "--reason", "a mistake") == "p.refer: waits again\n"
+    assert state(site) == "open"
+    assert "no follow-up has this id" in cds("assign", "A1", "p.other", "--owner", "Dr Poe")
+
+
+def test_what_is_overdue_goes_by_the_day_that_holds(site: Databases) -> None:
+    store = AcceptanceStore(site.app)
+    assert len(store.follow_ups(overdue_on=date(2027, 1, 1))) == 1
+    cds("reschedule", "A1", "p.refer", "--to", "2027-03-01", "--reason", "on holiday")
+    assert store.follow_ups(overdue_on=date(2027, 1, 1)) == ()
+    assert [one.due for one in store.follow_ups(overdue_on=date(2027, 3, 2))] == [date(2027, 3, 1)]
+
+
+def test_a_person_confirms_or_refuses_what_may_be_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_DATA_DIR", str(tmp_path))
+    with fresh(tmp_path) as databases:
+        care = CareSite(databases)
+        assert cds("proposals") == "No result waits to be looked at.\n"
+        care.images("A7", "1.3")
+        care.images("A8", "1.4")
+        care.look()
+        first, one, other = cds("proposals").splitlines()
+        assert first == "study 1.2  p.scan: CT of the chest in 6 months"
+        assert "Images: CT CHEST of 2027-04-01 (dicom)" in one
+        number, another = one.split()[0], other.split()[0]
+        assert cds("refuse", number, *CORA) == f"{number}: refused\n"
+        assert "decided already" in cds("confirm", number, *CORA)
+        assert cds("confirm", another, *CORA) == f"{another}: confirmed, the follow-up is done\n"
+        assert care.one().by == "Cora"

@@ -27,7 +27,7 @@ def inbox(settings: Settings) -> Check:
 
 
 def test_an_inbox_that_is_older_than_the_tables_is_found(tmp_path: Path) -> None:
-    ports = {"http_port": free_port(), "hl7_port": free_port(), "dicom_port": free_port()}
+    ports = {name: free_port() for name in ("http_port", "ui_port", "hl7_port", "dicom_port")}
     settings = Settings(data_dir=tmp_path / "data", **ports)
     assert inbox(settings).ok
     bootstrap.upgrade(settings)

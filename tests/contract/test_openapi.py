@@ -18,7 +18,7 @@ from adapters.fhir.parameters import PARAMETERS
 from cds import __version__
 from cds.services import Probe
 from cds.web.app import create_app
-from tests.contract import fhir_api
+from tests.contract import fhir_api, ui_site
 from tests.contract.fhir_api import commit, observations
 from tests.contract.memory_store import MemoryResourceStore
 from tests.contract.web_peer import FIRST, SERVICE, emitted, services, serving
@@ -43,11 +43,12 @@ def test_the_file_is_openapi_3_1() -> None:
     assert DOCUMENT["info"]["version"] == __version__
 
 
-def test_every_route_and_method_is_documented_and_none_more() -> None:
-    app = create_app(services())
+def test_every_route_and_method_is_documented_and_none_more(tmp_path: Path) -> None:
+    with ui_site.serving(tmp_path, second_readers={"m": {"mode": "triage"}}) as pages:
+        rules = [rule for app in (create_app(services()), pages.app) for rule in app.url_map.iter_rules()]
     routes = {
         (re.sub(r"<(?:[^:<>]*:)?([^<>]+)>", r"{\1}", rule.rule), method.lower())
-        for rule in app.url_map.iter_rules()
+        for rule in rules
         for method in (rule.methods or set()) - {"HEAD"}
     }
     methods = {"get", "post", "put", "delete", "patch", "options"}

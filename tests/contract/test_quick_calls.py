@@ -1,4 +1,4 @@
-"""The quick way of CDS Hooks calls answers what Flask's way answers: a header that Flask alone reads tells them apart."""
+"""CDS Hooks calls are answered alike by the quick way and by Flask; a header only Flask reads tells them apart."""
 
 from __future__ import annotations
 

@@ -33,6 +33,11 @@ def shown_nothing(site: SmartSite) -> bool:
     return site.get("/studies").status_code == 401 and not site.views()
 
 
+def said(response: httpx.Response) -> str:
+    """What a page says, without the tokens of its forms."""
+    return response.text.partition("<main")[2].partition("</main>")[0]
+
+
 class TestTheWayIn:
     """A click on the card's link, to the page of the study that it is about."""
 
@@ -41,7 +46,6 @@ class TestTheWayIn:
         assert page.status_code == 200
         assert re.fullmatch(r"/studies/[0-9a-f-]{36}", page.url.path)
         assert [seen.status_code for seen in page.history] == [302, 302, 303]
-        assert '<td dir="auto">measured</td>' in page.text
         assert "18.2 %" in page.text
         assert "Test, Tina" in page.text
 
@@ -62,15 +66,13 @@ class TestTheWayIn:
         site.ehr.app_context = context
         page = site.launch()
         assert (page.status_code, page.url.path) == (200, "/studies")
-        assert page.text.count('<li><a href="studies/') == 1
+        assert page.text.count('<a href="/studies/') == 1
 
     def test_a_link_of_the_list_leads_to_the_study_and_back(self, site: SmartSite) -> None:
         site.ehr.app_context = None
         listed = site.launch()
-        [link] = re.findall(r'<li><a href="([^"]+)"', listed.text)
-        page = site.browser.get(listed.url.join(link))
-        assert page.status_code == 200
-        assert site.browser.get(page.url.join("../studies")).text == listed.text
+        [link] = re.findall(r'<a href="(/studies/[^"]+)"', listed.text)
+        assert site.browser.get(listed.url.join(link)).status_code == 200
 
     def test_the_ehr_is_asked_with_pkce_and_for_its_own_fhir_server(self, site: SmartSite) -> None:
         begun = site.browser.get(f"{site.url}/smart/launch", params={"iss": site.iss, "launch": "launch-1"})
@@ -287,7 +289,7 @@ class TestWhosePageItIs:
         site.ehr.patient = BERTA
         page = site.launch()
         assert (page.status_code, page.url.path) == (404, study)
-        assert site.get("/studies").text.count("<li>") == 0
+        assert '<a href="/studies/' not in site.get("/studies").text
 
     def test_what_is_not_hers_withdrawn_or_not_released_is_one_and_the_same_answer(self, site: SmartSite) -> None:
         page = site.launch()
@@ -295,7 +297,7 @@ class TestWhosePageItIs:
         site.report(None, MatchState.HELD)
         withdrawn = site.browser.get(page.url)
         assert (never.status_code, withdrawn.status_code) == (404, 404)
-        assert never.content == withdrawn.content
+        assert said(never) == said(withdrawn)
 
     def test_a_study_that_belongs_to_another_patient_now_is_gone(self, site: SmartSite) -> None:
         page = site.launch()
@@ -313,24 +315,24 @@ class TestWhosePageItIs:
     def test_a_finding_that_waits_for_a_radiologist_is_not_on_the_page(self, tmp_path: Path) -> None:
         with serving(tmp_path, release={"ehr": "immediate", "referral": "verified"}) as site:
             assert site.launch().status_code == 404
-            assert "<li>" not in site.get("/studies").text
+            assert '<a href="/studies/' not in site.get("/studies").text
 
     def test_without_a_session_there_is_no_page_and_no_list(self, site: SmartSite) -> None:
         page = site.launch()
         answers = [httpx.get(page.url), httpx.get(f"{site.url}/studies"), httpx.get(f"{site.url}/studies/x")]
         assert {one.status_code for one in answers} == {401}
-        assert len({one.text for one in answers}) == 1
+        assert len({said(one) for one in answers}) == 1
 
     def test_who_logs_out_is_out(self, site: SmartSite) -> None:
         page = site.launch()
-        assert site.browser.post(f"{site.url}/smart/logout").status_code == 200
+        [token] = re.findall(r'name="csrf" content="([^"]+)"', page.text)
+        assert site.browser.post(f"{site.url}/sign-out", data={"csrf_token": token}).status_code == 200
         assert site.browser.get(page.url).status_code == 401
 
     def test_a_session_opens_nothing_but_the_page(self, site: SmartSite) -> None:
         site.launch()
-        assert {site.get(path).status_code for path in ("/metrics", "/holds", "/fhir/Patient", "/cds-services")} == {
-            401
-        }
+        assert {site.get(path).status_code for path in ("/worklist", "/operations", "/quality")} == {403}
+        assert {site.get(path).status_code for path in ("/metrics", "/fhir/Patient", "/nowhere")} == {404}
 
 
 class TestWhatIsKept:
@@ -363,7 +365,7 @@ class TestWhatIsKept:
             assert "Secure" not in given[0]
 
     def test_behind_https_cookies_never_travel_without_it(self, tmp_path: Path) -> None:
-        with serving(tmp_path, base_url="https://sightline.example") as site:
+        with serving(tmp_path, ui_url="https://sightline.example") as site:
             site.ehr.redirect_uri = "https://sightline.example/smart/callback"
             begun = site.browser.get(f"{site.url}/smart/launch", params={"iss": site.iss, "launch": "launch-1"})
             assert "; Secure" in begun.headers["set-cookie"]
@@ -374,9 +376,9 @@ class TestWhatIsKept:
         assert "Practitioner" not in mine
         assert site.patient().id not in mine
 
-    def test_a_page_loads_nothing_but_its_own_style(self, site: SmartSite) -> None:
+    def test_a_page_loads_nothing_from_elsewhere(self, site: SmartSite) -> None:
         policy = site.launch().headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
 
@@ -392,7 +394,5 @@ class TestWhatIsKept:
 
 def test_a_site_without_such_an_ehr_has_no_page(tmp_path: Path) -> None:
     with serving(tmp_path, smart_apps={}) as site:
-        statuses = {
-            site.get(path).status_code for path in ("/smart/launch", "/smart/callback", "/studies", "/studies/x")
-        }
-    assert statuses == {401}
+        assert {site.get(path).status_code for path in ("/smart/launch", "/smart/callback")} == {404}
+        assert {site.get(path).status_code for path in ("/studies", "/studies/x")} == {401}

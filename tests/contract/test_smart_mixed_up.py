@@ -31,7 +31,7 @@ def test_an_answer_that_names_nobody_from_a_server_that_always_names_itself(tmp_
 def test_behind_https_no_other_host_of_the_domain_can_put_a_cookie_in_the_place_of_ours(
     tmp_path: Path,
 ) -> None:
-    with serving(tmp_path, base_url="https://sightline.example") as site:
+    with serving(tmp_path, ui_url="https://sightline.example") as site:
         site.ehr.redirect_uri = "https://sightline.example/smart/callback"
         begun = site.browser.get(f"{site.url}/smart/launch", params={"iss": site.iss, "launch": "launch-1"})
         name, _, value = begun.headers["set-cookie"].partition(";")[0].partition("=")

@@ -105,7 +105,12 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))  # so that it is put back afterwards
     return Settings(
-        data_dir=tmp_path / "data", http_port=free_port(), hl7_port=free_port(), dicom_port=free_port(), drain_s=2
+        data_dir=tmp_path / "data",
+        http_port=free_port(),
+        ui_port=free_port(),
+        hl7_port=free_port(),
+        dicom_port=free_port(),
+        drain_s=2,
     )
 
 
@@ -132,6 +137,7 @@ def program(settings: Settings, *roles: tuple[str, int, str]) -> Iterator[subpro
     environment = os.environ | {
         "CDS_DATA_DIR": str(settings.data_dir),
         "CDS_HTTP_PORT": str(settings.http_port),
+        "CDS_UI_PORT": str(settings.ui_port),
         "CDS_HL7_PORT": str(settings.hl7_port),
         "CDS_DICOM_PORT": str(settings.dicom_port),
         "CDS_DRAIN_S": str(settings.drain_s),
@@ -255,7 +261,8 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_roles(settings: Settings, jou
 
 
 def test_a_second_server_on_the_same_folder_names_the_first(settings: Settings, journal: Journal) -> None:
-    other = settings.model_copy(update={"http_port": free_port(), "hl7_port": free_port(), "dicom_port": free_port()})
+    ports = {name: free_port() for name in ("http_port", "ui_port", "hl7_port", "dicom_port")}
+    other = settings.model_copy(update=ports)
     with running(Supervisor(settings, [role("web", SERVES)], patience=QUICK)):
         wait_until(lambda: journal.pids("web"))
         with program(other, ("web", 0, SERVES)) as process:
@@ -344,6 +351,7 @@ def test_the_server_has_one_role_for_each_wire_and_a_worker_for_each_slot(settin
     roles = standard_roles(settings.model_copy(update={"workers": 2, "worker_slot": 4}), {"SITE": "x"})
     assert [(spec.name, spec.slot) for spec in roles] == [
         ("web", 0),
+        ("ui", 0),
         ("worker-4", 4),
         ("worker-5", 5),
         ("hl7", 0),
@@ -351,4 +359,4 @@ def test_the_server_has_one_role_for_each_wire_and_a_worker_for_each_slot(settin
         ("dicom", 0),
     ]
     assert all(spec.env["SITE"] == "x" for spec in roles)
-    assert [spec.env.get("CDS_WORKER_SLOT") for spec in roles] == [None, "4", "5", None, None, None]
+    assert [spec.env.get("CDS_WORKER_SLOT") for spec in roles] == [None, None, "4", "5", None, None, None]

@@ -179,9 +179,11 @@ def site(folder: Path, **environment: str) -> Site:
     settings = {
         "CDS_DATA_DIR": str(folder / "data"),
         "CDS_HTTP_PORT": str(free_port()),
+        "CDS_UI_PORT": str(free_port()),
         "CDS_HL7_PORT": str(free_port()),
         "CDS_DICOM_PORT": str(free_port()),
         "CDS_HTTP_WORKERS": "1",
+        "CDS_UI_WORKERS": "1",
         "CDS_QUIET_PERIOD_S": "1.5",
         "CDS_MINIMUM_FREE_BYTES": "0",
         "CDS_ASSIGNING_AUTHORITY": AUTHORITY,

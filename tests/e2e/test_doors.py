@@ -17,6 +17,8 @@ from cds.demo.engine import Engine
 from cds.store.engine import open_app
 from tests.e2e.site import Person, Site, children, free_port, message, order, series, serving, site, until
 
+_PORTS = ("CDS_HTTP_PORT", "CDS_UI_PORT", "CDS_HL7_PORT", "CDS_DICOM_PORT")
+
 
 @pytest.fixture(scope="module")
 def port_of_the_engine() -> int:
@@ -34,16 +36,16 @@ def running(tmp_path_factory: pytest.TempPathFactory, port_of_the_engine: int) -
 
 
 def test_a_second_server_on_the_same_folder_is_refused_and_the_first_stays(running: Site) -> None:
-    ports = {name: str(free_port()) for name in ("CDS_HTTP_PORT", "CDS_HL7_PORT", "CDS_DICOM_PORT")}
+    ports = {name: str(free_port()) for name in _PORTS}
     told = running.cds("serve", **ports)
     assert told.returncode == 2
     assert "another Sightline is using this data folder" in told.stderr
     running.get("/health/ready")
 
 
-@pytest.mark.parametrize("name", ["CDS_HTTP_PORT", "CDS_HL7_PORT", "CDS_DICOM_PORT"])
+@pytest.mark.parametrize("name", _PORTS)
 def test_a_second_server_on_the_same_port_is_refused_by_name(running: Site, name: str, tmp_path: Path) -> None:
-    ports = {n: str(free_port()) for n in ("CDS_HTTP_PORT", "CDS_HL7_PORT", "CDS_DICOM_PORT")}
+    ports = {n: str(free_port()) for n in _PORTS}
     ports[name] = running.environment[name]
     told = running.cds("serve", CDS_DATA_DIR=str(tmp_path / "other"), **ports)
     assert told.returncode == 2
@@ -51,7 +53,7 @@ def test_a_second_server_on_the_same_port_is_refused_by_name(running: Site, name
     assert "in use" in told.stderr
 
 
-@pytest.mark.parametrize("role", ["web", "worker", "hl7", "intake", "dicom"])
+@pytest.mark.parametrize("role", ["web", "ui", "worker", "hl7", "intake", "dicom"])
 def test_a_second_role_of_a_name_is_refused_in_words(running: Site, role: str) -> None:
     told = running.cds(role)
     assert told.returncode == 2

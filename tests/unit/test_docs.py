@@ -183,7 +183,7 @@ def test_the_container_files_fit_the_program() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     for line in ('ENTRYPOINT ["cds"]', 'CMD ["serve"]', "USER sightline", "VOLUME /data", "ARG TORCH_INDEX"):
         assert line in dockerfile
-    ports = {str(Settings.model_fields[f"{wire}_port"].default) for wire in ("http", "hl7", "dicom")}
+    ports = {str(Settings.model_fields[f"{wire}_port"].default) for wire in ("http", "ui", "hl7", "dicom")}
     exposed = re.search(r"^EXPOSE (.+)$", dockerfile, re.MULTILINE)
     assert exposed
     assert set(exposed[1].split()) == ports

@@ -130,10 +130,13 @@ def test_a_critical_guideline_keeps_its_place_whatever_the_role() -> None:
 # --- what a person said is done
 
 
-def answered(how: Answer, *steps: str, said: Advice = NODULE) -> Desk:
+def answered(
+    how: Answer, *steps: str, said: Advice = NODULE, days_ago: int = 3, about: Recommendation | None = None
+) -> Desk:
     """A report to which a person gave answers."""
+    at = NOW - timedelta(days=days_ago)
     answers = tuple(
-        Acceptance(STUDY_UID, 1, "nodule", step, how, "Dr Roe", "physician", NOW - timedelta(days=3)) for step in steps
+        Acceptance(STUDY_UID, 1, "nodule", step, how, "Dr Roe", "physician", at, about=about) for step in steps
     )
     return Desk(reports=(replace(report(), acceptances=answers),), evaluate=saying(said))
 
@@ -146,7 +149,20 @@ def test_a_step_that_a_person_said_is_done_is_not_offered_again() -> None:
     done = answered(Answer.COMPLETED, "ct")
     assert done.call() == []
     [note] = done.noted
-    assert note.quiet == ("nodule: all its steps are done",)
+    assert note.quiet == ("nodule: all its steps are done or accepted",)
+
+
+def test_a_step_that_was_accepted_on_a_page_or_by_fhir_is_not_offered_again_for_the_site_s_hours() -> None:
+    desk = answered(Answer.ACCEPTED, "ct", said=replace(NODULE, recommendations=(CT, VISIT)), days_ago=2)
+    [card] = desk.call()
+    assert [one["label"] for one in card["suggestions"]] == ["Visit"]
+    assert "**Accepted already, and not offered again**\n\n- CT of the chest: as of 2026-11-20" in card["detail"]
+    assert answered(Answer.ACCEPTED, "ct", days_ago=2).call() == []
+
+
+def test_a_step_that_says_otherwise_than_what_was_accepted_is_offered_again() -> None:
+    [card] = answered(Answer.ACCEPTED, "ct", days_ago=2, about=replace(CT, priority=Priority.STAT)).call()
+    assert [one["label"] for one in card["suggestions"]] == ["CT of the chest"]
 
 
 @pytest.mark.parametrize("how", [Answer.ACCEPTED, Answer.DECLINED])

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from alembic import context
 
-from cds.store import hook_tables, safety_tables  # noqa: F401 - name their tables to the metadata
+from cds.store import (  # noqa: F401 - name their tables to the metadata
+    fhir_tables,
+    follow_up_tables,
+    hook_tables,
+    operations_tables,
+    people_tables,
+    quality_tables,
+    reading_tables,
+    retrieval_tables,
+    safety_tables,
+    worklist_tables,
+)
 from cds.store.tables import AppBase
 
 context.configure(

@@ -1,0 +1,1 @@
+"""What the pages show: values, and the callables that pages are given. No web framework, no store."""
