@@ -50,6 +50,11 @@ class AuditList:
         return [event for event in self.events if event.study_instance_uid == study_uid]
 
 
+def label(value: object) -> str:
+    """The name of a test's parameter: roles are sets, whose order differs from process to process."""
+    return "-".join(sorted(map(str, value))) if isinstance(value, set | frozenset) else str(value)
+
+
 def staff(*roles: Role) -> Person:
     """Somebody with these roles, who is named by them."""
     name = "-".join(sorted(roles)) or "nobody-in-particular"

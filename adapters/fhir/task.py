@@ -16,7 +16,14 @@ from cds.domain.resource import NewResource
 IDENTIFIER = "urn:sightline:task-id"
 FOLLOW_UP = Coding(systems.SIGHTLINE, "follow-up", "Follow-up of a recommendation")
 FULFILL = Coding("http://hl7.org/fhir/CodeSystem/task-code", "fulfill", "Fulfill the focal request")
-_STATUS = {Answer.ACCEPTED: "accepted", Answer.DECLINED: "rejected", Answer.COMPLETED: "completed"}
+_STATUS = {
+    Answer.ACCEPTED: "accepted",
+    Answer.DECLINED: "rejected",
+    Answer.COMPLETED: "completed",
+    Answer.REOPENED: "requested",
+}
+#: Whoever gave one of these has taken it on.
+_TAKEN_ON = (Answer.ACCEPTED, Answer.COMPLETED)
 
 
 def tasks(emission: Emission, requests: tuple[NewResource, ...]) -> tuple[NewResource, ...]:
@@ -54,7 +61,7 @@ def _task(emission: Emission, step: Step, made: set[str]) -> NewResource:
         "executionPeriod": {"end": answer.at.isoformat()} if _is(answer, Answer.COMPLETED) and answer else None,
         "lastModified": answer.at.isoformat() if answer else None,
         "requester": {"type": "Device", "display": "Sightline"},
-        "owner": person(answer) if answer and not _is(answer, Answer.DECLINED) else None,
+        "owner": person(answer) if answer and answer.answer in _TAKEN_ON else None,
         "reasonCode": concept(text=step.about.reason),
         "reasonReference": main_report(emission),
         "note": list(_notes(step)),

@@ -21,6 +21,7 @@ from cds.bootstrap.hl7 import acknowledgments
 from cds.bootstrap.installed import manifests
 from cds.bootstrap.priority import raisers
 from cds.bootstrap.quality import nightly, seen
+from cds.bootstrap.ui_worklist import keeper
 from cds.bootstrap.watch import alarm, watch
 from cds.clock import SystemClock
 from cds.destinations import FhirDestination, MllpDestination
@@ -82,6 +83,7 @@ def worker(settings: Settings, held: Stores, runtime: Runtime, pool: DecodePool)
             Timer("commitments", 60.0, _unanswered(CommitmentStore(database))),
             Timer("index", 5.0, _indexing(held)),
             Timer("quality", 300.0, nightly(settings, database)),
+            Timer("worklist", 1.0, keeper(settings, held, clock)),
             *fhir_events.timers(settings, database, clock, _opener(settings)),
             *_missed(held, ehr),
             *follow_up_timers(settings, held, clock),

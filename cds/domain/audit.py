@@ -9,8 +9,14 @@ from datetime import datetime
 CARD_SHOWN = "card shown"
 #: What it says of a study page that somebody looked at.
 PAGE_VIEWED = "study page viewed"
+STORY_VIEWED, TIMELINE_VIEWED = "study timeline viewed", "timeline viewed"
+IMAGES_VIEWED, FOLLOW_UP_VIEWED = "images viewed", "follow-up viewed"
+WORKLIST_VIEWED, WORKLIST_SEARCHED = "worklist viewed", "worklist searched"
 #: Whoever did one of these has seen a result, and must learn that it does not hold any more.
-SEEN = (CARD_SHOWN, PAGE_VIEWED)
+SEEN = (
+    *(CARD_SHOWN, PAGE_VIEWED, STORY_VIEWED, TIMELINE_VIEWED, IMAGES_VIEWED, FOLLOW_UP_VIEWED),
+    *(WORKLIST_VIEWED, WORKLIST_SEARCHED),
+)
 
 
 @dataclass(frozen=True, slots=True)

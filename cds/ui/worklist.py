@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from cds.domain.audit import WORKLIST_SEARCHED, WORKLIST_VIEWED
 from cds.domain.finding import Presence
 from cds.domain.identity import Patient, Sex
 from cds.domain.verification import Verdict
@@ -20,7 +21,7 @@ PAGE_ROWS = 50
 #: Nobody reads on beyond this page: filters and the search are quicker.
 LAST_PAGE = 200
 #: What the audit log says of whoever saw a study on the list, or found it by its number.
-VIEWED, SEARCHED = "worklist viewed", "worklist searched"
+VIEWED, SEARCHED = WORKLIST_VIEWED, WORKLIST_SEARCHED
 #: An address names a finding or a site; what is longer is none of them.
 _LONGEST = 64
 

@@ -18,6 +18,7 @@ from cds.settings import Settings
 from cds.store.reading_tables import SecondReadingRow
 from cds.ui.people import Person, Role
 from cds.ui.second_reader import STATES, Lists, SecondReaderServices
+from tests import ui_doors
 from tests.contract.closing import close_quiet
 from tests.contract.store_contract import NOW, instance
 from tests.contract.ui_study_site import CT, MAMMO, SCREENING, SUSPICIOUS, Page, Site, site
@@ -338,7 +339,7 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "may"), ROUTES, ids=str)
+@pytest.mark.parametrize(("method", "path", "may"), ROUTES, ids=ui_doors.label)
 def test_each_address_is_for_its_roles_alone(method: str, path: str, may: set[Role], here: Site) -> None:
     for role in Role:
         status = here.browser(role).open(path, method=method).status_code

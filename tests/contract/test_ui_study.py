@@ -24,6 +24,7 @@ from cds.store import timeline
 from cds.store.safety_tables import AuditRow
 from cds.store.tables import StudyRow
 from cds.ui.people import Role
+from tests import ui_doors
 from tests.contract.store_contract import instance
 from tests.contract.ui_study_site import ADVICE, CT, PRIOR, SCREENING, VOLUME, Page, Site, report, site
 from tests.databases import fresh
@@ -170,7 +171,7 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "more", "may"), ROUTES, ids=str)
+@pytest.mark.parametrize(("method", "more", "may"), ROUTES, ids=ui_doors.label)
 def test_each_address_is_for_its_roles_alone(method: str, more: str, may: set[Role], here: Site) -> None:
     for role in Role:
         status = here.browser(role).open(here.address(CT, more), method=method).status_code

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from cds.domain.audit import FOLLOW_UP_VIEWED
 from cds.errors import InvalidInput
 from cds.ui.follow_ups import Asked, Ending, FollowUpServices, Sheet, Show
 from cds.ui.people import Role
@@ -20,7 +21,6 @@ from cds.web.ui.shown import page, redirect_to, say
 
 _LONGEST = 500
 _LIST, _ONE = "follow_ups.listed", "follow_ups.one"
-_VIEWED = "follow-up viewed"
 _ROLE = Role.COORDINATOR.value
 
 
@@ -78,7 +78,7 @@ class _Looks:
     def one(self, follow_up: str) -> Response:
         detail = self.follow_ups.detail(follow_up)
         told, patient = detail.listed.follow_up, detail.listed.patient
-        viewed(told.study_instance_uid, patient.id if patient else None, _VIEWED, told.id)
+        viewed(told.study_instance_uid, patient.id if patient else None, FOLLOW_UP_VIEWED, told.id)
         return page("follow_up.html", detail=detail, listed=detail.listed, may_act=person().is_any(Role.COORDINATOR))
 
     def _waiting(self) -> dict[str, Any]:

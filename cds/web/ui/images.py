@@ -10,6 +10,7 @@ import orjson
 from flask import Blueprint, Response, current_app, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from cds.domain.audit import IMAGES_VIEWED
 from cds.domain.imaging import Study
 from cds.errors import InvalidInput, NotEvaluable, NotFound, SightlineError
 from cds.remembered import Remembered
@@ -20,7 +21,7 @@ from cds.ui.services import UiServices
 from cds.web.ui.guard import allow, person, ui_services, viewed
 from cds.web.ui.shown import local_day, page
 
-VIEWED = "images viewed"
+VIEWED = IMAGES_VIEWED
 #: Scrolling is one view: what somebody looks at again within so many seconds is not written again.
 _ONE_VIEW_S = 600
 _VIEWS, _MOST_VIEWS = "sightline_image_views", 4096

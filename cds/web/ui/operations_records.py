@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
+from cds.domain.audit import TIMELINE_VIEWED
 from cds.domain.story import Story
 from cds.errors import InvalidInput
 from cds.render import why
@@ -22,8 +23,6 @@ from cds.ui.services import UiServices
 from cds.web.ui import operations_forms as forms
 from cds.web.ui.guard import allow, person, viewed
 from cds.web.ui.shown import page, redirect_to, say
-
-_SEEN = "timeline viewed"
 
 
 def add(found: Blueprint, services: UiServices, operations: OperationsServices) -> None:
@@ -118,7 +117,7 @@ def _write_seen(story: Story) -> None:
     for study in story.studies:
         owner = study.report.patient.id if study.report and study.report.patient else None
         owners.add(owner)
-        viewed(study.study_instance_uid, owner, _SEEN)
+        viewed(study.study_instance_uid, owner, TIMELINE_VIEWED)
     for patient_id in story.patients:
         if patient_id not in owners:
-            viewed(None, patient_id, _SEEN)
+            viewed(None, patient_id, TIMELINE_VIEWED)

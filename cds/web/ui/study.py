@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response
 from werkzeug.wrappers import Response as AnyResponse
 
+from cds.domain.audit import STORY_VIEWED
 from cds.domain.recommendation import Advice
 from cds.domain.wording import amount, unit_name
 from cds.pathways import card
@@ -26,7 +27,6 @@ _STUDY = "/studies/<public_id>"
 _ALL = (Role.RADIOLOGIST, Role.CLINICIAN, Role.COORDINATOR)
 #: A card has no headings, and sets its titles in bold.
 _TITLED = re.compile(r"<p><strong>([^<]*)</strong></p>")
-_STORY_VIEWED = "study timeline viewed"
 
 
 def blueprint(services: UiServices) -> Blueprint:
@@ -70,7 +70,7 @@ def _story(found: Blueprint, studies: StudyServices) -> None:
     def story(public_id: str) -> Response:
         """How the analysis came about."""
         view = studies.view(person(), public_id)
-        viewed(studies.uid(public_id), view.patient_id, _STORY_VIEWED)
+        viewed(studies.uid(public_id), view.patient_id, STORY_VIEWED)
         told = studies.story(person(), public_id)
         return page("study_story.html", story=told, public_id=public_id, is_hidden=view.is_hidden)
 
