@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.site import free_port, until
+from tests.peers import pages_demo
+from tests.peers.pages_demo import House
 
 
 def as_user(*argv: str) -> list[str]:
@@ -145,3 +147,10 @@ def orthanc_factory(tmp_path: Path) -> OrthancFactory:
     if shutil.which("Orthanc") is None:
         pytest.skip("Orthanc is not installed: make test-peers installs it")
     return OrthancFactory(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A demo that serves, a working day in it, and somebody who signed in; skips where no browser is installed."""
+    with pages_demo.at_work(tmp_path_factory.mktemp("pages")) as found:
+        yield found

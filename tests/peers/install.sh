@@ -24,3 +24,4 @@ if [ -n "$missing" ]; then
 fi
 sh "$(dirname "$0")/fhir_server/install.sh"
 sh "$(dirname "$0")/hl7_server/install.sh"
+sh "$(dirname "$0")/axe/install.sh"
