@@ -187,7 +187,7 @@ def _reopen(line: CareLine, one: FollowUp, gone: set[str], now: datetime) -> boo
         for found in line.cares.matches(one.id, MatchState.CLOSED):
             line.cares.decide(found.id, MatchState.UNDONE, AUTOMATIC, now)
     except (Conflict, NotFound) as error:
-        log.warning("a follow-up could not be opened again", error=type(error).__name__, matches=len(gone))
+        log.warning("a follow-up could not be opened again", error=type(error).__name__, count=len(gone))
         return False
     MATCHES.inc(outcome="reopened")
     return True

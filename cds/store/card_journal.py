@@ -168,7 +168,7 @@ class _Running:
                     with suppress(Unwritable):  # told already, and not tried again
                         given.result(_PATIENCE_S)
         except Unavailable as error:
-            log.warning("shown cards wait in their file", calls=len(calls), error=type(error).__name__)
+            log.warning("shown cards wait in their file", count=len(calls), error=type(error).__name__)
             return False
         return True
 
@@ -182,7 +182,7 @@ class _Running:
             with suppress(FileNotFoundError, BlockingIOError), _taken(path) as descriptor:
                 calls = list(_read(descriptor))
                 if calls:
-                    log.info("shown cards of a process that ended are written", calls=len(calls))
+                    log.info("shown cards of a process that ended are written", count=len(calls))
                 if self._are_written(calls):
                     path.unlink(missing_ok=True)
 
