@@ -11,25 +11,18 @@ import hashlib
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from adapters.hl7 import encode
-from adapters.hl7.client import Peer
 from adapters.hl7.encode import Encoded, components, field, segment
-from adapters.hl7.proof import prove
+from adapters.hl7.notice import NoticeOru
 from adapters.hl7.segments import (
     OUR_CODES,
-    OUR_NAME,
-    Envelope,
     exam,
-    header,
     images_made,
     notes,
     patient_id,
     request,
-    software,
 )
 from adapters.hl7.statement import prose
 from adapters.hl7.timestamp import written
-from cds.destinations import MllpDestination
 from cds.domain.critical import CriticalNotice, message_number
 from cds.domain.ids import report_number
 
@@ -38,38 +31,14 @@ _STAT = "S"  # OBR-5 and TQ.6
 _SUB_ID_DIGITS = 20
 
 
-class CriticalOru:
-    """Port Channel over MLLP. `facility` names the site in MSH-4; times are written in `time_zone`."""
+class CriticalOru(NoticeOru[CriticalNotice]):
+    """Critical results to one destination."""
 
-    def __init__(self, name: str, destination: MllpDestination, *, facility: str, time_zone: str) -> None:
-        self._name = name
-        self._destination = destination
-        self._facility = facility
-        self._time_zone = time_zone
-        self._peer = Peer(destination)
+    def _number(self, delivery_id: str) -> str:
+        return message_number(delivery_id)
 
-    @property
-    def name(self) -> str:
-        """The destination's name."""
-        return self._name
-
-    def encode(self, notice: CriticalNotice, delivery_id: str) -> bytes:
-        """The block, proven readable; MSH-10 numbers the delivery, so that a person's answer can name it."""
-        to = self._destination
-        envelope = Envelope(
-            message_control_id=message_number(delivery_id),
-            sending_application=OUR_NAME,
-            sending_facility=self._facility,
-            receiving_application=to.application,
-            receiving_facility=to.facility,
-            time_zone=self._time_zone,
-            processing_id=to.processing,
-        )
-        return prove(encode.message([header(envelope, notice.sent_at), software(), *_result(notice, envelope.zone)]))
-
-    def send(self, payload: bytes) -> str:
-        """See ReportSink.send. The peer's AA says that its system has the message, not that a person does."""
-        return self._peer.send(payload)
+    def _segments(self, notice: CriticalNotice, zone: ZoneInfo) -> Iterator[Encoded]:
+        return _result(notice, zone)
 
 
 def _result(notice: CriticalNotice, zone: ZoneInfo) -> Iterator[Encoded]:
