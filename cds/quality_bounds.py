@@ -16,6 +16,7 @@ Part = Annotated[float, Field(ge=0, le=1)]
 class QualityBounds(Table):
     """A bound alarms only where its 95 % interval lies wholly beyond it; shares are 0 to 1.
 
+    The defaults are this project's choice, from no source; a site states its own.
     `ppv`, `sensitivity` and `specificity` are by "<model>.<kind of finding>", else by model: none alarms unstated.
     """
 
